@@ -1,0 +1,95 @@
+//! Self-attention of one text: every token's row becomes a mixture of all rows, head by head.
+
+use super::config::{Config, Kind};
+use super::distance::Distances;
+use super::error::Error;
+use super::kernels::{self, LANES};
+use super::matmul::{Before, View, ViewMut};
+use super::tensors::Tensors;
+
+pub(super) struct Attention {
+    heads: usize,
+    /// Numbers of a row that belong to one head.
+    width: usize,
+    distances: Option<Distances>,
+}
+
+impl Attention {
+    pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
+        let distances = match config.kind {
+            Kind::Bert { .. } => None,
+            Kind::MpNet => Some(Distances::open(tensors, config)?),
+        };
+        Ok(Self { heads: config.heads, width: config.hidden / config.heads, distances })
+    }
+
+    /// `qkv` holds a row of queries, keys and values for each token of the text, `mixed` gets the
+    /// mixtures, a row a token; `scores` is room to work in.
+    pub(super) fn mix(
+        &self,
+        qkv: &[f32],
+        mixed: &mut [f32],
+        scores: &mut Vec<f32>,
+    ) -> Result<(), Error> {
+        let tokens = mixed.len() / (self.heads * self.width);
+        let step = tokens.next_multiple_of(LANES);
+        scores.resize(tokens * step, 0.0);
+        for head in 0..self.heads {
+            self.score(head, qkv, scores, step)?;
+            kernels::softmax(scores, step, tokens);
+            self.blend(head, qkv, scores, mixed)?;
+        }
+        Ok(())
+    }
+
+    /// How much each token, a row, looks at each other token.
+    fn score(
+        &self,
+        head: usize,
+        qkv: &[f32],
+        scores: &mut [f32],
+        step: usize,
+    ) -> Result<(), Error> {
+        let queries = self.part(qkv, head)?;
+        let keys = self.part(qkv, self.heads + head)?.transposed();
+        let tokens = qkv.len() / self.row();
+        let mut before = Before::Overwrite;
+        if let Some(distances) = &self.distances {
+            distances.write(head, tokens, scores, step);
+            before = Before::Add;
+        }
+        let out = ViewMut::new(scores, tokens, tokens, step)?;
+        out.multiply(before, self.scale(), &queries, &keys)
+    }
+
+    fn blend(
+        &self,
+        head: usize,
+        qkv: &[f32],
+        scores: &[f32],
+        mixed: &mut [f32],
+    ) -> Result<(), Error> {
+        let values = self.part(qkv, 2 * self.heads + head)?;
+        let tokens = qkv.len() / self.row();
+        let shares = View::new(scores, tokens, tokens, tokens.next_multiple_of(LANES))?;
+        let place = mixed.get_mut(head * self.width..).unwrap_or_default();
+        let out = ViewMut::new(place, tokens, self.width, self.heads * self.width)?;
+        out.multiply(Before::Overwrite, 1.0, &shares, &values)
+    }
+
+    /// The columns of one head, counted through queries, keys and values.
+    fn part<'a>(&self, qkv: &'a [f32], index: usize) -> Result<View<'a>, Error> {
+        let place = qkv.get(index * self.width..).unwrap_or_default();
+        View::new(place, qkv.len() / self.row(), self.width, self.row())
+    }
+
+    /// Length of a row of queries, keys and values.
+    fn row(&self) -> usize {
+        3 * self.heads * self.width
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a head is some dozen numbers wide")]
+    fn scale(&self) -> f32 {
+        1.0 / (self.width as f32).sqrt()
+    }
+}

@@ -1,0 +1,98 @@
+//! config.json: which network it is and how large; what this encoder would compute wrongly is
+//! refused here.
+
+use std::path::Path;
+
+use super::document::Document;
+use super::error::Error;
+
+pub(super) struct Config {
+    pub(super) kind: Kind,
+    /// Length of a row, and of the vectors that come out.
+    pub(super) hidden: usize,
+    pub(super) layers: usize,
+    /// Divides `hidden`.
+    pub(super) heads: usize,
+    /// Length of a row in the middle of the feed-forward part.
+    pub(super) inner: usize,
+    pub(super) vocabulary: usize,
+    /// Rows of the position table.
+    pub(super) positions: usize,
+    pub(super) epsilon: f32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Bert { token_types: usize },
+    MpNet,
+}
+
+impl Config {
+    pub(super) fn open(dir: &Path) -> Result<Self, Error> {
+        let json = Document::open(dir.join("config.json"))?;
+        let kind = kind(&json)?;
+        only(&json, "hidden_act", "gelu", "gelu")?;
+        only(&json, "position_embedding_type", "absolute", "absolute")?;
+        let config = Self {
+            kind,
+            hidden: json.size("hidden_size")?,
+            layers: json.size("num_hidden_layers")?,
+            heads: json.size("num_attention_heads")?,
+            inner: json.size("intermediate_size")?,
+            vocabulary: json.size("vocab_size")?,
+            positions: json.size("max_position_embeddings")?,
+            epsilon: epsilon(&json)?,
+        };
+        config.check(&json)?;
+        Ok(config)
+    }
+
+    /// Tokens of the longest text the position table has rows for.
+    pub(super) fn longest(&self) -> usize {
+        match self.kind {
+            Kind::Bert { .. } => self.positions,
+            Kind::MpNet => self.positions.saturating_sub(super::embedding::PADDING as usize + 1),
+        }
+    }
+
+    fn check(&self, json: &Document) -> Result<(), Error> {
+        if !self.hidden.is_multiple_of(self.heads) {
+            let wanted = format!("a divisor of hidden_size, {}", self.hidden);
+            return Err(json.refuse("num_attention_heads", &wanted));
+        }
+        if self.longest() == 0 {
+            return Err(json.refuse("max_position_embeddings", "more than 2"));
+        }
+        Ok(())
+    }
+}
+
+fn kind(json: &Document) -> Result<Kind, Error> {
+    match json.text("model_type")? {
+        "bert" => Ok(Kind::Bert { token_types: json.size("type_vocab_size")? }),
+        "mpnet" => mpnet(json),
+        _ => Err(json.refuse("model_type", "bert, mpnet")),
+    }
+}
+
+fn mpnet(json: &Document) -> Result<Kind, Error> {
+    // transformers itself computes with 32 whatever the file says
+    let buckets = json.size("relative_attention_num_buckets")?;
+    let same = buckets == super::distance::BUCKETS;
+    same.then_some(Kind::MpNet).ok_or_else(|| json.refuse("relative_attention_num_buckets", "32"))
+}
+
+/// A key that may be absent, but says nothing else than `value`.
+fn only(json: &Document, key: &str, value: &str, wanted: &str) -> Result<(), Error> {
+    match json.find(key) {
+        Some(found) if found.as_str() != Some(value) => Err(json.refuse(key, wanted)),
+        _ => Ok(()),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
+fn epsilon(json: &Document) -> Result<f32, Error> {
+    let epsilon = json.number("layer_norm_eps")? as f32;
+    let valid = (0.0..1.0).contains(&epsilon);
+    valid.then_some(epsilon).ok_or_else(|| json.refuse("layer_norm_eps", "from 0 to 1"))
+}

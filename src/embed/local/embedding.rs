@@ -1,0 +1,87 @@
+//! The first rows of the network: a row for the token plus a row for its position.
+
+use super::config::{Config, Kind};
+use super::error::Error;
+use super::names::{EMBEDDING_NORM, POSITIONS, TOKEN_TYPES, WORDS};
+use super::norm::Norm;
+use super::tensors::Tensors;
+
+/// The padding token of `MPNet`, fixed in its library too. Positions are counted from behind it.
+pub(super) const PADDING: u32 = 1;
+
+pub(super) struct Embedding {
+    words: Vec<f32>,
+    /// With BERT the row of token type 0, the only one of a single text, is added in already.
+    positions: Vec<f32>,
+    norm: Norm,
+    width: usize,
+    kind: Kind,
+}
+
+impl Embedding {
+    pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
+        let width = config.hidden;
+        let words = tensors.values(WORDS, &[config.vocabulary, width])?;
+        let mut positions = tensors.values(POSITIONS, &[config.positions, width])?;
+        if let Kind::Bert { token_types } = config.kind {
+            let types = tensors.values(TOKEN_TYPES, &[token_types, width])?;
+            positions.chunks_exact_mut(width).for_each(|row| add(row, &types));
+        }
+        let norm = Norm::open(tensors, EMBEDDING_NORM, width, config.epsilon)?;
+        Ok(Self { words, positions, norm, width, kind: config.kind })
+    }
+
+    /// Appends the rows of one text.
+    pub(super) fn append(&self, ids: &[u32], rows: &mut Vec<f32>) -> Result<(), Error> {
+        let begin = rows.len();
+        for (id, position) in ids.iter().zip(positions(self.kind, ids)) {
+            let (word, position) =
+                (row(&self.words, *id, self.width)?, row(&self.positions, position, self.width)?);
+            rows.extend(word.iter().zip(position).map(|(word, position)| word + position));
+        }
+        self.norm.apply(rows.get_mut(begin..).unwrap_or_default());
+        Ok(())
+    }
+}
+
+fn add(row: &mut [f32], other: &[f32]) {
+    row.iter_mut().zip(other).for_each(|(value, other)| *value += other);
+}
+
+fn row(table: &[f32], index: u32, width: usize) -> Result<&[f32], Error> {
+    let begin = index as usize * width;
+    table.get(begin..begin + width).ok_or_else(|| Error::Text {
+        reason: format!("the model has no row {index} (it has {})", table.len() / width),
+    })
+}
+
+/// BERT counts from 0; `MPNet` from 2, and a padding token spelled out in a text counts nothing.
+fn positions(kind: Kind, ids: &[u32]) -> impl Iterator<Item = u32> {
+    let mut next = match kind {
+        Kind::Bert { .. } => 0,
+        Kind::MpNet => PADDING + 1,
+    };
+    ids.iter().map(move |id| {
+        if kind == Kind::MpNet && *id == PADDING {
+            return PADDING;
+        }
+        next += 1;
+        next - 1
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bert_counts_every_token_from_zero() {
+        let kind = Kind::Bert { token_types: 2 };
+        assert_eq!(positions(kind, &[101, 0, 1, 102]).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn mpnet_counts_from_two_and_leaves_padding_out() {
+        assert_eq!(positions(Kind::MpNet, &[0, 9, 1, 2]).collect::<Vec<_>>(), [2, 3, 1, 4]);
+    }
+}

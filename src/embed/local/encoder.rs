@@ -1,0 +1,131 @@
+//! The network: a group of texts, packed row after row, through all layers.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::attention::Attention;
+use super::config::Config;
+use super::embedding::Embedding;
+use super::error::Error;
+use super::kernels;
+use super::linear::Linear;
+use super::names::LayerNames;
+use super::norm::Norm;
+use super::tensors::Tensors;
+
+pub(super) struct Encoder {
+    embedding: Embedding,
+    attention: Attention,
+    layers: Vec<Layer>,
+    /// Length of a row.
+    width: usize,
+}
+
+/// Room for one group's rows, kept from group to group.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// The rows themselves; after `run`, the result.
+    rows: Vec<f32>,
+    qkv: Vec<f32>,
+    mixed: Vec<f32>,
+    wide: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+struct Layer {
+    qkv: Linear,
+    output: Linear,
+    attention_norm: Norm,
+    widen: Linear,
+    narrow: Linear,
+    output_norm: Norm,
+}
+
+impl Encoder {
+    pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
+        let embedding = Embedding::open(tensors, config)?;
+        let attention = Attention::open(tensors, config)?;
+        let layers = (0..config.layers).map(|layer| Layer::open(tensors, config, layer));
+        let layers = layers.collect::<Result<_, _>>()?;
+        Ok(Self { embedding, attention, layers, width: config.hidden })
+    }
+
+    /// The rows of all tokens, text after text.
+    pub(super) fn run<'a>(
+        &self,
+        texts: &[Vec<u32>],
+        scratch: &'a mut Scratch,
+        cancel: &AtomicBool,
+    ) -> Result<&'a [f32], Error> {
+        scratch.rows.clear();
+        for ids in texts {
+            self.embedding.append(ids, &mut scratch.rows)?;
+        }
+        for layer in &self.layers {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(Error::Cancelled);
+            }
+            self.attend(layer, texts, scratch)?;
+            layer.feed_forward(scratch)?;
+        }
+        Ok(&scratch.rows)
+    }
+
+    /// The attention half of a layer; only here a text's tokens see each other.
+    fn attend(
+        &self,
+        layer: &Layer,
+        texts: &[Vec<u32>],
+        scratch: &mut Scratch,
+    ) -> Result<(), Error> {
+        let Scratch { rows, qkv, mixed, scores, .. } = scratch;
+        qkv.resize(3 * rows.len(), 0.0);
+        mixed.resize(rows.len(), 0.0);
+        layer.qkv.write(rows, qkv)?;
+        for span in spans(texts, self.width) {
+            let qkv = qkv.get(3 * span.start..3 * span.end).unwrap_or_default();
+            let mixed = mixed.get_mut(span).unwrap_or_default();
+            self.attention.mix(qkv, mixed, scores)?;
+        }
+        layer.output.add(mixed, rows)?;
+        layer.attention_norm.apply(rows);
+        Ok(())
+    }
+}
+
+impl Layer {
+    fn open(tensors: &Tensors, config: &Config, layer: usize) -> Result<Self, Error> {
+        let Config { hidden, inner, epsilon, .. } = *config;
+        let names = LayerNames::new(config.kind, layer);
+        let qkv = [names.query.as_str(), &names.key, &names.value];
+        Ok(Self {
+            qkv: Linear::side_by_side(tensors, &qkv, hidden, hidden)?,
+            output: Linear::open(tensors, &names.output, hidden, hidden)?,
+            attention_norm: Norm::open(tensors, &names.attention_norm, hidden, epsilon)?,
+            widen: Linear::open(tensors, &names.widen, hidden, inner)?,
+            narrow: Linear::open(tensors, &names.narrow, inner, hidden)?,
+            output_norm: Norm::open(tensors, &names.output_norm, hidden, epsilon)?,
+        })
+    }
+
+    /// The other half of a layer; here every row goes alone.
+    fn feed_forward(&self, scratch: &mut Scratch) -> Result<(), Error> {
+        let Scratch { rows, wide, .. } = scratch;
+        wide.resize(self.widen.outputs_for(rows), 0.0);
+        self.widen.write(rows, wide)?;
+        kernels::gelu(wide);
+        self.narrow.add(wide, rows)?;
+        self.output_norm.apply(rows);
+        Ok(())
+    }
+}
+
+/// Where the numbers of each text lie among all rows.
+fn spans(texts: &[Vec<u32>], width: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut end = 0;
+    texts.iter().map(move |ids| {
+        let begin = end;
+        end += ids.len() * width;
+        begin..end
+    })
+}

@@ -1,0 +1,45 @@
+//! What can be wrong with a model directory, and what can end a call early.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// A file cannot be opened or read.
+    Io { file: PathBuf, source: io::Error },
+    /// A file is not of the format its name promises.
+    Format { file: PathBuf, reason: String },
+    /// A file says something this encoder cannot compute with.
+    Value { file: PathBuf, name: String, found: String, wanted: String },
+    /// The tokenizer gave up on a text, or named a token the model has no row for.
+    Text { reason: String },
+    /// The network's result holds NaN or infinity: the weights are damaged.
+    NotFinite,
+    /// Two matrices do not fit together. Shapes are checked at opening, so this is a bug of ours.
+    Shape { what: &'static str },
+    /// The caller's flag was raised.
+    Cancelled,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { file, source } => write!(f, "{}: {source}", file.display()),
+            Self::Format { file, reason } => write!(f, "{}: {reason}", file.display()),
+            Self::Value { file, name, found, wanted } => {
+                write!(f, "{}: {name} is {found}; supported: {wanted}", file.display())
+            }
+            Self::Text { reason } => write!(f, "a text cannot be tokenized: {reason}"),
+            Self::NotFinite => write!(f, "the model computes NaN or infinity: damaged weights"),
+            Self::Shape { what } => write!(f, "matrices do not fit together: {what}"),
+            Self::Cancelled => write!(f, "cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Self::Io { source, .. } = self { Some(source) } else { None }
+    }
+}

@@ -1,0 +1,110 @@
+//! From the rows of a text's tokens to the one vector of the text.
+
+use super::error::Error;
+
+/// torch's `normalize` divides by no less than this.
+const SMALLEST_NORM: f32 = 1e-12;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Mode {
+    Mean,
+    Cls,
+    Max,
+}
+
+#[derive(Debug)]
+pub(super) struct Pooling {
+    pub(super) mode: Mode,
+    /// The vector is scaled to length 1.
+    pub(super) normalize: bool,
+}
+
+impl Mode {
+    pub(super) const NAMES: &'static str = "mean, cls, max";
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "mean" => Some(Self::Mean),
+            "cls" => Some(Self::Cls),
+            "max" => Some(Self::Max),
+            _ => None,
+        }
+    }
+}
+
+impl Pooling {
+    /// `rows` are the token rows of one text, each `width` long, at least one.
+    pub(super) fn vector(&self, rows: &[f32], width: usize) -> Result<Vec<f32>, Error> {
+        let mut rows = rows.chunks_exact(width);
+        let first = rows.next().ok_or(Error::Shape { what: "a text without tokens" })?;
+        let mut vector = match self.mode {
+            Mode::Cls => first.to_vec(),
+            Mode::Max => fold(first, rows, f32::max),
+            Mode::Mean => mean(first, rows),
+        };
+        if self.normalize {
+            normalize(&mut vector);
+        }
+        let finite = vector.iter().all(|value| value.is_finite());
+        finite.then_some(vector).ok_or(Error::NotFinite)
+    }
+}
+
+fn fold<'a>(
+    first: &[f32],
+    rows: impl Iterator<Item = &'a [f32]>,
+    join: fn(f32, f32) -> f32,
+) -> Vec<f32> {
+    rows.fold(first.to_vec(), |mut all, row| {
+        all.iter_mut().zip(row).for_each(|(a, b)| *a = join(*a, *b));
+        all
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a text has at most some thousand tokens")]
+fn mean<'a>(first: &[f32], rows: impl ExactSizeIterator<Item = &'a [f32]>) -> Vec<f32> {
+    let share = 1.0 / (rows.len() + 1) as f32;
+    let mut vector = fold(first, rows, |a, b| a + b);
+    for value in &mut vector {
+        *value *= share;
+    }
+    vector
+}
+
+fn normalize(vector: &mut [f32]) {
+    let squares: f32 = vector.iter().map(|value| value * value).sum();
+    let norm = squares.sqrt().max(SMALLEST_NORM);
+    for value in vector {
+        *value /= norm;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROWS: [f32; 6] = [1.0, -2.0, 3.0, 4.0, 5.0, -8.0];
+
+    fn pooled(mode: Mode) -> Vec<f32> {
+        Pooling { mode, normalize: false }.vector(&ROWS, 2).unwrap()
+    }
+
+    #[test]
+    fn each_mode_joins_the_rows_in_its_way() {
+        assert_eq!(pooled(Mode::Mean), [3.0, -2.0]);
+        assert_eq!(pooled(Mode::Cls), [1.0, -2.0]);
+        assert_eq!(pooled(Mode::Max), [5.0, 4.0]);
+    }
+
+    #[test]
+    fn a_normalized_vector_has_length_one() {
+        let vector = Pooling { mode: Mode::Cls, normalize: true }.vector(&[3.0, 4.0], 2).unwrap();
+        assert_eq!(vector, [0.6, 0.8]);
+    }
+
+    #[test]
+    fn nan_never_leaves_as_a_vector() {
+        let result = Pooling { mode: Mode::Mean, normalize: true }.vector(&[f32::NAN, 1.0], 2);
+        assert!(matches!(result, Err(Error::NotFinite)));
+    }
+}

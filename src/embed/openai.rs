@@ -1,0 +1,266 @@
+//! OpenAI and all services that speak its protocol: one client, one runtime, one POST a batch.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Client, Response, StatusCode, Url};
+use tokio::runtime::{Builder, Runtime};
+
+use super::key::{KeySource, Secret};
+use super::wire::{self, Request};
+use super::{Config, Promise};
+use crate::error::Error;
+use crate::fill::cypher::one_line;
+use crate::fill::fault::ServiceFault;
+use crate::fill::node::{Reply, Text};
+
+/// Longest answer that is read, by text: more than any vector needs, written as plain numbers.
+const BYTES_PER_TEXT: usize = 512 * 1024;
+const MOST_BYTES: usize = 256 << 20;
+/// Longest piece of an error's answer that is read.
+const FAILURE_BYTES: usize = 64 * 1024;
+/// A host that does not even accept a connection is not waited for as long as an answer.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The address requests are posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint(Url);
+
+impl Endpoint {
+    /// Reads `base-url`, to which `/embeddings` is added.
+    pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
+        let refused = |why: &str| Error::setting(setting, value, why);
+        let mut url = Url::parse(value).map_err(|e| refused(&e.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(refused("a URL that begins with http:// or https://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused("a URL without a password: use vectorfill.api-key-file"));
+        }
+        url.path_segments_mut()
+            .map_err(|()| refused("a URL with a path"))?
+            .pop_if_empty()
+            .push("embeddings");
+        Ok(Self(url))
+    }
+
+    /// The host, for people.
+    pub(crate) fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+}
+
+/// A service in reach of HTTP.
+#[derive(Debug)]
+pub(super) struct Service {
+    runtime: Runtime,
+    caller: Arc<Caller>,
+}
+
+impl Service {
+    /// Starts the runtime; nothing is sent yet.
+    pub(super) fn start(config: &Config) -> Result<Self, Error> {
+        let name = "vectorfill-http";
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(2)
+            .thread_keep_alive(Duration::from_secs(1))
+            .thread_name(name)
+            .enable_all()
+            .build()
+            .map_err(|e| Error::Thread { name, reason: e.to_string() })?;
+        Ok(Self { runtime, caller: Arc::new(Caller::new(config)?) })
+    }
+
+    pub(super) fn submit(&self, texts: Vec<Text>, promise: Promise) {
+        let caller = Arc::clone(&self.caller);
+        self.runtime.spawn(async move { promise.keep(caller.embed(&texts).await) });
+    }
+
+    pub(super) fn stop(self, limit: Duration) {
+        self.runtime.shutdown_timeout(limit);
+    }
+}
+
+/// Everything one request needs.
+#[derive(Debug)]
+struct Caller {
+    client: Client,
+    endpoint: Endpoint,
+    model: String,
+    dimensions: Option<usize>,
+    key: KeySource,
+    timeout: Duration,
+    /// Cleared when the service complains about `encoding_format`.
+    base64: AtomicBool,
+}
+
+impl Caller {
+    fn new(config: &Config) -> Result<Self, Error> {
+        // Fails when a provider is installed already, which is as good.
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .timeout(config.timeout)
+            .connect_timeout(config.timeout.min(CONNECT_LIMIT))
+            .user_agent(concat!("vectorfill/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| Error::Thread { name: "vectorfill-http", reason: causes(&e) })?;
+        Ok(Self {
+            client,
+            endpoint: config.endpoint.clone(),
+            model: config.model.clone(),
+            dimensions: config.dimensions.map(std::num::NonZeroUsize::get),
+            key: config.key.clone(),
+            timeout: config.timeout,
+            base64: AtomicBool::new(true),
+        })
+    }
+
+    async fn embed(&self, texts: &[Text]) -> Result<Reply, ServiceFault> {
+        let base64 = self.base64.load(Ordering::Relaxed);
+        let outcome = self.post(texts, base64).await;
+        if base64 && outcome.as_ref().is_err_and(complains_of_format) {
+            self.base64.store(false, Ordering::Relaxed);
+            return self.post(texts, false).await;
+        }
+        outcome
+    }
+
+    async fn post(&self, texts: &[Text], base64: bool) -> Result<Reply, ServiceFault> {
+        let key = self.key.read().map_err(ServiceFault::NoKey)?;
+        let input: Vec<Cow<'_, str>> = texts.iter().map(Text::to_utf8).collect();
+        let encoding_format = base64.then_some("base64");
+        let (model, dimensions) = (self.model.as_str(), self.dimensions);
+        let request = Request { model, input: &input, encoding_format, dimensions };
+        let body = serde_json::to_vec(&request).map_err(|e| ServiceFault::Shape(e.to_string()))?;
+        let request =
+            self.client.post(self.endpoint.0.clone()).headers(headers(key.as_ref())?).body(body);
+        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(self.refusal(status, response, key.as_ref()).await);
+        }
+        let most = (texts.len() + 2).saturating_mul(BYTES_PER_TEXT).min(MOST_BYTES);
+        let body = self.read(response, most).await?;
+        wire::parse(&body)
+    }
+
+    /// Reads the body up to `most` bytes: what a service sends is not ours to trust.
+    async fn read(&self, mut response: Response, most: usize) -> Result<Vec<u8>, ServiceFault> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
+            if body.len() + chunk.len() > most {
+                return Err(ServiceFault::Shape(format!("the answer is longer than {most} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    async fn refusal(
+        &self,
+        status: StatusCode,
+        response: Response,
+        key: Option<&Secret>,
+    ) -> ServiceFault {
+        let retry_after = retry_after(response.headers());
+        // What cannot be read of an error is not worth another error.
+        let body = self.read(response, FAILURE_BYTES).await.unwrap_or_default();
+        let (words, quota) = wire::parse_failure(&body);
+        let message = key.map_or_else(|| words.clone(), |key| key.scrub(&words));
+        ServiceFault::Refused { status: status.as_u16(), message, retry_after, quota }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ServiceFault {
+        let host = self.endpoint.host().to_owned();
+        if error.is_timeout() {
+            return ServiceFault::Timeout { host, limit: self.timeout };
+        }
+        ServiceFault::Connection { host, reason: one_line(&causes(error), 200) }
+    }
+}
+
+/// A service that knows no base64 says so in a 400 or 422 about the parameter.
+fn complains_of_format(fault: &ServiceFault) -> bool {
+    matches!(fault, ServiceFault::Refused { status: 400 | 422, message, .. }
+        if message.contains("encoding_format") || message.contains("base64"))
+}
+
+fn headers(key: Option<&Secret>) -> Result<HeaderMap, ServiceFault> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(key) = key {
+        let unusable = |_| ServiceFault::NoKey("the key cannot be put into a header".into());
+        let mut value = HeaderValue::from_str(&key.bearer()).map_err(unusable)?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+/// `Retry-After` as seconds or as a date.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// An error with all its causes: reqwest's own words are only "error sending request".
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        // The URL is left out with the outermost words; the last ones say what happened.
+        text = cause.to_string();
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_added_once() {
+        let url = |value| Endpoint::parse("base-url", value).map(|endpoint| endpoint.0.to_string());
+        assert_eq!(
+            url("https://api.openai.com/v1").unwrap(),
+            "https://api.openai.com/v1/embeddings"
+        );
+        assert_eq!(
+            url("http://localhost:11434/v1/").unwrap(),
+            "http://localhost:11434/v1/embeddings"
+        );
+        for bad in ["", "localhost:80", "file:///etc/passwd", "ftp://host/", "https://u:p@host/v1"]
+        {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let after = |text: &str| {
+            let headers =
+                HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
+            retry_after(&headers)
+        };
+        assert_eq!(after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(after("0.5"), Some(Duration::from_millis(500)));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+        let wait = after(&date).unwrap();
+        assert!((90..=100).contains(&wait.as_secs()), "{wait:?}");
+        assert_eq!(after("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
+        for bad in ["soon", "-1", "NaN"] {
+            assert_eq!(after(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What failed, as data: every variant names the thing, the value and what would be right.
+
+/// A failure this crate reports to a person. `Display` carries no error code; the command that
+/// replies chooses one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    /// A setting holds a value it cannot hold.
+    #[error("vectorfill.{name}: '{value}' is not allowed: {expected}")]
+    Setting {
+        /// Name of the setting without the module's prefix.
+        name: String,
+        /// The value as it was given.
+        value: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A thread, or the runtime that owns threads, could not be started.
+    #[error("cannot start the thread '{name}': {reason}")]
+    Thread {
+        /// Name of the thread.
+        name: &'static str,
+        /// The system's words.
+        reason: String,
+    },
+    /// A queue of requests to the worker is full.
+    #[error("too many requests are waiting for the worker: try again")]
+    Busy,
+}
+
+impl Error {
+    /// A refused value of the setting `name`.
+    pub(crate) fn setting(name: &str, value: &str, expected: impl Into<String>) -> Self {
+        Self::Setting { name: name.into(), value: value.into(), expected: expected.into() }
+    }
+}

@@ -1,0 +1,258 @@
+//! What to do next: begins passes, and hands out reads, batches and writes, graph by graph in turn.
+
+use std::time::{Duration, Instant};
+
+use super::event::{Action, Read, Report, ServerState, Ticket, Write};
+use super::node::{BatchId, GraphName};
+use super::pace::LaneState;
+use super::pass::{Ending, Pass, Plan, Reading};
+use super::tally::Tally;
+use super::{Filler, Flight};
+
+/// Reads in flight over all graphs: one more than one, so that the engine's answer to the first
+/// does not find us idle; not many, because each takes a thread from the users.
+const MOST_READS: usize = 2;
+/// A read that has not been answered by then never will be.
+const READ_LIMIT: Duration = Duration::from_mins(1);
+/// Most rows of one reply, whatever their size.
+const MOST_ROWS: usize = 1_024;
+/// Memory all stages may hold in texts and vectors.
+const HELD_BYTES: usize = 64 << 20;
+/// A guess for the length of a vector before the first one has come.
+const GUESSED_DIMENSIONS: usize = 1_536;
+/// A guess for what a node holds besides its vector: its text, and our own bookkeeping.
+const NODE_BYTES: usize = 2_048;
+
+/// When a pass gives up on the read it waits for.
+pub(super) fn read_limit(pass: &Pass) -> Option<Instant> {
+    pass.reading.as_ref().map(|reading| reading.since + READ_LIMIT)
+}
+
+impl Filler {
+    /// Does everything that can be done at this time.
+    pub(super) fn drive(&mut self, now: Instant) {
+        self.survey_when_due(now);
+        self.wake_when_due(now);
+        self.give_up_reads(now);
+        if self.may_begin() {
+            self.begin_passes(now);
+        }
+        self.hand_out_reads(now);
+        self.hand_out_batches(now);
+        self.hand_out_write(now);
+        self.end_passes(now);
+        for (run, tally) in self.runs.fulfilled() {
+            self.actions.push_back(Action::Answer { run, outcome: Ok(tally) });
+        }
+    }
+
+    fn survey_when_due(&mut self, now: Instant) {
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let scheduled = self.may_begin() && due(self.next_run);
+        if !self.surveying && (scheduled || due(self.survey_at)) {
+            self.surveying = true;
+            self.survey_at = None;
+            self.actions.push_back(Action::Survey);
+        }
+    }
+
+    fn wake_when_due(&mut self, now: Instant) {
+        self.graphs.values_mut().for_each(|graph| graph.wake(now));
+    }
+
+    fn give_up_reads(&mut self, now: Instant) {
+        let late = |pass: &Pass| read_limit(pass).is_some_and(|limit| limit <= now);
+        let overdue: Vec<Ticket> = self
+            .graphs
+            .values()
+            .filter_map(|graph| graph.pass.as_ref().filter(|pass| late(pass)))
+            .filter_map(|pass| pass.reading.as_ref().map(|reading| reading.ticket))
+            .collect();
+        for ticket in overdue {
+            self.read(now, ticket, Err(super::fault::StoreFault::NoReply));
+        }
+    }
+
+    fn begin_passes(&mut self, now: Instant) {
+        for graph in self.graphs.values_mut() {
+            if graph.wanted && graph.pass.is_none() {
+                let plan = Plan {
+                    rule: self.settings.rule.clone(),
+                    most_rows: self.most_rows.saturating_sub(2).clamp(1, MOST_ROWS),
+                    list_labels: !graph.labels_listed,
+                    auto_index: self.settings.auto_index,
+                };
+                graph.wanted = false;
+                graph.begun += 1;
+                graph.pass = Some(Pass::new(plan, now));
+            }
+        }
+    }
+
+    fn hand_out_reads(&mut self, now: Instant) {
+        let mut reads = self.passes().filter(|pass| pass.reading.is_some()).count();
+        let capacity = self.capacity();
+        for name in self.in_turn() {
+            if reads >= MOST_READS {
+                break;
+            }
+            let Some(pass) = self.pass_mut(&name) else { continue };
+            let room = capacity.saturating_sub(pass.held());
+            if let Some(query) = pass.next_query(now, room) {
+                reads += 1;
+                self.hand_out_read(now, name, query);
+            }
+        }
+    }
+
+    fn hand_out_read(&mut self, now: Instant, graph: GraphName, query: super::event::Query) {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let Some(pass) = self.pass_mut(&graph) else { return };
+        pass.reading = Some(Reading { ticket, query: query.clone(), since: now });
+        let rule = pass.plan.rule.clone();
+        self.turn = Some(graph.clone());
+        self.actions.push_back(Action::Read(Read { ticket, graph, rule, query }));
+    }
+
+    /// Nodes one graph may hold in all stages: enough to keep the embedder busy twice over, and
+    /// never more than its share of the memory.
+    fn capacity(&self) -> usize {
+        let dimensions = self.figures.dimensions.unwrap_or(GUESSED_DIMENSIONS);
+        let fitting = HELD_BYTES / (dimensions * size_of::<f32>() + NODE_BYTES);
+        let wanted = self.settings.lane.concurrency * self.settings.batch.texts * 2;
+        let share = wanted.min(fitting) / self.passes().count().max(1);
+        share.max(self.settings.batch.texts.min(fitting))
+    }
+
+    fn hand_out_batches(&mut self, now: Instant) {
+        self.end_rejected();
+        loop {
+            let mut sent = false;
+            for name in self.in_turn() {
+                if !self.lane.has_room(now) {
+                    return;
+                }
+                sent |= self.hand_out_batch(now, &name);
+            }
+            if !sent {
+                return;
+            }
+        }
+    }
+
+    /// A pass that has nodes to embed while the lane is rejected would wait for a person.
+    fn end_rejected(&mut self) {
+        if self.lane.state() != LaneState::Rejected {
+            return;
+        }
+        let reason = self.lane.reason().map(str::to_owned);
+        for pass in self.graphs.values_mut().filter_map(|graph| graph.pass.as_mut()) {
+            if pass.batcher.len() > 0 && pass.ending.is_none() {
+                pass.end(Ending::Stop);
+                pass.tally.error.clone_from(&reason);
+            }
+        }
+    }
+
+    fn hand_out_batch(&mut self, now: Instant, name: &GraphName) -> bool {
+        let limits = self.settings.batch;
+        let Some(pass) = self.pass_mut(name) else { return false };
+        let retry = pass.retries.pop_front();
+        let repeated = retry.is_some();
+        let ready = pass.batcher.is_full(limits) || !pass.expects_more();
+        let fresh = || ready.then(|| pass.batcher.next(name, limits)).flatten();
+        let Some(batch) = retry.or_else(fresh) else { return false };
+        pass.in_flight += batch.nodes();
+        pass.tally.requests += 1;
+        self.figures.requests += 1;
+        self.figures.retries += u64::from(repeated);
+        self.lane.sent(now, batch.tokens());
+        self.tickets += 1;
+        let id = BatchId(self.tickets);
+        let texts = batch.inputs.iter().map(|input| input.text.clone()).collect();
+        self.flights.insert(id, Flight { batch, sent: now });
+        self.turn = Some(name.clone());
+        self.actions.push_back(Action::Embed { batch: id, texts });
+        true
+    }
+
+    /// One write at a time: it holds the server, and the next is sized by what it took.
+    fn hand_out_write(&mut self, now: Instant) {
+        let busy = self.passes().any(|pass| pass.writing);
+        if busy || self.server != ServerState::Ready || self.duty.wait_until(now).is_some() {
+            return;
+        }
+        let patience = self.settings.write_patience;
+        for name in self.in_turn() {
+            let Some(pass) = self.pass_mut(&name) else { continue };
+            if let Some(job) = pass.next_job(now) {
+                pass.writing = true;
+                let waited = pass.waiting_since.map(|since| now.duration_since(since));
+                let impatient = waited.zip(patience).is_some_and(|(waited, most)| waited >= most);
+                let rule = pass.plan.rule.clone();
+                self.turn = Some(name.clone());
+                let write = Write { graph: name, rule, job, impatient };
+                self.actions.push_back(Action::Write(write));
+                return;
+            }
+        }
+    }
+
+    fn end_passes(&mut self, now: Instant) {
+        for name in self.in_turn() {
+            let Some(graph) = self.graphs.get_mut(&name) else { continue };
+            if !graph.pass.as_mut().is_some_and(Pass::step) {
+                continue;
+            }
+            let Some(pass) = graph.pass.take() else { continue };
+            let duration = now.duration_since(pass.started);
+            let tally = Tally { duration, ..pass.tally.clone() };
+            graph.finish(now, &pass, &tally);
+            let (begun, gone) = (graph.begun, graph.gone);
+            self.runs.ended(&name, if gone { u64::MAX } else { begun }, &tally);
+            self.totals.add(&tally);
+            self.totals.graphs = self.graphs.len() as u64;
+            if gone {
+                self.graphs.remove(&name);
+            }
+            let report = Report { graph: name, tally, indexed: pass.indexed };
+            self.actions.push_back(Action::Report(report));
+        }
+        if self.may_begin() {
+            // A pass asked for while another was under way begins now.
+            self.begin_wanted(now);
+        }
+    }
+
+    fn begin_wanted(&mut self, now: Instant) {
+        let waiting = |graph: &super::graph::Graph| graph.wanted && graph.pass.is_none();
+        if self.graphs.values().any(waiting) {
+            self.begin_passes(now);
+            self.hand_out_reads(now);
+        }
+    }
+
+    /// Nodes in all stages of all graphs.
+    #[cfg(test)]
+    pub(super) fn passes_held(&self) -> usize {
+        self.passes().map(Pass::held).sum()
+    }
+
+    fn passes(&self) -> impl Iterator<Item = &Pass> {
+        self.graphs.values().filter_map(|graph| graph.pass.as_ref())
+    }
+
+    /// Graphs with a pass, beginning behind the one that was served last.
+    fn in_turn(&self) -> Vec<GraphName> {
+        let active = |(name, graph): (&GraphName, &super::graph::Graph)| {
+            graph.pass.is_some().then(|| name.clone())
+        };
+        let mut names: Vec<GraphName> = self.graphs.iter().filter_map(active).collect();
+        if let Some(turn) = &self.turn {
+            let behind = names.partition_point(|name| name <= turn);
+            names.rotate_left(behind);
+        }
+        names
+    }
+}

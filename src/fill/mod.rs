@@ -1,0 +1,282 @@
+//! The core: decides what is selected, embedded and written, and when. It carries nothing out.
+//!
+//! [`Filler`] is a state machine without Redis, HTTP, thread, clock or log: [`Filler::handle`] takes
+//! an [`Event`] and the time, [`Filler::poll`] gives the [`Action`]s that follow, and
+//! [`Filler::deadline`] says when to come back at the latest. So all of its rules can be tested in
+//! milliseconds, and a simulator can lead it through years of bad days.
+//!
+//! # The flow
+//!
+//! The graph itself is the queue: a node is *pending* when it has a text, no vector and no mark of
+//! quarantine. Nothing else has to survive a crash. A *pass* over one graph ([`pass`]) first reads
+//! which labels have a vector index, then counts, then fills, then creates the index that is
+//! missing. While it fills, three stages run at once:
+//!
+//! 1. **select**: a [`scan::Sweep`] walks over the node ids in windows; what it finds goes into the
+//!    [`batch::Batcher`];
+//! 2. **embed**: whenever the lane ([`pace::Lane`]) has room, the next batch is sent; the answer is
+//!    paired with the texts by index ([`node::Embedded::pair`]), the one place where a vector meets
+//!    its node;
+//! 3. **write**: the rows are written in slices, sized so that a hold of the server stays under its
+//!    budget ([`slice`]), each row guarded by id and text; what no longer matches is *stale*.
+//!
+//! A graph whose nodes the stages hold is full, and selects no more: that bounds every queue.
+//! Graphs take turns at each stage, so none starves another.
+//!
+//! What a failure means is decided in [`fault`], by one `match`. A run asked for by a user is a
+//! set of pass numbers to wait for ([`runs`]).
+//!
+//! # The files of this state machine
+//!
+//! `mod.rs` takes events in and tells the time; `drive.rs` decides what to do next; `settle.rs`
+//! decides what an answer means.
+
+pub(crate) mod batch;
+pub(crate) mod cypher;
+mod drive;
+pub(crate) mod event;
+pub(crate) mod fault;
+mod graph;
+pub(crate) mod node;
+pub(crate) mod pace;
+mod pass;
+pub(crate) mod rule;
+mod runs;
+pub(crate) mod scan;
+pub(crate) mod settings;
+mod settle;
+#[cfg(test)]
+mod sim;
+pub(crate) mod slice;
+pub(crate) mod status;
+pub(crate) mod tally;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use event::{Action, Event, RunFault, RunId, ServerState};
+use graph::Graph;
+use node::{Batch, BatchId, GraphName};
+use pace::{Lane, LaneState};
+use pass::Ending;
+use runs::Runs;
+use settings::Settings;
+use slice::Duty;
+use status::{LaneFigures, Snapshot};
+use tally::Tally;
+
+/// How soon to look again at a server that is not ready, should no event tell of the change.
+const SURVEY_AGAIN: Duration = Duration::from_secs(1);
+
+/// A batch at the embedder.
+#[derive(Debug)]
+struct Flight {
+    batch: Batch,
+    sent: Instant,
+}
+
+/// Keeps every node supplied with a vector. See the [module documentation](self).
+#[derive(Debug)]
+pub(crate) struct Filler {
+    settings: Settings,
+    server: ServerState,
+    engine: Option<String>,
+    most_rows: usize,
+    paused: Option<String>,
+    surveying: bool,
+    survey_at: Option<Instant>,
+    next_run: Option<Instant>,
+    graphs: BTreeMap<GraphName, Graph>,
+    turn: Option<GraphName>,
+    lane: Lane,
+    duty: Duty,
+    flights: HashMap<BatchId, Flight>,
+    runs: Runs,
+    figures: LaneFigures,
+    totals: Tally,
+    tickets: u64,
+    actions: VecDeque<Action>,
+}
+
+impl Filler {
+    /// A filler that looks at the server first of all. `seed` decides the jitter of its backoffs.
+    pub(crate) fn new(settings: Settings, seed: u64, now: Instant) -> Self {
+        Self {
+            lane: Lane::new(settings.lane, seed),
+            settings,
+            server: ServerState::default(),
+            engine: None,
+            most_rows: usize::MAX,
+            paused: None,
+            surveying: false,
+            survey_at: Some(now),
+            next_run: Some(now),
+            graphs: BTreeMap::new(),
+            turn: None,
+            duty: Duty::default(),
+            flights: HashMap::new(),
+            runs: Runs::default(),
+            figures: LaneFigures::default(),
+            totals: Tally::default(),
+            tickets: 0,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Takes in what happened. Follow it with [`poll`](Self::poll) until that gives nothing.
+    pub(crate) fn handle(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Configured { settings, embedder_replaced } => {
+                self.configure(now, *settings, embedder_replaced);
+            }
+            Event::ServerChanged => self.survey_at = Some(now),
+            Event::Touched(graph) => self.touched(now, &graph),
+            Event::Run { run, graph } => self.run(now, run, graph),
+            Event::Surveyed(survey) => self.surveyed(now, survey),
+            Event::Read { ticket, outcome } => self.read(now, ticket, outcome),
+            Event::Embedded(completion) => self.embedded(now, completion),
+            Event::Written { write, outcome } => self.written(now, write, outcome),
+            Event::Tick => {}
+        }
+        self.drive(now);
+    }
+
+    /// The next thing to do.
+    pub(crate) fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to send a [`Event::Tick`] at the latest; `None` = only when something happens.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let graphs = self.graphs.values().flat_map(|graph| {
+            let pass = graph.pass.as_ref();
+            [graph.next_wake(), pass.and_then(|p| p.not_before), pass.and_then(drive::read_limit)]
+        });
+        let own = [
+            self.survey_at,
+            self.next_run.filter(|_| self.may_begin()),
+            self.lane.wait_until(now),
+            self.duty.wait_until(now),
+        ];
+        graphs.chain(own).flatten().filter(|at| *at > now).min()
+    }
+
+    /// Whether anything is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.surveying || self.graphs.values().any(|graph| graph.pass.is_some())
+    }
+
+    /// The picture STATUS shows.
+    pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
+        let lane = LaneFigures {
+            state: self.lane.state(),
+            reason: self.lane.reason().map(str::to_owned),
+            in_flight: self.lane.in_flight(),
+            window: self.lane.window(),
+            ..self.figures.clone()
+        };
+        let graphs = self.graphs.iter().map(|(name, graph)| (name.clone(), graph.figures(now)));
+        Snapshot {
+            enabled: self.settings.enabled,
+            server: self.server,
+            engine: self.engine.clone(),
+            paused: self.paused.clone(),
+            next_run: self.next_run,
+            lane,
+            totals: self.totals.clone(),
+            graphs: graphs.collect(),
+        }
+    }
+
+    fn may_begin(&self) -> bool {
+        self.settings.enabled && self.server == ServerState::Ready
+    }
+
+    /// Why a run cannot be, if it cannot.
+    fn refusal(&self) -> Option<RunFault> {
+        if self.settings.enabled { self.server.fault() } else { Some(RunFault::Disabled) }
+    }
+
+    fn configure(&mut self, now: Instant, settings: Settings, embedder_replaced: bool) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        if before.interval != self.settings.interval {
+            self.next_run = self.settings.interval.map(|interval| now + interval);
+        }
+        if embedder_replaced {
+            self.lane.reset();
+            self.figures.dimensions = None;
+            self.recall_flights();
+        }
+        self.lane.configure(self.settings.lane);
+        if before.rule != self.settings.rule || !self.settings.enabled {
+            self.end_all(Ending::Stop, None);
+        }
+        let enabled_now = self.settings.enabled && !before.enabled;
+        if before.rule != self.settings.rule || embedder_replaced || enabled_now {
+            self.next_run = Some(now);
+        }
+        if !self.settings.enabled {
+            self.refuse_runs(&RunFault::Disabled);
+        }
+    }
+
+    /// What the old embedder had in flight is sent again: it never comes back.
+    fn recall_flights(&mut self) {
+        for (_, flight) in std::mem::take(&mut self.flights) {
+            if let Some(pass) = self.pass_mut(&flight.batch.graph) {
+                pass.in_flight = pass.in_flight.saturating_sub(flight.batch.nodes());
+                pass.again(flight.batch);
+            }
+        }
+    }
+
+    fn touched(&mut self, now: Instant, name: &GraphName) {
+        if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
+            self.graphs.entry(name.clone()).or_default().touch(now);
+        }
+    }
+
+    fn run(&mut self, now: Instant, run: RunId, graph: Option<GraphName>) {
+        if let Some(fault) = self.refusal() {
+            self.actions.push_back(Action::Answer { run, outcome: Err(fault) });
+            return;
+        }
+        self.forgive();
+        if let Some(name) = graph {
+            let pass = self.graphs.entry(name.clone()).or_default().want();
+            self.runs.open_one(run, name, pass);
+        } else {
+            self.runs.open_all(run);
+            self.survey_at = Some(now);
+        }
+    }
+
+    /// A pass begins that may try a rejected embedder again.
+    fn forgive(&mut self) {
+        if self.lane.state() == LaneState::Rejected {
+            // What was learnt from a first answer may have been what was wrong.
+            self.figures.dimensions = None;
+        }
+        self.lane.forgive();
+    }
+
+    fn refuse_runs(&mut self, fault: &RunFault) {
+        for run in self.runs.drain() {
+            self.actions.push_back(Action::Answer { run, outcome: Err(fault.clone()) });
+        }
+    }
+
+    fn pass_mut(&mut self, graph: &GraphName) -> Option<&mut pass::Pass> {
+        self.graphs.get_mut(graph)?.pass.as_mut()
+    }
+
+    /// Ends all passes early, for the reason given.
+    fn end_all(&mut self, ending: Ending, reason: Option<&str>) {
+        for pass in self.graphs.values_mut().filter_map(|graph| graph.pass.as_mut()) {
+            pass.end(ending);
+            if let Some(reason) = reason {
+                pass.tally.error = Some(reason.to_owned());
+            }
+        }
+    }
+}

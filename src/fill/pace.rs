@@ -1,0 +1,350 @@
+//! The embedding lane: how many requests may be in flight now, and when to try again after a fault.
+//!
+//! Additive increase, multiplicative decrease: every answer widens the window by a fraction, a
+//! throttled one halves it. A request sent before the last halving does not halve again, or one
+//! burst of refusals would end at a window of one.
+
+use std::time::{Duration, Instant};
+
+/// Longest pause between two tries while a service is out of reach.
+const MOST_BACKOFF: Duration = Duration::from_secs(30);
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// Pause after a throttled answer that does not say how long.
+const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
+/// No service is left alone for longer than this, whatever its Retry-After says.
+const MOST_RETRY_AFTER: Duration = Duration::from_mins(10);
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Ceilings the user sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LaneLimits {
+    /// Most requests in flight (`concurrency`).
+    pub concurrency: usize,
+    /// `requests-per-minute`; 0 = none.
+    pub requests_per_minute: u32,
+    /// `tokens-per-minute`; 0 = none.
+    pub tokens_per_minute: u32,
+}
+
+/// Whether requests may be sent, as STATUS shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum LaneState {
+    /// Up to the window.
+    #[default]
+    Ready,
+    /// The service asked for a pause.
+    Throttled,
+    /// The service is out of reach; one request at a time tries it.
+    Cooling,
+    /// A person has to mend something; one request tries when a pass begins.
+    Rejected,
+}
+
+/// Paces the requests of all graphs.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    limits: LaneLimits,
+    window: f64,
+    in_flight: usize,
+    state: LaneState,
+    reason: Option<String>,
+    not_before: Option<Instant>,
+    last_cut: Option<Instant>,
+    last_failure: Option<Instant>,
+    failures: u32,
+    proven: bool,
+    requests: Ceiling,
+    tokens: Ceiling,
+    rng: fastrand::Rng,
+}
+
+impl Lane {
+    /// A lane nobody has complained about yet. `seed` decides the jitter.
+    pub(crate) fn new(limits: LaneLimits, seed: u64) -> Self {
+        Self {
+            window: to_window(limits.concurrency),
+            limits,
+            in_flight: 0,
+            state: LaneState::Ready,
+            reason: None,
+            not_before: None,
+            last_cut: None,
+            last_failure: None,
+            failures: 0,
+            proven: false,
+            requests: Ceiling::new(limits.requests_per_minute),
+            tokens: Ceiling::new(limits.tokens_per_minute),
+            rng: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// New ceilings; a changed setting is a reason to try again.
+    pub(crate) fn configure(&mut self, limits: LaneLimits) {
+        if limits != self.limits {
+            self.limits = limits;
+            self.window = to_window(limits.concurrency);
+            self.requests = Ceiling::new(limits.requests_per_minute);
+            self.tokens = Ceiling::new(limits.tokens_per_minute);
+        }
+        self.forgive();
+    }
+
+    /// Lets one request try a service that was rejected: a pass begins, or a setting changed.
+    pub(crate) fn forgive(&mut self) {
+        if self.state == LaneState::Rejected {
+            self.state = LaneState::Cooling;
+            self.not_before = None;
+        }
+    }
+
+    /// Forgets an embedder that was replaced by another.
+    pub(crate) fn reset(&mut self) {
+        let seed = self.rng.u64(..);
+        *self = Self::new(self.limits, seed);
+    }
+
+    /// Whether a request may be sent now.
+    pub(crate) fn has_room(&self, now: Instant) -> bool {
+        let waiting = self.wait_until(now).is_some();
+        let allowed = match self.state {
+            LaneState::Ready | LaneState::Throttled => self.window(),
+            LaneState::Cooling => 1,
+            LaneState::Rejected => 0,
+        };
+        !waiting && self.in_flight < allowed
+    }
+
+    /// When a request may be sent that may not now; `None` = time is not what is waited for.
+    pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
+        let until = [self.not_before, self.requests.next, self.tokens.next];
+        until.into_iter().flatten().filter(|at| *at > now).max()
+    }
+
+    /// A request was sent.
+    pub(crate) fn sent(&mut self, now: Instant, tokens: usize) {
+        self.in_flight += 1;
+        self.requests.take(now, 1);
+        self.tokens.take(now, tokens);
+    }
+
+    /// A request came back, however it ended. What it meant is told by one of the next four.
+    pub(crate) fn returned(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+    }
+
+    /// The answer was usable.
+    pub(crate) fn succeeded(&mut self) {
+        self.window = (self.window + 1.0 / self.window).min(to_window(self.limits.concurrency));
+        self.state = LaneState::Ready;
+        self.reason = None;
+        self.not_before = None;
+        self.failures = 0;
+        self.proven = true;
+    }
+
+    /// **Where a 429 is answered**: pause as long as the service asks, and halve the window.
+    pub(crate) fn throttled(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        wait: Option<Duration>,
+        why: &str,
+    ) {
+        let wait = wait.unwrap_or(THROTTLE_PAUSE).min(MOST_RETRY_AFTER);
+        // Everybody who was refused at the same time would come back at the same time.
+        let jitter = Duration::from_secs_f64(wait.as_secs_f64() * 0.1 * self.rng.f64());
+        self.not_before = self.not_before.max(Some(now + wait + jitter));
+        if self.last_cut.is_none_or(|cut| sent > cut) {
+            self.window = (self.window / 2.0).max(1.0);
+            self.last_cut = Some(now);
+        }
+        self.state = LaneState::Throttled;
+        self.reason = Some(why.to_owned());
+    }
+
+    /// The service is out of reach: exponential backoff with full jitter, one try at a time.
+    pub(crate) fn failed(&mut self, now: Instant, sent: Instant, why: &str) {
+        self.state = LaneState::Cooling;
+        self.reason = Some(why.to_owned());
+        // What was in flight together fails together, and counts as one failure.
+        if self.last_failure.is_some_and(|last| sent <= last) {
+            return;
+        }
+        self.last_failure = Some(now);
+        let most = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(MOST_BACKOFF);
+        let pause = Duration::from_secs_f64(most.as_secs_f64() * self.rng.f64());
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = self.not_before.max(Some(now + pause));
+    }
+
+    /// A person has to mend something: nothing is sent until [`forgive`](Self::forgive).
+    pub(crate) fn rejected(&mut self, why: &str) {
+        self.state = LaneState::Rejected;
+        self.reason = Some(why.to_owned());
+    }
+
+    /// Whether this embedder has ever answered well with these settings: only then can a refusal
+    /// be a text's own fault.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Failures in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// As STATUS shows it.
+    pub(crate) fn state(&self) -> LaneState {
+        self.state
+    }
+
+    /// What went wrong, while the state is not ready.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Requests in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Most requests in flight that the lane allows itself.
+    pub(crate) fn window(&self) -> usize {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 1 and the setting `concurrency`"
+        )]
+        let window = self.window as usize;
+        window
+    }
+}
+
+fn to_window(concurrency: usize) -> f64 {
+    u32::try_from(concurrency.max(1)).map_or(f64::from(u32::MAX), f64::from)
+}
+
+/// A rate ceiling in its simplest exact form: each taking moves the next one into the future by
+/// its share of the minute. No burst, so no minute ever holds more than it may.
+#[derive(Debug)]
+struct Ceiling {
+    per_minute: u32,
+    next: Option<Instant>,
+}
+
+impl Ceiling {
+    fn new(per_minute: u32) -> Self {
+        Self { per_minute, next: None }
+    }
+
+    fn take(&mut self, now: Instant, amount: usize) {
+        if self.per_minute > 0 {
+            let share = MINUTE / self.per_minute;
+            let amount = u32::try_from(amount).unwrap_or(u32::MAX);
+            let from = self.next.filter(|next| *next > now).unwrap_or(now);
+            self.next = Some(from + share.saturating_mul(amount).min(MINUTE));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(concurrency: usize) -> Lane {
+        let limits = LaneLimits { concurrency, requests_per_minute: 0, tokens_per_minute: 0 };
+        Lane::new(limits, 7)
+    }
+
+    fn fill_up(lane: &mut Lane, now: Instant) -> usize {
+        let before = lane.in_flight();
+        while lane.has_room(now) {
+            lane.sent(now, 1);
+        }
+        lane.in_flight() - before
+    }
+
+    #[test]
+    fn no_more_requests_are_in_flight_than_allowed() {
+        assert_eq!(fill_up(&mut lane(8), Instant::now()), 8);
+    }
+
+    #[test]
+    fn what_fails_together_counts_once() {
+        let (mut lane, now) = (lane(8), Instant::now());
+        fill_up(&mut lane, now);
+        (0..8).for_each(|_| lane.failed(now + MINUTE, now, "reset"));
+        assert_eq!(lane.failures(), 1);
+    }
+
+    #[test]
+    fn one_burst_of_refusals_halves_the_window_once() {
+        let (mut lane, now) = (lane(8), Instant::now());
+        fill_up(&mut lane, now);
+        for _ in 0..8 {
+            lane.returned();
+            lane.throttled(now, now, None, "slow down");
+        }
+        assert_eq!((lane.window(), lane.in_flight()), (4, 0));
+        assert!(!lane.has_room(now));
+        assert_eq!(fill_up(&mut lane, now + Duration::from_secs(2)), 4);
+    }
+
+    #[test]
+    fn retry_after_is_kept_to_the_second() {
+        let (mut lane, now) = (lane(8), Instant::now());
+        lane.sent(now, 1);
+        lane.returned();
+        lane.throttled(now, now, Some(Duration::from_secs(20)), "slow down");
+        assert!(!lane.has_room(now + Duration::from_secs(19)));
+        assert!(lane.has_room(now + Duration::from_secs(23)));
+    }
+
+    #[test]
+    fn a_rejected_lane_sends_one_request_once_it_is_forgiven() {
+        let (mut lane, now) = (lane(8), Instant::now());
+        lane.sent(now, 1);
+        lane.returned();
+        lane.rejected("401");
+        assert!(!lane.has_room(now + MINUTE * 60));
+        lane.forgive();
+        assert_eq!(fill_up(&mut lane, now), 1);
+        lane.returned();
+        lane.succeeded();
+        assert_eq!(fill_up(&mut lane, now), 8);
+    }
+
+    #[test]
+    fn a_service_out_of_reach_is_tried_ever_more_seldom() {
+        let (mut lane, mut now) = (lane(8), Instant::now());
+        let mut waits = Vec::new();
+        for _ in 0..200 {
+            now += Duration::from_millis(1);
+            lane.sent(now, 1);
+            lane.returned();
+            lane.failed(now, now, "connection refused");
+            let until = lane.wait_until(now).unwrap_or(now);
+            waits.push(until - now);
+            now = until;
+        }
+        let steady = &waits[50..];
+        assert!(steady.iter().all(|wait| *wait <= MOST_BACKOFF));
+        assert!(steady.iter().sum::<Duration>() / 150 > MOST_BACKOFF / 3, "{waits:?}");
+    }
+
+    #[test]
+    fn a_ceiling_spreads_requests_over_the_minute() {
+        let limits = LaneLimits { concurrency: 64, requests_per_minute: 60, tokens_per_minute: 0 };
+        let (mut lane, start) = (Lane::new(limits, 7), Instant::now());
+        let sent: usize = (0..60)
+            .map(|second| {
+                let now = start + Duration::from_secs(second);
+                let sent = fill_up(&mut lane, now);
+                (0..sent).for_each(|_| lane.returned());
+                sent
+            })
+            .sum();
+        assert_eq!(sent, 60);
+    }
+}

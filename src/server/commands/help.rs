@@ -1,0 +1,31 @@
+//! VECTORFILL.HELP
+
+use redis_module::{Context, RedisResult, RedisString, RedisValue};
+use redis_module_macros::command;
+
+const LINES: [&str; 10] = [
+    "VECTORFILL.RUN [graph] [WAIT timeout-ms]",
+    "    Schedules a pass over one graph or all. With WAIT, replies with the pass's tally once it",
+    "    has ended, or with TIMEOUT; 0 waits without a limit.",
+    "VECTORFILL.STATUS [graph]",
+    "    Tells what is pending, written and wrong.",
+    "VECTORFILL.HELP",
+    "    Prints this.",
+    "CONFIG GET vectorfill.*",
+    "    Shows all settings; CONFIG SET changes them, without a restart.",
+    "INFO vectorfill shows the figures for monitoring.",
+];
+
+#[command({
+    name: "vectorfill.help",
+    flags: [ReadOnly, AllowLoading, AllowStale, Fast],
+    summary: "Lists the commands of vectorfill.",
+    complexity: "O(1)",
+    since: "0.1.0",
+    arity: 1,
+    key_spec: [],
+    acl_categories: [Single("vectorfill")],
+})]
+fn help(_: &Context, _: Vec<RedisString>) -> RedisResult {
+    Ok(RedisValue::Array(LINES.map(RedisValue::SimpleStringStatic).into()))
+}

@@ -1,0 +1,191 @@
+//! VECTORFILL.RUN [graph] [WAIT timeout-ms]
+
+use std::time::Duration;
+
+use redis_module::{
+    BlockedClient, Context, ContextFlags, RedisError, RedisResult, RedisString, RedisValue,
+    ThreadSafeContext,
+};
+use redis_module_macros::command;
+
+use super::{answered, error, graph_name};
+use crate::fill::event::RunFault;
+use crate::fill::node::GraphName;
+use crate::fill::tally::Tally;
+use crate::server::{config, status, with_worker};
+use crate::worker::{Run, WaitFault, Waiter};
+
+#[command({
+    name: "vectorfill.run",
+    flags: [Write, DenyOOM, NoMandatoryKeys],
+    summary: "Schedules a pass that gives vectors to the nodes that have none.",
+    complexity: "O(1); the pass itself runs in the background",
+    since: "0.1.0",
+    arity: -1,
+    key_spec: [{
+        notes: "The graph is optional; without it, the pass covers all graphs.",
+        flags: [ReadWrite, Update],
+        begin_search: Index({ index: 1 }),
+        find_keys: Range({ last_key: 0, steps: 1, limit: 0 }),
+    }],
+    args: [
+        {
+            name: "graph", arg_type: Key, key_spec_index: 0, flags: [Optional],
+            summary: "Only this graph.",
+        },
+        {
+            name: "timeout-ms", arg_type: Integer, token: "WAIT", flags: [Optional],
+            summary: "Waits for the end of the pass, at most this many milliseconds; 0 = no limit.",
+        },
+    ],
+    acl_categories: [Single("vectorfill")],
+})]
+fn run(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
+    answered(|| {
+        let request = parse(&args)?;
+        refuse(ctx, &request)?;
+        match request.wait {
+            Some(limit) => wait(ctx, request.graph, limit),
+            None => begin(Run { graph: request.graph, waiter: None })
+                .map(|()| RedisValue::SimpleStringStatic("OK")),
+        }
+    })
+}
+
+/// How long a user waits; `None` = as long as it takes.
+type Limit = Option<Duration>;
+
+struct Request {
+    graph: Option<GraphName>,
+    wait: Option<Limit>,
+}
+
+fn parse(args: &[RedisString]) -> Result<Request, RedisError> {
+    let is_wait = |arg: &RedisString| arg.as_slice().eq_ignore_ascii_case(b"WAIT");
+    let (graph, wait) = match args {
+        [_] => (None, None),
+        [_, graph] => (Some(graph), None),
+        [_, wait, limit] if is_wait(wait) => (None, Some(limit)),
+        [_, graph, wait, limit] if is_wait(wait) => (Some(graph), Some(limit)),
+        _ => return error("ERR", "syntax: VECTORFILL.RUN [graph] [WAIT timeout-ms]"),
+    };
+    Ok(Request {
+        graph: graph.map(graph_name).transpose()?,
+        wait: wait.map(parse_limit).transpose()?,
+    })
+}
+
+fn parse_limit(arg: &RedisString) -> Result<Limit, RedisError> {
+    match arg.to_string_lossy().parse::<u32>() {
+        Ok(0) => Ok(None),
+        Ok(ms) => Ok(Some(Duration::from_millis(ms.into()))),
+        Err(_) => error(
+            "ERR",
+            format_args!("WAIT '{arg}': a whole number of milliseconds from 0 to {}", u32::MAX),
+        ),
+    }
+}
+
+/// What cannot work is refused at once. The worker decides again: a moment later it may differ.
+fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
+    let (settings, embedder) =
+        config::settings().map_err(|e| RedisError::String(format!("ERR {e}")))?;
+    if !settings.enabled {
+        return fault(&RunFault::Disabled);
+    }
+    let flags = ctx.get_flags();
+    if flags.contains(ContextFlags::SLAVE) {
+        return fault(&RunFault::Replica);
+    }
+    let published = with_worker(crate::worker::Worker::published);
+    let server = published.map(|published| published.snapshot.server).unwrap_or_default();
+    if server == crate::fill::event::ServerState::NoEngine {
+        return fault(&RunFault::NoEngine);
+    }
+    if let Some(graph) = &request.graph {
+        exists(ctx, graph)?;
+        if !settings.rule.graphs.matches(graph) {
+            return error("ERR", format_args!("vectorfill.graphs leaves out the graph '{graph}'"));
+        }
+    }
+    if let Some(reason) = embedder.missing_key() {
+        return error("NOKEY", reason);
+    }
+    let cannot_block = ContextFlags::MULTI | ContextFlags::LUA | ContextFlags::DENY_BLOCKING;
+    if request.wait.is_some() && flags.intersects(cannot_block) {
+        return error("ERR", "WAIT is not possible inside MULTI or a script");
+    }
+    Ok(())
+}
+
+fn exists(ctx: &Context, graph: &GraphName) -> Result<(), RedisError> {
+    let key = ctx.open_key(&ctx.create_string(graph.as_str()));
+    match key.key_type() {
+        redis_module::KeyType::Module => Ok(()),
+        redis_module::KeyType::Empty
+        | redis_module::KeyType::String
+        | redis_module::KeyType::List
+        | redis_module::KeyType::Hash
+        | redis_module::KeyType::Set
+        | redis_module::KeyType::ZSet
+        | redis_module::KeyType::Stream => fault(&RunFault::NoGraph(graph.clone())),
+    }
+}
+
+fn begin(run: Run) -> Result<(), RedisError> {
+    match with_worker(|worker| worker.run(run)) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(e)) => error("ERR", e),
+        None => error("ERR", "the worker is not running"),
+    }
+}
+
+fn wait(ctx: &Context, graph: Option<GraphName>, limit: Limit) -> RedisResult {
+    let client = ThreadSafeContext::with_blocked_client(ctx.block_client());
+    let waiter = Client { client, answered: false };
+    // Not taken, the waiter is dropped and answers by itself.
+    begin(Run { graph, waiter: Some((Box::new(waiter), limit)) }).ok();
+    Ok(RedisValue::NoReply)
+}
+
+/// A blocked client. Whatever happens to it, it is answered once.
+struct Client {
+    client: ThreadSafeContext<BlockedClient>,
+    answered: bool,
+}
+
+impl Client {
+    fn reply(&mut self, result: RedisResult) {
+        self.answered = true;
+        self.client.reply(result);
+    }
+}
+
+impl Waiter for Client {
+    fn answer(mut self: Box<Self>, outcome: Result<Tally, WaitFault>) {
+        self.reply(match outcome {
+            Ok(tally) => Ok(status::tally(&tally)),
+            Err(WaitFault::Run(run)) => fault(&run),
+            Err(WaitFault::Timeout) => error("TIMEOUT", "the pass goes on: see VECTORFILL.STATUS"),
+        });
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.reply(error("ERR", "the worker did not take up the run: see VECTORFILL.STATUS"));
+        }
+    }
+}
+
+fn fault<T>(fault: &RunFault) -> Result<T, RedisError> {
+    let code = match fault {
+        RunFault::Disabled => "DISABLED",
+        RunFault::Replica => "READONLY",
+        RunFault::Loading => "LOADING",
+        RunFault::NoEngine => "NOENGINE",
+        RunFault::NoGraph(_) => "NOGRAPH",
+    };
+    error(code, fault)
+}

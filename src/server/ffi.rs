@@ -1,0 +1,64 @@
+//! The one file with unsafe: what the Redis module API offers and the `redis-module` crate does not
+//! wrap. Each function says what makes it sound.
+#![expect(unsafe_code, reason = "C functions without a safe wrapper; fenced into this file")]
+
+use std::os::raw::c_int;
+use std::slice;
+
+use redis_module::{Context, raw};
+
+/// The API's word for success.
+const OK: c_int = 0;
+
+/// Applies the values of redis.conf and of MODULE LOADEX to the settings registered before.
+pub(super) fn load_configs(ctx: &Context) -> bool {
+    // SAFETY: a function of the API that takes the context we were called with.
+    unsafe { raw::RedisModule_LoadConfigs }.is_some_and(|load| unsafe { load(ctx.ctx) } == OK)
+}
+
+/// Whether an ACL category is known. Redis keeps those of an unloaded module, and refuses to add one
+/// twice. Asked while the module is being loaded, before there is any other context.
+pub(super) fn category_exists(name: &str) -> bool {
+    // SAFETY: called on the main thread, which holds the GIL, as `RM_Call` demands; a null blocked
+    // client is allowed; the context is freed once, after its last use.
+    unsafe {
+        let (Some(make), Some(free)) =
+            (raw::RedisModule_GetThreadSafeContext, raw::RedisModule_FreeThreadSafeContext)
+        else {
+            return false;
+        };
+        let ctx = make(std::ptr::null_mut());
+        let known = super::graph::category_exists(&Context::new(ctx), name);
+        free(ctx);
+        known
+    }
+}
+
+/// Has every command that clients send shown to [`super::events::command`] before it runs; not
+/// those we send ourselves. Redis removes the filter when the module is unloaded.
+pub(super) fn watch_commands(ctx: &Context) -> bool {
+    const NOSELF: c_int = raw::REDISMODULE_CMDFILTER_NOSELF.cast_signed();
+    // SAFETY: the callback is a function of this library, which lives as long as the filter.
+    unsafe { raw::RedisModule_RegisterCommandFilter }
+        .is_some_and(|register| !unsafe { register(ctx.ctx, Some(filter), NOSELF) }.is_null())
+}
+
+extern "C" fn filter(command: *mut raw::RedisModuleCommandFilterCtx) {
+    super::guarded((), || super::events::command(|at| argument(command, at)));
+}
+
+/// An argument of the command under the filter; the bytes live as long as the callback runs.
+fn argument<'a>(command: *mut raw::RedisModuleCommandFilterCtx, at: c_int) -> Option<&'a [u8]> {
+    // SAFETY: asked only from within the filter callback, with the context it was given. The API
+    // answers null for an argument that is not there, and the string it gives is not changed while
+    // the callback runs: it is the client's own argument vector, on the thread that owns it.
+    unsafe {
+        let string = raw::RedisModule_CommandFilterArgGet?(command, at);
+        if string.is_null() {
+            return None;
+        }
+        let mut length = 0;
+        let bytes = raw::RedisModule_StringPtrLen?(string, &raw mut length);
+        (!bytes.is_null()).then(|| slice::from_raw_parts(bytes.cast::<u8>(), length))
+    }
+}

@@ -1,0 +1,257 @@
+//! The engine: GRAPH.* calls. **The only file that takes the GIL.**
+//!
+//! Reads run on the engine's own threads (`K`): the GIL is held for the call only, and the answer
+//! comes on the main thread. Writes run inline, in one hold with everything that allows them. A
+//! write that the engine commits on another thread later can meet a CLIENT PAUSE or a failover in
+//! between, which ends the server; and it would wait for the graph's readers with the GIL in hand.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use redis_module::logging::RedisLogLevel;
+use redis_module::{
+    BlockingCallOptions, CallOptionResp, CallOptions, CallOptionsBuilder, CallReply, CallResult,
+    Context, ContextFlags, DetachedContext, DetachedContextGuard, ErrorReply, PromiseCallReply,
+    RedisError,
+};
+
+use super::reply::{self, Node};
+use super::{events, guarded};
+use crate::fill::event::{Read, ServerState, Survey, Write, Written};
+use crate::fill::fault::StoreFault;
+use crate::fill::node::GraphName;
+use crate::worker::{Answered, Level, Store};
+
+/// A query of others that has run longer than this on the graph makes a write wait: it would hold
+/// the server until that query ends.
+const READER: Duration = Duration::from_millis(3);
+/// What `TYPE` says of a graph.
+const GRAPH_TYPE: &[u8] = b"graphdata";
+/// The engine's module name.
+const ENGINE_MODULE: &[u8] = b"graph";
+
+/// The engine, from the worker's side.
+pub(super) struct Engine {
+    ctx: DetachedContext,
+    inline: CallOptions,
+    write: CallOptions,
+    pool: BlockingCallOptions,
+    commands_seen: AtomicU64,
+}
+
+/// Proof that the server is held: what needs it, takes it.
+struct Gil(DetachedContextGuard);
+
+impl Engine {
+    /// An own context and not the library's static one: that would point to a freed module after
+    /// UNLOAD and LOAD.
+    pub(super) fn new(ctx: &Context) -> Result<Self, RedisError> {
+        let detached = DetachedContext::new();
+        detached.set_context(ctx)?;
+        let options = || CallOptionsBuilder::new().errors_as_replies().resp(CallOptionResp::Resp2);
+        Ok(Self {
+            ctx: detached,
+            inline: options().build(),
+            // Without `replicate` Redis drops what the engine itself replicates inside the call: the
+            // vectors would reach neither the AOF nor a replica.
+            write: options().verify_oom().replicate().build(),
+            pool: options().build_blocking(),
+            commands_seen: AtomicU64::new(0),
+        })
+    }
+
+    /// **Where the GIL is taken.** Waits for the main thread, which gives it up once a turn.
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    fn hold(&self) -> Gil {
+        Gil(self.ctx.lock())
+    }
+
+    /// Calls a command in this hold.
+    fn call(
+        &self,
+        gil: &Gil,
+        command: &str,
+        args: &[&[u8]],
+    ) -> Result<CallReply<'static>, StoreFault> {
+        self.call_with(gil, &self.inline, command, args)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    #[expect(clippy::unused_self, reason = "only an engine calls")]
+    fn call_with(
+        &self,
+        gil: &Gil,
+        options: &CallOptions,
+        command: &str,
+        args: &[&[u8]],
+    ) -> Result<CallReply<'static>, StoreFault> {
+        let result: CallResult<'static> = gil.0.call_ext(command, options, args);
+        result.map_err(|error| fault_of(&error))
+    }
+
+    /// **Whether a write may happen**, asked in the same hold that makes it, so that the answer
+    /// cannot change before the write.
+    fn may_write(&self, gil: &Gil, write: &Write) -> Result<(), StoreFault> {
+        server_lets_write(&gil.0)?;
+        self.is_graph(gil, &write.graph)?;
+        if write.impatient { Ok(()) } else { self.has_no_reader(gil, &write.graph) }
+    }
+
+    /// GRAPH.QUERY on a missing key would create the graph: a deleted one must not come back.
+    fn is_graph(&self, gil: &Gil, graph: &GraphName) -> Result<(), StoreFault> {
+        let reply = self.call(gil, "TYPE", &[graph.as_str().as_bytes()])?;
+        if reply::bytes(&reply).as_deref() == Some(GRAPH_TYPE) {
+            Ok(())
+        } else {
+            Err(StoreFault::NoGraph)
+        }
+    }
+
+    /// A write waits for the graph's readers while it holds the server. Nothing can begin while we
+    /// hold it, so "no reader now" stays true until the write is done.
+    fn has_no_reader(&self, gil: &Gil, graph: &GraphName) -> Result<(), StoreFault> {
+        let reply = self.call(gil, "GRAPH.INFO", &[b"RunningQueries", b"WaitingQueries"])?;
+        let name = graph.as_str().as_bytes();
+        if reply::has_reader(&Node::from(Ok(reply)), name, READER) {
+            Err(StoreFault::Readers)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn list(&self, gil: &Gil) -> Result<Vec<GraphName>, StoreFault> {
+        let reply = Node::from(Ok(self.call(gil, "GRAPH.LIST", &[])?));
+        // A key that is no UTF-8 cannot be named in STATUS, the log or a setting.
+        let names = reply.items().iter().filter_map(Node::text);
+        Ok(names.map(GraphName::new).collect())
+    }
+
+    fn engine_version(&self, gil: &Gil) -> Option<String> {
+        let reply = Node::from(Ok(self.call(gil, "MODULE", &[b"LIST"]).ok()?));
+        let version = reply::module_version(&reply, ENGINE_MODULE)?;
+        let (major, minor, patch) = (version / 10_000, version / 100 % 100, version % 100);
+        Some(format!("FalkorDB {major}.{minor}.{patch}"))
+    }
+
+    fn most_rows(&self, gil: &Gil) -> Option<usize> {
+        let reply = self.call(gil, "GRAPH.CONFIG", &[b"GET", b"RESULTSET_SIZE"]).ok()?;
+        let value = Node::from(Ok(reply)).items().get(1)?.integer()?;
+        // The engine says -1 for "no limit".
+        usize::try_from(value).ok()
+    }
+
+    fn try_survey(&self, gil: &Gil) -> Result<Survey, StoreFault> {
+        server_lets_fill(&gil.0)?;
+        Ok(Survey {
+            server: ServerState::Ready,
+            graphs: self.list(gil)?,
+            engine: self.engine_version(gil),
+            most_rows: self.most_rows(gil),
+        })
+    }
+}
+
+impl Store for Engine {
+    fn survey(&self) -> Survey {
+        let gil = self.hold();
+        self.try_survey(&gil)
+            .unwrap_or_else(|fault| Survey { server: (&fault).into(), ..Survey::default() })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place")]
+    fn read(&self, read: Read, answers: Sender<Answered>) {
+        let cypher = read.cypher();
+        let args: [&[u8]; 2] = [read.graph.as_str().as_bytes(), &cypher];
+        let answer = move |result: CallResult<'static>| {
+            let outcome = result
+                .map_err(|error| fault_of(&error))
+                .and_then(|reply| reply::answer(&read.query, &Node::from(Ok(reply))));
+            // The channel holds more than there can be in flight; when it is gone, the worker is.
+            answers.try_send((read.ticket, outcome)).ok();
+        };
+        let gil = self.hold();
+        let promise = gil.0.call_blocking("GRAPH.RO_QUERY", &self.pool, args.as_slice());
+        match promise {
+            PromiseCallReply::Resolved(result) => answer(result),
+            PromiseCallReply::Future(future) => future
+                .set_unblock_handler(move |_: &Context, result: CallResult<'static>| {
+                    guarded((), || answer(result));
+                })
+                // Gives up only the right to abort the query.
+                .dispose(&gil.0),
+        }
+    }
+
+    fn write(&self, write: &Write) -> Result<Written, StoreFault> {
+        // Formatted before the hold: it is our time then, and not the server's.
+        let cypher = write.cypher();
+        let commands = events::commands();
+        let contended = self.commands_seen.swap(commands, Ordering::Relaxed) != commands;
+        let gil = self.hold();
+        let begun = Instant::now();
+        self.may_write(&gil, write)?;
+        let args: [&[u8]; 2] = [write.graph.as_str().as_bytes(), &cypher];
+        let reply = self.call_with(&gil, &self.write, "GRAPH.QUERY", &args)?;
+        let ids = reply::written_ids(&Node::from(Ok(reply)));
+        drop(gil);
+        Ok(Written { ids, held: begun.elapsed(), contended })
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        let level = match level {
+            Level::Notice => RedisLogLevel::Notice,
+            Level::Warning => RedisLogLevel::Warning,
+        };
+        self.ctx.log(level, line);
+    }
+}
+
+/// Whether `ACL CAT` knows the category. The caller holds the GIL already: it is the main thread.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(super) fn category_exists(ctx: &Context, name: &str) -> bool {
+    ctx.call("ACL", &["CAT", name]).is_ok()
+}
+
+/// Whether this server is one that is filled at all.
+fn server_lets_fill(ctx: &Context) -> Result<(), StoreFault> {
+    let flags = ctx.get_flags();
+    // A replica repeats what its master writes.
+    if !flags.contains(ContextFlags::MASTER) || flags.contains(ContextFlags::READONLY) {
+        return Err(StoreFault::Replica);
+    }
+    // What is not read yet may already have its vector.
+    if flags.intersects(ContextFlags::LOADING | ContextFlags::ASYNC_LOADING) {
+        return Err(StoreFault::Loading);
+    }
+    Ok(())
+}
+
+/// Whether this server may be written to now.
+fn server_lets_write(ctx: &Context) -> Result<(), StoreFault> {
+    server_lets_fill(ctx)?;
+    // CLIENT PAUSE and FAILOVER: a write now would end the server at its next replication.
+    if ctx.avoid_replication_traffic() {
+        return Err(StoreFault::Paused);
+    }
+    Ok(())
+}
+
+/// The engine's words, sorted by what they mean.
+fn fault_of(error: &ErrorReply<'_>) -> StoreFault {
+    const WORDS: [(&str, StoreFault); 10] = [
+        ("unknown command", StoreFault::NoEngine),
+        ("empty key", StoreFault::NoGraph),
+        ("WRONGTYPE", StoreFault::NoGraph),
+        ("LOADING", StoreFault::Loading),
+        ("READONLY", StoreFault::Replica),
+        ("OOM", StoreFault::OutOfMemory),
+        ("Max pending queries", StoreFault::QueueFull),
+        ("Query timed out", StoreFault::Timeout),
+        ("out of memory", StoreFault::OutOfMemory),
+        ("Query's mem consumption exceeded", StoreFault::OutOfMemory),
+    ];
+    let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+    let known = WORDS.iter().find(|(words, _)| text.contains(words));
+    known.map_or_else(|| StoreFault::Other(text.clone()), |(_, fault)| fault.clone())
+}

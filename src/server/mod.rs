@@ -1,0 +1,97 @@
+//! The server side: what Redis calls, and what calls Redis.
+
+pub(crate) mod commands;
+mod config;
+mod events;
+mod ffi;
+mod graph;
+mod reply;
+mod status;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use redis_module::{AclCategory, Context, RedisString, Status};
+
+use crate::worker::Worker;
+
+/// How long the server waits for the worker to end.
+const STOP_LIMIT: Duration = Duration::from_millis(100);
+
+/// The one static. `Option`, because statics survive UNLOAD and LOAD: the library stays mapped.
+/// Only the main thread takes the lock, so nobody ever waits for it.
+static WORKER: Mutex<Option<Worker>> = Mutex::new(None);
+
+/// Runs `work` on the worker's handle, if there is a worker.
+fn with_worker<T>(work: impl FnOnce(&Worker) -> T) -> Option<T> {
+    // A callback of Redis from within one of ours finds the lock taken, and must not wait.
+    let worker = match WORKER.try_lock() {
+        Ok(worker) => worker,
+        Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(std::sync::TryLockError::WouldBlock) => return None,
+    };
+    worker.as_ref().map(work)
+}
+
+/// Keeps a panic from reaching the server: everything Redis calls runs in here.
+fn guarded<T>(otherwise: T, work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(otherwise)
+}
+
+/// The ACL category of all commands, if it has still to be added.
+pub(crate) fn acl_category() -> AclCategory {
+    const NAME: &str = "vectorfill";
+    if guarded(false, || ffi::category_exists(NAME)) {
+        AclCategory::None
+    } else {
+        AclCategory::Single(NAME.to_owned())
+    }
+}
+
+/// Called by Redis when the module is loaded.
+pub(crate) fn init(ctx: &Context, args: &[RedisString]) -> Status {
+    guarded(Status::Err, || match load(ctx, args) {
+        Ok(()) => Status::Ok,
+        Err(reason) => {
+            ctx.log_warning(&reason);
+            Status::Err
+        }
+    })
+}
+
+fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
+    config::register(ctx, args).map_err(|e| e.to_string())?;
+    if !ffi::load_configs(ctx) {
+        return Err("a vectorfill.* setting in the configuration is not allowed".into());
+    }
+    if !ffi::watch_commands(ctx) {
+        return Err("this server cannot register a command filter".into());
+    }
+    let (settings, embedder) = config::settings().map_err(|e| e.to_string())?;
+    let engine = graph::Engine::new(ctx).map_err(|e| e.to_string())?;
+    let worker = Worker::start(settings, embedder, Box::new(engine)).map_err(|e| e.to_string())?;
+    *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+    Ok(())
+}
+
+/// Called by Redis when the module is to be unloaded. A busy worker refuses: the engine's threads
+/// hold callbacks into this library.
+pub(crate) fn deinit(ctx: &Context) -> Status {
+    guarded(Status::Err, || {
+        let mut slot = WORKER.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(worker) = slot.take() else { return Status::Ok };
+        match worker.stop(STOP_LIMIT) {
+            Ok(()) => Status::Ok,
+            Err(worker) => {
+                *slot = Some(worker);
+                ctx.log_warning(
+                    "vectorfill is filling and cannot be unloaded now: CONFIG SET \
+                     vectorfill.enabled no, wait for state 'disabled' in VECTORFILL.STATUS, and \
+                     unload again",
+                );
+                Status::Err
+            }
+        }
+    })
+}

@@ -1,0 +1,288 @@
+//! What the engine's replies say: a reply becomes a tree of values, and the tree an answer.
+//!
+//! The tree is copied on the main thread and nothing of Redis leaves it.
+
+use std::time::Duration;
+
+use redis_module::{CallReply, CallResult};
+
+use crate::fill::cypher::{BEYOND, FOUND, LABEL, UNFILLED};
+use crate::fill::event::{Answer, Count, Index, Query, Selection};
+use crate::fill::fault::StoreFault;
+use crate::fill::node::NodeId;
+use crate::fill::scan::Seen;
+
+/// What is said before the time in a reply's statistics.
+const TOOK: &str = "Query internal execution time: ";
+
+/// A value of a reply.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Node {
+    /// Null, and kinds nobody asks for.
+    Null,
+    /// An integer.
+    Integer(i64),
+    /// A string of any kind.
+    Bytes(Vec<u8>),
+    /// A list.
+    List(Vec<Node>),
+}
+
+impl From<CallResult<'_>> for Node {
+    fn from(result: CallResult<'_>) -> Self {
+        match result {
+            Ok(CallReply::I64(number)) => Self::Integer(number.to_i64()),
+            Ok(CallReply::String(text)) => Self::Bytes(text.as_bytes().to_vec()),
+            Ok(CallReply::Array(items)) => Self::List(items.iter().map(Self::from).collect()),
+            Ok(CallReply::Double(number)) => Self::Bytes(number.to_double().to_string().into()),
+            Ok(
+                CallReply::Unknown
+                | CallReply::Null(_)
+                | CallReply::Map(_)
+                | CallReply::Set(_)
+                | CallReply::Bool(_)
+                | CallReply::BigNumber(_)
+                | CallReply::VerbatimString(_),
+            )
+            | Err(_) => Self::Null,
+        }
+    }
+}
+
+impl Node {
+    /// The items of a list; of anything else, none.
+    pub(super) fn items(&self) -> &[Self] {
+        if let Self::List(items) = self { items } else { &[] }
+    }
+
+    /// An integer.
+    pub(super) fn integer(&self) -> Option<i64> {
+        if let Self::Integer(number) = self { Some(*number) } else { None }
+    }
+
+    /// A string that is UTF-8.
+    pub(super) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        if let Self::Bytes(bytes) = self { Some(bytes) } else { None }
+    }
+
+    fn unsigned(&self) -> Option<u64> {
+        self.integer().and_then(|number| u64::try_from(number).ok())
+    }
+
+    /// The value that follows `key` in a list of alternating keys and values.
+    fn field(&self, key: &str) -> Option<&Self> {
+        let mut pairs = self.items().chunks_exact(2);
+        pairs.find_map(|pair| match pair {
+            [name, value] if name.text() == Some(key) => Some(value),
+            _ => None,
+        })
+    }
+}
+
+/// The bytes of a string reply.
+pub(super) fn bytes(reply: &CallReply<'_>) -> Option<Vec<u8>> {
+    if let CallReply::String(text) = reply { Some(text.as_bytes().to_vec()) } else { None }
+}
+
+/// The version a module has in the reply of MODULE LIST.
+pub(super) fn module_version(reply: &Node, name: &[u8]) -> Option<i64> {
+    let named = |module: &&Node| module.field("name").and_then(Node::bytes) == Some(name);
+    reply.items().iter().find(named)?.field("ver")?.integer()
+}
+
+/// Whether GRAPH.INFO names a query on `graph` that waits, or has run for longer than `limit`.
+pub(super) fn has_reader(reply: &Node, graph: &[u8], limit: Duration) -> bool {
+    let on_graph = |query: &&Node| query.field("Graph name").and_then(Node::bytes) == Some(graph);
+    let queries = reply.items().iter().flat_map(Node::items);
+    queries.filter(on_graph).any(|query| {
+        query.field("Wait duration").is_some()
+            || query.field("Execution duration").is_some_and(|ran| ran.millis() > limit)
+    })
+}
+
+impl Node {
+    /// A number of milliseconds; what is not readable is taken for long.
+    fn millis(&self) -> Duration {
+        let number = self.text().and_then(|text| text.parse::<f64>().ok());
+        let whole = self.unsigned().map(Duration::from_millis);
+        let fraction = number.and_then(|ms| Duration::try_from_secs_f64(ms / 1_000.0).ok());
+        whole.or(fraction).unwrap_or(Duration::MAX)
+    }
+}
+
+/// The ids a write returned, printed as `[1, 2]`.
+pub(super) fn written_ids(reply: &Node) -> Vec<NodeId> {
+    let list = rows(reply).first().and_then(|row| row.items().first()).and_then(Node::text);
+    let inner = list.and_then(|text| text.strip_prefix('[')?.strip_suffix(']'));
+    let ids = inner.unwrap_or_default().split(", ");
+    ids.filter_map(|id| id.parse().ok().map(NodeId)).collect()
+}
+
+/// What was asked decides how the reply is read.
+pub(super) fn answer(query: &Query, reply: &Node) -> Result<Answer, StoreFault> {
+    if reply.items().len() < 2 {
+        return Err(StoreFault::Other("the engine's reply has no rows".into()));
+    }
+    Ok(match query {
+        Query::Indexes => Answer::Indexes(indexes(reply)),
+        Query::Count { .. } => Answer::Count(count(reply)),
+        Query::Select(_) => Answer::Selection(selection(reply)),
+        Query::Sample(_) => Answer::Sample(sample(reply)),
+    })
+}
+
+/// A reply is `[header, rows, statistics]`, or `[statistics]` alone.
+fn rows(reply: &Node) -> &[Node] {
+    if let [_, rows, _] = reply.items() { rows.items() } else { &[] }
+}
+
+/// What the engine says the query took.
+fn took(reply: &Node) -> Duration {
+    let lines = reply.items().last().map(Node::items).unwrap_or_default();
+    let ms = lines
+        .iter()
+        .find_map(|line| line.text()?.strip_prefix(TOOK)?.split(' ').next()?.parse::<f64>().ok());
+    ms.and_then(|ms| Duration::try_from_secs_f64(ms / 1_000.0).ok()).unwrap_or_default()
+}
+
+/// Several rows of a label tell of an index that is being rebuilt: it is ready when all are.
+fn indexes(reply: &Node) -> Vec<Index> {
+    let index = |row: &Node| {
+        let [label, dimension, status] = row.items() else { return None };
+        let dimension = usize::try_from(dimension.integer()?).ok()?;
+        let ready = status.text() == Some("OPERATIONAL");
+        Some(Index { label: label.text()?.to_owned(), dimension, ready })
+    };
+    rows(reply).iter().filter_map(index).collect()
+}
+
+fn count(reply: &Node) -> Count {
+    let mut seen = nothing_seen(reply);
+    let mut count = Count { eligible: 0, unfilled: 0, quarantined: 0, labels: Vec::new(), seen };
+    for row in rows(reply) {
+        let [kind, a, b] = row.items() else { continue };
+        match kind.integer() {
+            Some(BEYOND) => seen.beyond = a.unsigned(),
+            Some(FOUND) => count.eligible = a.unsigned().unwrap_or(0),
+            Some(UNFILLED) => {
+                count.unfilled = a.unsigned().unwrap_or(0);
+                count.quarantined = b.unsigned().unwrap_or(0);
+            }
+            Some(LABEL) => count.labels.extend(a.text().map(str::to_owned)),
+            _ => {}
+        }
+    }
+    count.seen = seen;
+    count
+}
+
+fn selection(reply: &Node) -> Selection {
+    let mut seen = nothing_seen(reply);
+    let mut found = Vec::new();
+    for row in rows(reply) {
+        let [kind, a, b, c] = row.items() else { continue };
+        match (kind.integer(), a.unsigned(), b.bytes()) {
+            (Some(BEYOND), id, _) => seen.beyond = id,
+            (Some(FOUND), Some(id), Some(text)) => {
+                seen.rows += 1;
+                seen.last = seen.last.max(Some(id));
+                seen.bytes += text.len();
+                found.push((NodeId(id), text.to_vec(), c.text().map(str::to_owned)));
+            }
+            _ => {}
+        }
+    }
+    Selection { rows: found, seen }
+}
+
+fn nothing_seen(reply: &Node) -> Seen {
+    Seen { rows: 0, last: None, bytes: 0, beyond: None, took: took(reply) }
+}
+
+/// A vector prints as `<0.5, -2.0>`; what is no vector has no length.
+fn sample(reply: &Node) -> Option<usize> {
+    let text = rows(reply).first()?.items().first()?.text()?;
+    let numbers = text.strip_prefix('<')?.strip_suffix('>')?;
+    Some(numbers.split(',').count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Node {
+        Node::Bytes(text.into())
+    }
+
+    fn list(items: Vec<Node>) -> Node {
+        Node::List(items)
+    }
+
+    fn reply(rows: Vec<Vec<Node>>) -> Node {
+        let statistics = list(vec![text("Query internal execution time: 1.500000 milliseconds")]);
+        list(vec![list(vec![]), list(rows.into_iter().map(list).collect()), statistics])
+    }
+
+    #[test]
+    fn a_selection_tells_its_rows_and_what_lies_beyond() {
+        let reply = reply(vec![
+            vec![Node::Integer(BEYOND), Node::Integer(900), Node::Null, Node::Null],
+            vec![Node::Integer(FOUND), Node::Integer(7), text("x"), text("Doc")],
+            vec![Node::Integer(FOUND), Node::Integer(9), text("yz"), Node::Null],
+        ]);
+        let Selection { rows, seen } = selection(&reply);
+        assert_eq!(rows[1], (NodeId(9), b"yz".to_vec(), None));
+        let took = Duration::from_micros(1_500);
+        assert_eq!(seen, Seen { rows: 2, last: Some(9), bytes: 3, beyond: Some(900), took });
+    }
+
+    #[test]
+    fn the_ids_of_a_write_are_read_from_one_printed_list() {
+        let ids = |list: &str| written_ids(&reply(vec![vec![text(list)]]));
+        assert_eq!(ids("[7, 12]"), [NodeId(7), NodeId(12)]);
+        assert_eq!(ids("[]"), []);
+    }
+
+    #[test]
+    fn a_reader_is_a_query_that_waits_or_has_run_for_long() {
+        let query = |graph: &str, kind: &str, ms: &str| {
+            list(vec![text("Graph name"), text(graph), text(kind), text(ms)])
+        };
+        let info = |query: Node| list(vec![text("# Running queries"), list(vec![query])]);
+        let limit = Duration::from_millis(3);
+        let reads = |query| has_reader(&info(query), b"g", limit);
+        assert!(reads(query("g", "Execution duration", "297.87")));
+        assert!(!reads(query("g", "Execution duration", "0.5")));
+        assert!(!reads(query("h", "Execution duration", "297.87")));
+        assert!(reads(query("g", "Wait duration", "0.1")));
+        assert!(reads(query("g", "Execution duration", "?")));
+    }
+
+    #[test]
+    fn a_reply_of_any_shape_is_read_without_a_panic() {
+        fn arbitrary(rng: &mut fastrand::Rng, depth: u32) -> Node {
+            match rng.u32(..if depth == 0 { 3 } else { 5 }) {
+                0 => Node::Null,
+                1 => Node::Integer(rng.i64(-2..5)),
+                2 => Node::Bytes((0..rng.usize(..6)).map(|_| rng.u8(..)).collect()),
+                _ => list((0..rng.usize(..5)).map(|_| arbitrary(rng, depth - 1)).collect()),
+            }
+        }
+        let mut rng = fastrand::Rng::with_seed(3);
+        let window = crate::fill::scan::Window { lo: 0, hi: 1, rows: 1 };
+        for _ in 0..20_000 {
+            let node = arbitrary(&mut rng, 4);
+            answer(&Query::Indexes, &node).ok();
+            answer(&Query::Count { window, labels: true }, &node).ok();
+            answer(&Query::Select(window), &node).ok();
+            written_ids(&node);
+            sample(&node);
+            has_reader(&node, b"g", Duration::ZERO);
+            module_version(&node, b"graph");
+        }
+    }
+}

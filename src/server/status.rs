@@ -1,0 +1,221 @@
+//! The published picture as a reply and as INFO: every figure under its name.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redis_module::redisvalue::RedisValueKey;
+use redis_module::{InfoContext, RedisResult, RedisValue};
+use redis_module_macros::info_command_handler;
+
+use super::{config, with_worker};
+use crate::fill::cypher::one_line;
+use crate::fill::event::ServerState;
+use crate::fill::node::GraphName;
+use crate::fill::pace::LaneState;
+use crate::fill::status::{GraphFigures, GraphState, Snapshot};
+use crate::fill::tally::Tally;
+use crate::worker::Published;
+
+type Map = BTreeMap<RedisValueKey, RedisValue>;
+
+/// The reply of VECTORFILL.STATUS, of the graphs that `visible` lets through.
+pub(super) fn status(published: &Published, visible: impl Fn(&GraphName) -> bool) -> RedisValue {
+    let snapshot = &published.snapshot;
+    let graphs = snapshot.graphs.iter().filter(|(name, _)| visible(name));
+    let graphs = graphs.map(|(name, figures)| (name.as_str().into(), graph(figures)));
+    let (state, reason) = state(published);
+    map([
+        ("version", text(env!("CARGO_PKG_VERSION"))),
+        ("engine", optional(snapshot.engine.as_deref())),
+        ("state", text(state)),
+        ("reason", optional(reason.as_deref())),
+        ("next_run_in_ms", next_run(snapshot)),
+        ("embedder", embedder(snapshot)),
+        ("totals", tally(&snapshot.totals)),
+        ("graphs", RedisValue::OrderedMap(graphs.collect())),
+    ])
+}
+
+/// One graph of VECTORFILL.STATUS.
+pub(super) fn graph(figures: &GraphFigures) -> RedisValue {
+    map([
+        ("state", text(graph_state(figures.state))),
+        ("pending", integer(figures.pending)),
+        ("eligible", integer(figures.eligible)),
+        ("embedded", integer(figures.embedded)),
+        ("coverage", RedisValue::Float(figures.coverage())),
+        ("quarantined", integer(figures.quarantined)),
+        ("in_flight", integer(figures.in_flight)),
+        ("rate_per_s", RedisValue::Float(figures.rate_per_s)),
+        ("eta_s", figures.eta_s().map_or(RedisValue::Null, integer)),
+        ("last_run_unix", figures.last_run.map_or(RedisValue::Null, |at| integer(unix(at)))),
+        ("last_pass", figures.last_pass.as_ref().map_or(RedisValue::Null, tally)),
+        ("last_error", optional(figures.last_error.as_deref())),
+    ])
+}
+
+/// A tally, as RUN … WAIT and STATUS show it.
+pub(super) fn tally(tally: &Tally) -> RedisValue {
+    let mut all: Vec<(&str, RedisValue)> =
+        figures(tally).into_iter().map(|(name, value)| (name, integer(value))).collect();
+    all.push(("error", optional(tally.error.as_deref())));
+    map(all)
+}
+
+fn figures(tally: &Tally) -> [(&'static str, u64); 10] {
+    [
+        ("graphs", tally.graphs),
+        ("selected", tally.selected),
+        ("written", tally.written),
+        ("stale", tally.stale),
+        ("quarantined", tally.quarantined),
+        ("deferred", tally.deferred),
+        ("truncated", tally.truncated),
+        ("requests", tally.requests),
+        ("tokens", tally.tokens),
+        ("duration_ms", millis(tally.duration)),
+    ]
+}
+
+fn embedder(snapshot: &Snapshot) -> RedisValue {
+    let lane = &snapshot.lane;
+    let config = config::settings().ok().map(|(_, config)| config);
+    let config = config.as_ref();
+    map([
+        ("provider", optional(config.map(|config| config.provider.as_str()))),
+        ("model", optional(config.map(|config| config.model.as_str()))),
+        ("dimensions", lane.dimensions.map_or(RedisValue::Null, RedisValue::from)),
+        ("host", optional(config.and_then(|config| config.host()))),
+        ("state", text(lane_state(lane.state))),
+        ("reason", optional(lane.reason.as_deref())),
+        ("in_flight", lane.in_flight.into()),
+        ("window", lane.window.into()),
+        ("requests", integer(lane.requests)),
+        ("retries", integer(lane.retries)),
+        ("tokens", integer(lane.tokens)),
+        ("latency_ms", RedisValue::Float(lane.latency_ms)),
+    ])
+}
+
+/// The state of all, and why it is so.
+fn state(published: &Published) -> (&'static str, Option<String>) {
+    let snapshot = &published.snapshot;
+    if let Some(panic) = &published.panic {
+        return ("idle", Some(format!("the worker panicked and restarts: {panic}")));
+    }
+    let busy = snapshot.graphs.values().any(|graph| graph.state != GraphState::Idle);
+    let restarted = published.restarts;
+    let note = (restarted > 0).then(|| format!("the worker was restarted {restarted} times"));
+    match snapshot.server {
+        ServerState::Loading => ("loading", snapshot.server.fault().map(|f| f.to_string())),
+        ServerState::Replica => ("replica", snapshot.server.fault().map(|f| f.to_string())),
+        ServerState::NoEngine => ("no-engine", snapshot.server.fault().map(|f| f.to_string())),
+        ServerState::Ready if !snapshot.enabled && !busy => {
+            ("disabled", Some("vectorfill.enabled is no".into()))
+        }
+        ServerState::Ready if snapshot.paused.is_some() => ("paused", snapshot.paused.clone()),
+        ServerState::Ready if busy => ("running", note),
+        ServerState::Ready => ("idle", note),
+    }
+}
+
+fn lane_state(state: LaneState) -> &'static str {
+    match state {
+        LaneState::Ready => "ready",
+        LaneState::Throttled => "throttled",
+        LaneState::Cooling => "cooling",
+        LaneState::Rejected => "rejected",
+    }
+}
+
+fn graph_state(state: GraphState) -> &'static str {
+    match state {
+        GraphState::Idle => "idle",
+        GraphState::Counting => "counting",
+        GraphState::Filling => "filling",
+        GraphState::Waiting => "waiting",
+        GraphState::Indexing => "indexing",
+    }
+}
+
+fn next_run(snapshot: &Snapshot) -> RedisValue {
+    let at = snapshot.next_run.filter(|_| snapshot.enabled);
+    let left = at.map(|at| at.saturating_duration_since(Instant::now()));
+    left.map_or(RedisValue::Null, |left| integer(millis(left)))
+}
+
+/// The wall-clock second of an instant in the past.
+fn unix(at: Instant) -> u64 {
+    let then = SystemTime::now().checked_sub(at.elapsed()).unwrap_or(UNIX_EPOCH);
+    then.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn map<'a>(fields: impl IntoIterator<Item = (&'a str, RedisValue)>) -> RedisValue {
+    let fields = fields.into_iter().map(|(name, value)| (name.into(), value));
+    RedisValue::OrderedMap(fields.collect::<Map>())
+}
+
+fn integer(value: u64) -> RedisValue {
+    RedisValue::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn text(value: &str) -> RedisValue {
+    RedisValue::BulkString(value.to_owned())
+}
+
+fn optional(value: Option<&str>) -> RedisValue {
+    value.map_or(RedisValue::Null, text)
+}
+
+/// `INFO vectorfill`. Also runs while a crash report is written, when nothing may be waited for.
+#[info_command_handler]
+fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
+    let published = super::guarded(None, || with_worker(crate::worker::Worker::published));
+    let Some(published) = published else { return Ok(()) };
+    let snapshot = &published.snapshot;
+    let (state, _) = state(&published);
+    let lane = &snapshot.lane;
+    let mut section = ctx
+        .builder()
+        .add_section("stats")
+        .field("version", env!("CARGO_PKG_VERSION").to_owned())?
+        .field("state", state.to_owned())?
+        .field("restarts", i64::from(published.restarts))?;
+    for (name, value) in figures(&snapshot.totals) {
+        section = section.field(&format!("total_{name}"), value)?;
+    }
+    section = section
+        .field("embedder_state", lane_state(lane.state).to_owned())?
+        .field("embedder_in_flight", lane.in_flight as u64)?
+        .field("embedder_window", lane.window as u64)?
+        .field("embedder_requests", lane.requests)?
+        .field("embedder_retries", lane.retries)?
+        .field("embedder_tokens", lane.tokens)?
+        .field("embedder_latency_ms", format!("{:.1}", lane.latency_ms))?;
+    for (name, figures) in &snapshot.graphs {
+        section = section.field(&format!("graph_{}", info_name(name)), graph_line(figures))?;
+    }
+    section.build_section()?.build_info()?;
+    Ok(())
+}
+
+/// A graph's name as part of an INFO line, which ends at a line break and splits at a colon.
+fn info_name(name: &GraphName) -> String {
+    one_line(name.as_str(), 128).replace([':', ' '], "_")
+}
+
+fn graph_line(figures: &GraphFigures) -> String {
+    format!(
+        "state={},pending={},eligible={},embedded={},quarantined={},in_flight={}",
+        graph_state(figures.state),
+        figures.pending,
+        figures.eligible,
+        figures.embedded,
+        figures.quarantined,
+        figures.in_flight
+    )
+}

@@ -1,0 +1,205 @@
+//! What runs on the thread: one turn after the other, until it is told to end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+use super::journal::Journal;
+use super::{Answered, Inbox, Published, Run, Store, WaitFault, Waiter, lock};
+use crate::embed::{Config, Embedder};
+use crate::fill::Filler;
+use crate::fill::event::{Action, Event, RunId};
+use crate::fill::node::Completion;
+use crate::fill::settings::Settings;
+
+/// More than the requests that can be in flight: `concurrency` is at most 64, before and after a
+/// change of the embedder.
+const MOST_COMPLETIONS: usize = 1_024;
+/// More than the reads that can be in flight.
+const MOST_ANSWERS: usize = 256;
+/// How often the picture STATUS shows is renewed at most.
+const PUBLISH: Duration = Duration::from_millis(50);
+/// How often the worker looks around when nothing happens: no wake-up can be lost for longer.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long the embedder's threads are waited for.
+const EMBEDDER_STOP: Duration = Duration::from_millis(50);
+
+/// A waiting user, with their limit.
+struct Waiting {
+    waiter: Box<dyn Waiter>,
+    until: Option<Instant>,
+}
+
+/// What runs on the thread.
+pub(super) struct Body<'a> {
+    inbox: &'a Inbox,
+    store: &'a dyn Store,
+    filler: Filler,
+    embedder: Embedder,
+    settings: (Settings, Config),
+    completions: (Sender<Completion>, Receiver<Completion>),
+    answers: (Sender<Answered>, Receiver<Answered>),
+    waiting: HashMap<RunId, Waiting>,
+    run_ids: u64,
+    restarts: u32,
+    published: Instant,
+    changed: bool,
+    journal: Journal,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn new(inbox: &'a Inbox, store: &'a dyn Store, restarts: u32) -> Self {
+        let settings = lock(&inbox.shared.settings).clone();
+        let completions = bounded(MOST_COMPLETIONS);
+        let now = Instant::now();
+        Self {
+            inbox,
+            store,
+            filler: Filler::new(settings.0.clone(), fastrand::u64(..), now),
+            embedder: Embedder::start(&settings.1, completions.0.clone()),
+            settings,
+            completions,
+            answers: bounded(MOST_ANSWERS),
+            waiting: HashMap::new(),
+            run_ids: 0,
+            restarts,
+            published: now,
+            changed: true,
+            journal: Journal::default(),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        self.tell(Event::Tick);
+        loop {
+            self.wait();
+            self.take_what_was_left();
+            self.tell(Event::Tick);
+            self.expire_waiters();
+            self.publish_when_due();
+            if !self.filler.is_busy() && self.waiting.is_empty() && self.inbox.may_end() {
+                self.embedder.stop(EMBEDDER_STOP);
+                return;
+            }
+        }
+    }
+
+    /// Waits until something happens or is due.
+    fn wait(&mut self) {
+        let now = Instant::now();
+        let publish = self.changed.then(|| self.published + PUBLISH);
+        let waiters = self.waiting.values().filter_map(|waiting| waiting.until);
+        let due = [self.filler.deadline(now), publish].into_iter().flatten().chain(waiters).min();
+        let limit = due.map_or(IDLE, |at| at.saturating_duration_since(now)).min(IDLE);
+        let inbox = self.inbox;
+        select! {
+            recv(inbox.woken) -> _ => {}
+            recv(inbox.runs) -> run => if let Ok(run) = run { self.take_run(run) },
+            recv(self.completions.1) -> done => if let Ok(done) = done { self.take_completion(done) },
+            recv(self.answers.1) -> read => if let Ok(read) = read { self.take_read(read) },
+            default(limit) => {}
+        }
+    }
+
+    fn take_what_was_left(&mut self) {
+        let shared = &self.inbox.shared;
+        if shared.server_changed.swap(false, Ordering::Relaxed) {
+            self.tell(Event::ServerChanged);
+        }
+        let settings = lock(&self.inbox.shared.settings).clone();
+        if settings != self.settings {
+            self.configure(settings);
+        }
+        for graph in std::mem::take(&mut *lock(&self.inbox.shared.touched)) {
+            self.tell(Event::Touched(graph));
+        }
+    }
+
+    fn configure(&mut self, settings: (Settings, Config)) {
+        let embedder_replaced = settings.1 != self.settings.1;
+        if embedder_replaced {
+            let fresh = Embedder::start(&settings.1, self.completions.0.clone());
+            std::mem::replace(&mut self.embedder, fresh).stop(EMBEDDER_STOP);
+        }
+        self.settings = settings.clone();
+        self.tell(Event::Configured { settings: Box::new(settings.0), embedder_replaced });
+    }
+
+    fn take_run(&mut self, request: Run) {
+        self.run_ids += 1;
+        let run = RunId(self.run_ids);
+        if let Some((waiter, limit)) = request.waiter {
+            let until = limit.map(|limit| Instant::now() + limit);
+            self.waiting.insert(run, Waiting { waiter, until });
+        }
+        self.tell(Event::Run { run, graph: request.graph });
+    }
+
+    fn take_completion(&mut self, completion: Completion) {
+        self.tell(Event::Embedded(completion));
+    }
+
+    fn take_read(&mut self, (ticket, outcome): Answered) {
+        self.tell(Event::Read { ticket, outcome });
+    }
+
+    /// Tells the core, and does what it answers.
+    fn tell(&mut self, event: Event) {
+        self.changed |= !matches!(event, Event::Tick);
+        self.filler.handle(Instant::now(), event);
+        while let Some(action) = self.filler.poll() {
+            self.changed = true;
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Survey => {
+                let survey = self.store.survey();
+                self.filler.handle(Instant::now(), Event::Surveyed(survey));
+            }
+            Action::Read(read) => self.store.read(read, self.answers.0.clone()),
+            Action::Embed { batch, texts } => self.embedder.submit(batch, texts),
+            Action::Write(write) => {
+                let outcome = self.store.write(&write);
+                self.filler.handle(Instant::now(), Event::Written { write, outcome });
+            }
+            Action::Answer { run, outcome } => {
+                // Whoever asks STATUS after the answer sees what it says.
+                self.publish();
+                if let Some(waiting) = self.waiting.remove(&run) {
+                    waiting.waiter.answer(outcome.map_err(WaitFault::Run));
+                }
+            }
+            Action::Report(report) => Journal::pass(self.store, &report),
+        }
+    }
+
+    fn expire_waiters(&mut self) {
+        let now = Instant::now();
+        let late = |_: &RunId, waiting: &mut Waiting| waiting.until.is_some_and(|at| at <= now);
+        for (_, waiting) in self.waiting.extract_if(late) {
+            waiting.waiter.answer(Err(WaitFault::Timeout));
+        }
+    }
+
+    fn publish_when_due(&mut self) {
+        if self.changed && self.published.elapsed() >= PUBLISH {
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        let now = Instant::now();
+        let snapshot = self.filler.snapshot(now);
+        self.journal.states(self.store, &snapshot);
+        let published = Published { snapshot, restarts: self.restarts, panic: None };
+        self.inbox.shared.published.store(Arc::new(published));
+        self.published = now;
+        self.changed = false;
+    }
+}

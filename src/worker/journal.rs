@@ -1,0 +1,71 @@
+//! The log: one line a pass and one a change of state, never one a node.
+
+use std::fmt::Write as _;
+
+use super::{Level, Store};
+use crate::fill::event::Report;
+use crate::fill::status::Snapshot;
+
+/// What has been told, so that it is told once.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    server: String,
+    lane: Option<String>,
+}
+
+impl Journal {
+    /// A pass has ended. Nothing is told of one that found nothing to do.
+    pub(super) fn pass(store: &dyn Store, report: &Report) {
+        for (label, dimension) in &report.indexed {
+            let graph = report.graph.as_str();
+            let line =
+                format!("index created graph={graph:?} label={label:?} dimension={dimension}");
+            store.log(Level::Notice, &line);
+        }
+        if report.tally.is_eventful() {
+            store.log(Level::Notice, &pass_line(report));
+        }
+    }
+
+    /// The state of the server or the embedder may have changed.
+    pub(super) fn states(&mut self, store: &dyn Store, snapshot: &Snapshot) {
+        let server = format!("{:?}", snapshot.server);
+        if server != self.server {
+            store.log(Level::Notice, &format!("server state={server}"));
+            self.server = server;
+        }
+        let lane = &snapshot.lane;
+        if lane.reason != self.lane {
+            let (level, why) = match &lane.reason {
+                Some(why) => (Level::Warning, format!(" reason={why:?}")),
+                None => (Level::Notice, String::new()),
+            };
+            store.log(level, &format!("embedder state={:?}{why}", lane.state));
+            self.lane.clone_from(&lane.reason);
+        }
+    }
+}
+
+/// `{:?}` quotes names and words, so that none can begin a line of its own.
+fn pass_line(report: &Report) -> String {
+    let tally = &report.tally;
+    let mut line = format!(
+        "pass done graph={:?} selected={} written={} stale={} quarantined={} deferred={} \
+         truncated={} requests={} tokens={} duration_ms={}",
+        report.graph.as_str(),
+        tally.selected,
+        tally.written,
+        tally.stale,
+        tally.quarantined,
+        tally.deferred,
+        tally.truncated,
+        tally.requests,
+        tally.tokens,
+        tally.duration.as_millis(),
+    );
+    if let Some(error) = &tally.error {
+        // Writing to a String cannot fail.
+        write!(line, " error={error:?}").ok();
+    }
+    line
+}

@@ -1,0 +1,371 @@
+//! A real redis-server with both modules, on a port and a directory of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use redis::{Client, Connection, FromRedisValue, RedisResult, Value};
+use tempfile::TempDir;
+
+use crate::service::Service;
+
+/// No test waits longer than this for anything.
+pub const LIMIT: Duration = Duration::from_mins(1);
+
+/// A path from the environment, which the Makefile sets.
+pub fn path(variable: &str) -> PathBuf {
+    let value = std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: run the tests with `make test`"));
+    let path = PathBuf::from(value);
+    assert!(path.exists(), "{variable}={} does not exist", path.display());
+    path
+}
+
+/// The module under test. A stale one proves nothing, so it is refused.
+pub fn module() -> PathBuf {
+    let module = path("VECTORFILL_MODULE");
+    let built = modified(&module);
+    let newest = sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").as_path());
+    assert!(built >= newest, "{} is older than src/: cargo build first", module.display());
+    module
+}
+
+fn modified(path: &Path) -> SystemTime {
+    fs::metadata(path).unwrap().modified().unwrap()
+}
+
+fn sources(folder: &Path) -> SystemTime {
+    let times = fs::read_dir(folder).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        if path.is_dir() { sources(&path) } else { modified(&path) }
+    });
+    times.max().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Polls until `condition` gives a value.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + LIMIT;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < until, "waited {LIMIT:?} in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How a server is to be started.
+pub struct Setup {
+    args: Vec<String>,
+    module_args: Vec<String>,
+    environment: Vec<(String, String)>,
+    engine: Engine,
+    folder: TempDir,
+    file: Option<String>,
+    only_file: bool,
+}
+
+/// Where falkordb.so stands on the command line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Before,
+    After,
+    Missing,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            args: Vec::new(),
+            module_args: Vec::new(),
+            environment: Vec::new(),
+            engine: Engine::Before,
+            folder: tempfile::tempdir().unwrap(),
+            file: None,
+            only_file: false,
+        }
+    }
+}
+
+impl Setup {
+    /// A server that asks `service` for vectors, and only when it is told to.
+    pub fn with(service: &Service) -> Self {
+        Self::default()
+            .set("base-url", &service.url())
+            .set("interval", "0")
+            .set("wake-on-write", "no")
+            .env("OPENAI_API_KEY", "sk-test-key-1234")
+    }
+
+    /// An argument of the module.
+    pub fn set(mut self, name: &str, value: &str) -> Self {
+        self.module_args.extend([name.into(), value.into()]);
+        self
+    }
+
+    /// An argument of redis-server.
+    pub fn arg(mut self, name: &str, value: &str) -> Self {
+        self.args.extend([name.into(), value.into()]);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn engine(mut self, engine: Engine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Starts with this configuration file.
+    pub fn use_file(&mut self, path: &str) {
+        self.file = Some(path.into());
+    }
+
+    /// Leaves it to the file to load the modules.
+    pub fn only_file(&mut self) {
+        self.only_file = true;
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn start(self) -> Server {
+        let server = self.launch();
+        server.wait_ready();
+        server.wait_first_pass();
+        server
+    }
+
+    /// Starts without waiting; for servers that are expected to refuse.
+    pub fn launch(self) -> Server {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut server = Server { setup: self, port, child: None };
+        server.spawn();
+        server
+    }
+
+    fn command(&self, port: u16) -> Command {
+        let mut command = Command::new(path("VECTORFILL_REDIS_SERVER"));
+        let folder = self.folder.path();
+        command.args(&self.file);
+        command.current_dir(folder).args(["--port", &port.to_string(), "--save", ""]);
+        command.args(["--dir", &folder.to_string_lossy(), "--logfile", "log"]);
+        command.args(["--enable-module-command", "yes", "--enable-debug-command", "yes"]);
+        command.args(["--bind", "127.0.0.1"]).args(&self.args);
+        self.load_modules(&mut command);
+        let inherited = ["PATH", "HOME", "LD_LIBRARY_PATH", "RUST_BACKTRACE"];
+        let inherited = inherited.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.env_clear().envs(inherited).envs(self.environment.iter().cloned());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    fn load_modules(&self, command: &mut Command) {
+        if self.only_file {
+            return;
+        }
+        let engine = path("VECTORFILL_FALKORDB");
+        if self.engine == Engine::Before {
+            command.arg("--loadmodule").arg(&engine);
+        }
+        command.arg("--loadmodule").arg(module()).args(&self.module_args);
+        if self.engine == Engine::After {
+            command.arg("--loadmodule").arg(&engine);
+        }
+    }
+}
+
+/// A running server, killed when dropped.
+pub struct Server {
+    pub setup: Setup,
+    pub port: u16,
+    child: Option<Child>,
+}
+
+impl Server {
+    fn spawn(&mut self) {
+        self.child = Some(self.setup.command(self.port).spawn().expect("redis-server starts"));
+    }
+
+    fn wait_ready(&self) {
+        wait_for("the server answers PING", || {
+            let mut connection = self.try_connect().ok()?;
+            redis::cmd("PING").query::<String>(&mut connection).ok()
+        });
+    }
+
+    /// The pass at load would take up what a test writes before it has looked at the graphs.
+    fn wait_first_pass(&self) {
+        let mut redis = self.connect();
+        wait_for("the pass at load", || {
+            (!["loading", "running"].contains(&redis.status().text("state").as_str())).then_some(())
+        });
+    }
+
+    fn try_connect(&self) -> RedisResult<Connection> {
+        Client::open(format!("redis://127.0.0.1:{}/", self.port))?.get_connection()
+    }
+
+    pub fn connect(&self) -> Redis {
+        Redis(self.try_connect().expect("the server accepts connections"))
+    }
+
+    /// As after a power cut.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+
+    pub fn start_again(&mut self) {
+        self.spawn();
+        self.wait_ready();
+    }
+
+    /// The exit status, once the process has ended by itself.
+    pub fn wait_exit(&mut self) -> std::process::ExitStatus {
+        let child = self.child.as_mut().expect("a process");
+        wait_for("the server ends", || child.try_wait().unwrap())
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.setup.folder().join("log")).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("a process").id()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the server on port {} ---\n{}", self.port, self.log());
+        }
+        self.kill();
+    }
+}
+
+/// A client of the server.
+pub struct Redis(Connection);
+
+impl Redis {
+    pub fn try_call<T: FromRedisValue>(&mut self, words: &[&str]) -> RedisResult<T> {
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(*word);
+        }
+        command.query(&mut self.0)
+    }
+
+    pub fn call<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
+        self.try_call(words).unwrap_or_else(|e| panic!("{words:?}: {e}"))
+    }
+
+    /// The error a command must give.
+    pub fn error(&mut self, words: &[&str]) -> String {
+        match self.try_call::<Value>(words) {
+            Ok(value) => panic!("{words:?} gave {value:?} and should have failed"),
+            Err(e) => format!("{} {}", e.code().unwrap_or("ERR"), e.detail().unwrap_or_default()),
+        }
+    }
+
+    /// The rows of a query.
+    pub fn query(&mut self, graph: &str, cypher: &str) -> Vec<Vec<Value>> {
+        self.rows("GRAPH.QUERY", graph, cypher)
+    }
+
+    fn rows(&mut self, command: &str, graph: &str, cypher: &str) -> Vec<Vec<Value>> {
+        let reply: Vec<Value> = self.call(&[command, graph, cypher]);
+        let Some(Value::Array(rows)) = (reply.len() == 3).then(|| reply[1].clone()) else {
+            return Vec::new();
+        };
+        rows.into_iter()
+            .map(|row| if let Value::Array(cells) = row { cells } else { vec![row] })
+            .collect()
+    }
+
+    /// The one number a query returns.
+    pub fn number(&mut self, graph: &str, cypher: &str) -> i64 {
+        let rows = self.rows("GRAPH.RO_QUERY", graph, cypher);
+        assert_eq!(rows.len(), 1, "{cypher}");
+        i64::from_redis_value(rows[0][0].clone()).unwrap()
+    }
+
+    /// The vector the engine prints as `<0.5, -2.0>`; `None` = there is none.
+    pub fn vector(&mut self, graph: &str, cypher: &str) -> Option<Vec<f32>> {
+        let rows = self.rows("GRAPH.RO_QUERY", graph, cypher);
+        assert_eq!(rows.len(), 1, "{cypher}");
+        let text: Option<String> = Option::from_redis_value(rows[0][0].clone()).unwrap();
+        let text = text?;
+        let numbers = text.strip_prefix('<')?.strip_suffix('>')?;
+        Some(numbers.split(", ").map(|number| number.parse().unwrap()).collect())
+    }
+
+    /// Runs a pass to its end.
+    pub fn run(&mut self, graph: &str) -> Tally {
+        Tally(self.call(&["VECTORFILL.RUN", graph, "WAIT", "60000"]))
+    }
+
+    pub fn status(&mut self) -> Tally {
+        Tally(self.call(&["VECTORFILL.STATUS"]))
+    }
+
+    pub fn graph_status(&mut self, graph: &str) -> Tally {
+        Tally(self.call(&["VECTORFILL.STATUS", graph]))
+    }
+}
+
+/// A map reply.
+#[derive(Debug, Clone)]
+pub struct Tally(pub Value);
+
+impl Tally {
+    fn entries(&self) -> Vec<(String, Value)> {
+        let text = |value: &Value| String::from_redis_value(value.clone()).unwrap();
+        match &self.0 {
+            Value::Map(entries) => entries.iter().map(|(k, v)| (text(k), v.clone())).collect(),
+            Value::Array(cells) => {
+                cells.chunks(2).map(|pair| (text(&pair[0]), pair[1].clone())).collect()
+            }
+            other => panic!("not a map: {other:?}"),
+        }
+    }
+
+    pub fn keys(&self) -> Vec<String> {
+        self.entries().into_iter().map(|(key, _)| key).collect()
+    }
+
+    pub fn get(&self, name: &str) -> Tally {
+        let found = self.entries().into_iter().find(|(key, _)| key == name);
+        Tally(found.unwrap_or_else(|| panic!("no {name} in {self:?}")).1)
+    }
+
+    pub fn number(&self, name: &str) -> i64 {
+        i64::from_redis_value(self.get(name).0).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        let value: Option<String> = Option::from_redis_value(self.get(name).0).unwrap();
+        value.unwrap_or_default()
+    }
+
+    /// The figures that always add up.
+    pub fn counts(&self) -> [i64; 5] {
+        let counts = ["selected", "written", "stale", "quarantined", "deferred"];
+        let counts = counts.map(|name| self.number(name));
+        assert_eq!(counts[0], counts[1..].iter().sum::<i64>(), "{self:?}");
+        counts
+    }
+}

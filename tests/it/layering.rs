@@ -1,0 +1,88 @@
+//! Imports go one way: `lib → server → {worker, embed, fill, error}`, `worker → {fill, embed,
+//! error}`, `embed → {fill, error}`, `fill → error`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a folder may name, and which crates are its alone.
+const LAYERS: [(&str, &[&str]); 5] = [
+    ("error", &[]),
+    ("fill", &["error"]),
+    ("embed", &["fill", "error"]),
+    ("worker", &["fill", "embed", "error"]),
+    ("server", &["worker", "embed", "fill", "error"]),
+];
+const OWNED: [(&str, &[&str]); 6] = [
+    ("redis_module", &["server", "lib"]),
+    ("reqwest", &["embed"]),
+    ("tokio", &["embed"]),
+    ("serde_json", &["embed"]),
+    ("rustls", &["embed"]),
+    ("unsafe {", &["server/ffi", "embed/local"]),
+];
+
+fn files(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, into);
+        } else {
+            into.push(path);
+        }
+    }
+}
+
+/// Source files with their path below src/ and without extension.
+fn sources() -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut paths = Vec::new();
+    files(&src, &mut paths);
+    let name = |path: &Path| {
+        path.strip_prefix(&src).unwrap().with_extension("").to_string_lossy().into_owned()
+    };
+    paths.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// The code, without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+#[test]
+fn imports_go_one_way() {
+    let mut wrong = Vec::new();
+    for (name, text) in sources() {
+        let layer = name.split('/').next().unwrap().to_owned();
+        let Some((_, allowed)) = LAYERS.iter().find(|(known, _)| *known == layer) else { continue };
+        for line in code(&text) {
+            for (other, _) in LAYERS {
+                let names = line.contains(&format!("crate::{other}"));
+                if names && other != layer && !allowed.contains(&other) {
+                    wrong.push(format!("{name}: {line}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_crate_stays_in_its_folder() {
+    let mut wrong = Vec::new();
+    for (name, text) in sources() {
+        for (word, owners) in OWNED {
+            let owned = owners.iter().any(|owner| name.starts_with(owner));
+            if !owned && code(&text).any(|line| line.contains(word)) {
+                wrong.push(format!("{name} names {word}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_file_begins_with_what_it_is_for() {
+    let silent = sources().into_iter().filter(|(_, text)| !text.starts_with("//! "));
+    let silent: Vec<String> = silent.map(|(name, _)| name).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}

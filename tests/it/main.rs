@@ -1,0 +1,28 @@
+//! One binary for all tests against a real redis-server, a real falkordb.so and our own module.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::pedantic,
+    clippy::string_slice,
+    clippy::wildcard_enum_match_arm,
+    clippy::let_underscore_must_use,
+    missing_debug_implementations,
+    unreachable_pub,
+    reason = "a test that cannot go on has failed, and says where"
+)]
+
+mod commands;
+mod config;
+mod faults;
+mod fill;
+mod harness;
+mod latency;
+mod layering;
+mod lifecycle;
+#[cfg(feature = "local")]
+mod local;
+mod replication;
+mod service;
