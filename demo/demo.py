@@ -39,7 +39,7 @@ def start(args, folder, port):
     command = [
         DEPS / "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder,
         "--save", "", "--logfile", "redis.log",
-        "--loadmodule", args.module, *settings,
+        "--loadmodule", os.path.abspath(args.module), *settings,
         "--loadmodule", DEPS / "falkordb.so",
     ]  # fmt: skip
     return subprocess.Popen([str(word) for word in command])

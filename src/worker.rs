@@ -22,11 +22,12 @@ use body::Body;
 
 use crate::embed::Config;
 use crate::error::Error;
-use crate::fill::event::{Answer, Read, RunFault, Survey, Ticket, Write, Written};
+use crate::fill::event::{RunFault, Survey};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::GraphName;
 use crate::fill::settings::Settings;
 use crate::fill::status::Snapshot;
+use crate::fill::store::{Answer, Read, Ticket, Write, Written};
 use crate::fill::tally::Tally;
 
 /// Users waiting for the worker to take up their request.

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::event::{Action, Read, Report, ServerState, Ticket, Write};
+use super::event::{Action, Report, ServerState};
 use super::node::{BatchId, GraphName};
 use super::pace::LaneState;
 use super::pass::{Ending, Pass, Plan, Reading};
+use super::store::{Query, Read, Ticket, Write};
 use super::tally::Tally;
 use super::{Filler, Flight};
 
@@ -105,7 +106,7 @@ impl Filler {
         }
     }
 
-    fn hand_out_read(&mut self, now: Instant, graph: GraphName, query: super::event::Query) {
+    fn hand_out_read(&mut self, now: Instant, graph: GraphName, query: Query) {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
         let Some(pass) = self.pass_mut(&graph) else { return };

@@ -28,8 +28,8 @@
 //!
 //! # The files of this state machine
 //!
-//! `mod.rs` takes events in and tells the time; `drive.rs` decides what to do next; `settle.rs`
-//! decides what an answer means.
+//! `mod.rs` takes events in and says when to come back; `drive.rs` decides what to do next;
+//! `on_store.rs` and `on_service.rs` decide what an answer means.
 
 pub(crate) mod batch;
 pub(crate) mod cypher;
@@ -38,17 +38,19 @@ pub(crate) mod event;
 pub(crate) mod fault;
 mod graph;
 pub(crate) mod node;
+mod on_service;
+mod on_store;
 pub(crate) mod pace;
 mod pass;
 pub(crate) mod rule;
 mod runs;
 pub(crate) mod scan;
 pub(crate) mod settings;
-mod settle;
 #[cfg(test)]
 mod sim;
 pub(crate) mod slice;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod tally;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

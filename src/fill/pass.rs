@@ -1,24 +1,21 @@
 //! One graph's pass: look at the indexes, count, fill, create the missing index.
 
+mod learn;
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::batch::Batcher;
 use super::cypher::Similarity;
-use super::event::{Count, Index, Job, Query, Selection, Ticket};
-use super::node::{Batch, Node, NodeId, Pending, Row, Text};
+use super::node::{Batch, Row};
 use super::rule::{Name, Rule};
 use super::scan::Sweep;
 use super::slice::Slicer;
 use super::status::GraphState;
+use super::store::{Job, Query, Ticket};
 use super::tally::Tally;
-
-/// How often a pass sweeps the graph again because nodes changed under it. A node that changes all
-/// the time is left to the next pass, or it would be paid for without end.
-const RESWEEPS: u32 = 1;
-/// How often a building index is looked at.
-const BUILD_POLL: Duration = Duration::from_millis(100);
 
 /// Where a pass stands.
 #[derive(Debug)]
@@ -144,7 +141,7 @@ impl Pass {
 
     /// Selected nodes that are not settled.
     pub(super) fn held(&self) -> usize {
-        let marks: usize = self.jobs.iter().map(marked).sum();
+        let marks: usize = self.jobs.iter().map(queue::marked).sum();
         let retries: usize = self.retries.iter().map(Batch::nodes).sum();
         self.batcher.len() + retries + self.in_flight + self.rows.len() + marks
     }
@@ -175,65 +172,6 @@ impl Pass {
         self.ending.is_none() && sweeping
     }
 
-    /// The indexes are known.
-    pub(super) fn learn_indexes(&mut self, now: Instant, found: Vec<Index>) {
-        let building = found.iter().any(|index| !index.ready);
-        self.indexes = found.into_iter().map(|index| (index.label, index.dimension)).collect();
-        match self.stage {
-            Stage::Building if building => self.not_before = Some(now + BUILD_POLL),
-            Stage::Building => self.stage = Stage::Done,
-            Stage::Indexes => self.stage = Stage::Counting(Sweep::new(self.plan.most_rows)),
-            Stage::Counting(_) | Stage::Filling(_) | Stage::Sampling(_) | Stage::Done => {}
-        }
-    }
-
-    /// A window has been counted. Returns whether the count is complete.
-    pub(super) fn learn_count(&mut self, query: &Query, count: Count) -> bool {
-        let (Stage::Counting(sweep), Query::Count { window, .. }) = (&mut self.stage, query) else {
-            return false;
-        };
-        sweep.advance(*window, count.seen);
-        self.counted.eligible += count.eligible;
-        self.counted.unfilled += count.unfilled;
-        self.counted.quarantined += count.quarantined;
-        self.labels.extend(count.labels);
-        let done = sweep.is_done();
-        if done {
-            let pending = self.counted.unfilled > self.counted.quarantined;
-            let sweep = Sweep::new(self.plan.most_rows);
-            self.stage = if pending { Stage::Filling(sweep) } else { self.after_drain() };
-        }
-        done
-    }
-
-    /// **Where selected nodes come in.**
-    pub(super) fn learn_selection(&mut self, query: &Query, selection: Selection) {
-        let (Stage::Filling(sweep), Query::Select(window)) = (&mut self.stage, query) else {
-            return;
-        };
-        sweep.advance(*window, selection.seen);
-        for (id, bytes, label) in selection.rows {
-            let text = Text::new(&bytes, self.plan.rule.max_text_chars);
-            self.tally.selected += 1;
-            self.tally.truncated += u64::from(text.is_cut());
-            let label = label.map(Arc::from);
-            self.batcher.push(Pending { node: Node { id, label }, text });
-        }
-    }
-
-    /// The dimension of a label's vectors is known: the index can be created.
-    pub(super) fn learn_sample(&mut self, sample: Option<usize>) {
-        let Stage::Sampling(labels) = &mut self.stage else { return };
-        if let (Some(label), Some(dimensions), Some(similarity)) =
-            (labels.pop(), sample, self.plan.auto_index)
-        {
-            self.jobs.push_back(Job::CreateIndex { label, dimensions, similarity });
-        }
-        if labels.is_empty() {
-            self.stage = Stage::Building;
-        }
-    }
-
     /// The engine's TIMEOUT ended the last query: smaller windows.
     pub(super) fn narrow(&mut self) {
         if let Stage::Counting(sweep) | Stage::Filling(sweep) = &mut self.stage {
@@ -255,101 +193,6 @@ impl Pass {
         matches!(self.stage, Stage::Done) && self.jobs.is_empty()
     }
 
-    fn after_sweep(&mut self) -> Stage {
-        let changed = self.tally.stale > self.stale_before;
-        if changed && self.resweeps < RESWEEPS {
-            self.resweeps += 1;
-            self.stale_before = self.tally.stale;
-            return Stage::Filling(Sweep::new(self.plan.most_rows));
-        }
-        self.after_drain()
-    }
-
-    fn after_drain(&self) -> Stage {
-        if self.plan.auto_index.is_none() {
-            return Stage::Done;
-        }
-        // A label whose name cannot be quoted cannot have an index.
-        let missing: Vec<Name> = self
-            .labels
-            .iter()
-            .filter(|label| !self.indexes.contains_key(*label))
-            .filter_map(|label| Name::parse("label", label).ok())
-            .collect();
-        if missing.is_empty() { Stage::Done } else { Stage::Sampling(missing) }
-    }
-
-    /// Ends the pass early. The stronger of two endings holds.
-    pub(super) fn end(&mut self, ending: Ending) {
-        if self.ending.is_none_or(|known| known == Ending::Stop) {
-            self.ending = Some(ending);
-        }
-        let waiting =
-            self.batcher.clear() + self.retries.drain(..).map(|batch| batch.nodes()).sum::<usize>();
-        self.leave(waiting);
-        self.jobs.retain(|job| !matches!(job, Job::CreateIndex { .. }));
-        if ending != Ending::Stop {
-            let marks: usize = self.jobs.drain(..).map(|job| marked(&job)).sum();
-            let rows = self.rows.drain(..).len();
-            self.leave(rows + marks);
-        }
-    }
-
-    /// Settles nodes that get no vector in this pass, through no fault of their own.
-    pub(super) fn leave(&mut self, nodes: usize) {
-        if self.ending == Some(Ending::Gone) {
-            self.tally.stale += nodes as u64;
-        } else {
-            self.tally.deferred += nodes as u64;
-        }
-    }
-
-    /// Sends a batch again, unless the pass is ending.
-    pub(super) fn again(&mut self, batch: Batch) {
-        if self.ending.is_some() {
-            self.leave(batch.nodes());
-        } else {
-            self.retries.push_back(batch);
-        }
-    }
-
-    /// Takes in rows to be written.
-    pub(super) fn accept(&mut self, rows: Vec<Row>) {
-        match self.ending {
-            None | Some(Ending::Stop) => self.rows.extend(rows),
-            Some(Ending::Abandon | Ending::Gone) => self.leave(rows.len()),
-        }
-    }
-
-    /// The write to be made next; at most one is out at a time.
-    pub(super) fn next_job(&mut self, now: Instant) -> Option<Job> {
-        if self.writing || self.not_before.is_some_and(|at| at > now) {
-            return None;
-        }
-        if let Some(job) = self.jobs.pop_front() {
-            return Some(job);
-        }
-        let rows: Vec<Row> = self.rows.drain(..self.slicer.rows().min(self.rows.len())).collect();
-        (!rows.is_empty()).then_some(Job::Vectors(rows))
-    }
-
-    /// Puts a write back that the store refused for now.
-    pub(super) fn put_back(&mut self, job: Job) {
-        match job {
-            Job::Vectors(rows) => rows.into_iter().rev().for_each(|row| self.rows.push_front(row)),
-            Job::Quarantine { .. } | Job::CreateIndex { .. } => self.jobs.push_front(job),
-        }
-    }
-
-    /// Nodes to be marked with the reason their text is refused.
-    pub(super) fn quarantine(&mut self, batch: Batch, reason: String) {
-        let nodes = batch.inputs.into_iter().flat_map(|input| {
-            input.nodes.into_iter().map(move |node| (node.id, input.text.clone()))
-        });
-        let nodes: Vec<(NodeId, Text)> = nodes.collect();
-        self.jobs.push_back(Job::Quarantine { nodes, reason });
-    }
-
     /// A label whose nodes got vectors in this pass.
     pub(super) fn note_label(&mut self, label: &str) {
         if !self.labels.contains(label) {
@@ -365,14 +208,5 @@ impl Pass {
             Stage::Filling(_) | Stage::Done => GraphState::Filling,
             Stage::Sampling(_) | Stage::Building => GraphState::Indexing,
         }
-    }
-}
-
-/// Nodes a job settles that are not rows.
-fn marked(job: &Job) -> usize {
-    match job {
-        Job::Quarantine { nodes, .. } => nodes.len(),
-        Job::Vectors(rows) => rows.len(),
-        Job::CreateIndex { .. } => 0,
     }
 }

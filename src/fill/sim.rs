@@ -9,16 +9,14 @@ use std::time::{Duration, Instant};
 use super::Filler;
 use super::batch::BatchLimits;
 use super::cypher::Similarity;
-use super::event::{
-    Action, Answer, Count, Event, Index, Job, Query, Read, RunId, Selection, ServerState, Survey,
-    Write, Written,
-};
+use super::event::{Action, Event, RunId, ServerState, Survey};
 use super::fault::{ServiceFault, StoreFault};
 use super::node::{BatchId, Completion, GraphName, NodeId, Reply, Text};
 use super::pace::LaneLimits;
 use super::rule::{Globs, Name, Rule};
 use super::scan::{Seen, Window};
 use super::settings::Settings;
+use super::store::{Answer, Count, Index, Job, Query, Read, Selection, Write, Written};
 
 const DIMENSIONS: usize = 2;
 const BATCH: usize = 5;

@@ -3,10 +3,11 @@
 //! Redis keeps the text and asks us to accept it; [`settings`] reads all of them at once into the
 //! typed values the rest of the module works with.
 
+mod kinds;
+
 use std::num::NonZeroUsize;
-use std::str::FromStr as _;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use once_cell::race::OnceNonZeroUsize;
@@ -14,7 +15,9 @@ use redis_module::configuration::{
     ConfigurationContext, ConfigurationFlags, register_bool_configuration,
     register_i64_configuration, register_string_configuration,
 };
-use redis_module::{ConfigurationValue, Context, RedisError, RedisString};
+use redis_module::{Context, RedisString};
+
+use kinds::{Integer, Switch, Word, integer, switch, word, yes_or_no};
 
 use super::with_worker;
 use crate::embed::{Config, Endpoint, KeySource, Provider};
@@ -34,69 +37,6 @@ fn half_the_cores() -> NonZeroUsize {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN)
     })
-}
-
-/// A whole number within bounds.
-struct Integer {
-    name: &'static str,
-    default: i64,
-    least: i64,
-    most: i64,
-    env: Option<&'static str>,
-    value: AtomicI64,
-}
-
-/// Yes or no.
-struct Switch {
-    name: &'static str,
-    default: bool,
-    value: AtomicBool,
-}
-
-/// A text that has to pass a check.
-struct Word {
-    name: &'static str,
-    default: &'static str,
-    env: Option<&'static str>,
-    /// Changing it can send the data, or the key, elsewhere.
-    protected: bool,
-    check: fn(&'static str, &str) -> Result<(), Error>,
-    value: Mutex<String>,
-}
-
-const fn integer(name: &'static str, default: i64, least: i64, most: i64) -> Integer {
-    Integer { name, default, least, most, env: None, value: AtomicI64::new(default) }
-}
-
-const fn switch(name: &'static str) -> Switch {
-    Switch { name, default: true, value: AtomicBool::new(true) }
-}
-
-const fn word(
-    name: &'static str,
-    default: &'static str,
-    check: fn(&'static str, &str) -> Result<(), Error>,
-) -> Word {
-    Word { name, default, env: None, protected: false, check, value: Mutex::new(String::new()) }
-}
-
-impl Integer {
-    const fn env(mut self, name: &'static str) -> Self {
-        self.env = Some(name);
-        self
-    }
-}
-
-impl Word {
-    const fn env(mut self, name: &'static str) -> Self {
-        self.env = Some(name);
-        self
-    }
-
-    const fn protected(mut self) -> Self {
-        self.protected = true;
-        self
-    }
 }
 
 const MOST: i64 = i32::MAX as i64;
@@ -201,39 +141,6 @@ fn not_empty(setting: &'static str, value: &str) -> Result<(), Error> {
 #[expect(clippy::unnecessary_wraps, reason = "a check like the others")]
 fn anything(_: &'static str, _: &str) -> Result<(), Error> {
     Ok(())
-}
-
-impl Integer {
-    fn read(&self) -> i64 {
-        self.value.load(Ordering::Relaxed)
-    }
-
-    fn unsigned(&self) -> usize {
-        usize::try_from(self.read()).unwrap_or(0)
-    }
-
-    fn small(&self) -> u32 {
-        u32::try_from(self.read()).unwrap_or(u32::MAX)
-    }
-
-    fn duration(&self, unit: Duration) -> Option<Duration> {
-        let value = self.small();
-        (value > 0).then(|| unit.saturating_mul(value))
-    }
-
-    fn parse(&self, value: &str) -> Result<i64, Error> {
-        let number = i64::from_str(value.trim()).ok();
-        number.filter(|number| (self.least..=self.most).contains(number)).ok_or_else(|| {
-            let expected = format!("a whole number from {} to {}", self.least, self.most);
-            Error::setting(self.name, value, expected)
-        })
-    }
-}
-
-impl Word {
-    fn read(&self) -> String {
-        self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -366,14 +273,6 @@ fn default_text(name: &str, env: Option<&str>, args: &[(String, String)]) -> Opt
     argument.map(|(_, value)| value.clone()).or_else(variable)
 }
 
-fn yes_or_no(name: &str, value: &str) -> Result<bool, Error> {
-    match value.to_lowercase().as_str() {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => Err(Error::setting(name, value, "yes or no")),
-    }
-}
-
 fn on_integer(_: &ConfigurationContext, _: &str, _: &'static Integer) {
     changed();
 }
@@ -391,41 +290,5 @@ fn on_word(_: &ConfigurationContext, _: &str, _: &'static Word) {
 fn changed() {
     if let Ok((settings, config)) = settings() {
         with_worker(|worker| worker.configure(settings, config));
-    }
-}
-
-impl ConfigurationValue<i64> for Integer {
-    fn get(&self, _: &ConfigurationContext) -> i64 {
-        self.read()
-    }
-
-    fn set(&self, _: &ConfigurationContext, value: i64) -> Result<(), RedisError> {
-        self.value.store(value, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-impl ConfigurationValue<bool> for Switch {
-    fn get(&self, _: &ConfigurationContext) -> bool {
-        self.value.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, _: &ConfigurationContext, value: bool) -> Result<(), RedisError> {
-        self.value.store(value, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-impl ConfigurationValue<RedisString> for Word {
-    fn get(&self, _: &ConfigurationContext) -> RedisString {
-        RedisString::create(None, self.read())
-    }
-
-    fn set(&self, _: &ConfigurationContext, value: RedisString) -> Result<(), RedisError> {
-        let refused = |e: &dyn std::fmt::Display| RedisError::String(e.to_string());
-        let text = value.try_as_str().map_err(|e| refused(&e))?;
-        (self.check)(self.name, text).map_err(|e| refused(&e))?;
-        text.clone_into(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok(())
     }
 }

@@ -18,9 +18,10 @@ use redis_module::{
 
 use super::reply::{self, Node};
 use super::{events, guarded};
-use crate::fill::event::{Read, ServerState, Survey, Write, Written};
+use crate::fill::event::{ServerState, Survey};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::GraphName;
+use crate::fill::store::{Read, Write, Written};
 use crate::worker::{Answered, Level, Store};
 
 /// A query of others that has run longer than this on the graph makes a write wait: it would hold

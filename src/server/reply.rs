@@ -7,10 +7,10 @@ use std::time::Duration;
 use redis_module::{CallReply, CallResult};
 
 use crate::fill::cypher::{BEYOND, FOUND, LABEL, UNFILLED};
-use crate::fill::event::{Answer, Count, Index, Query, Selection};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::NodeId;
 use crate::fill::scan::Seen;
+use crate::fill::store::{Answer, Count, Index, Query, Selection};
 
 /// What is said before the time in a reply's statistics.
 const TOOK: &str = "Query internal execution time: ";

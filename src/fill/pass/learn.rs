@@ -1,0 +1,101 @@
+//! What the answers to its reads tell a pass, and the stage that follows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Pass, Stage};
+use crate::fill::node::{Node, Pending, Text};
+use crate::fill::rule::Name;
+use crate::fill::scan::Sweep;
+use crate::fill::store::{Count, Index, Job, Query, Selection};
+
+/// How often a pass sweeps the graph again because nodes changed under it. A node that changes all
+/// the time is left to the next pass, or it would be paid for without end.
+const RESWEEPS: u32 = 1;
+/// How often a building index is looked at.
+const BUILD_POLL: Duration = Duration::from_millis(100);
+
+impl Pass {
+    /// The indexes are known.
+    pub(in crate::fill) fn learn_indexes(&mut self, now: Instant, found: Vec<Index>) {
+        let building = found.iter().any(|index| !index.ready);
+        self.indexes = found.into_iter().map(|index| (index.label, index.dimension)).collect();
+        match self.stage {
+            Stage::Building if building => self.not_before = Some(now + BUILD_POLL),
+            Stage::Building => self.stage = Stage::Done,
+            Stage::Indexes => self.stage = Stage::Counting(Sweep::new(self.plan.most_rows)),
+            Stage::Counting(_) | Stage::Filling(_) | Stage::Sampling(_) | Stage::Done => {}
+        }
+    }
+
+    /// A window has been counted. Returns whether the count is complete.
+    pub(in crate::fill) fn learn_count(&mut self, query: &Query, count: Count) -> bool {
+        let (Stage::Counting(sweep), Query::Count { window, .. }) = (&mut self.stage, query) else {
+            return false;
+        };
+        sweep.advance(*window, count.seen);
+        self.counted.eligible += count.eligible;
+        self.counted.unfilled += count.unfilled;
+        self.counted.quarantined += count.quarantined;
+        self.labels.extend(count.labels);
+        let done = sweep.is_done();
+        if done {
+            let pending = self.counted.unfilled > self.counted.quarantined;
+            let sweep = Sweep::new(self.plan.most_rows);
+            self.stage = if pending { Stage::Filling(sweep) } else { self.after_drain() };
+        }
+        done
+    }
+
+    /// **Where selected nodes come in.**
+    pub(in crate::fill) fn learn_selection(&mut self, query: &Query, selection: Selection) {
+        let (Stage::Filling(sweep), Query::Select(window)) = (&mut self.stage, query) else {
+            return;
+        };
+        sweep.advance(*window, selection.seen);
+        for (id, bytes, label) in selection.rows {
+            let text = Text::new(&bytes, self.plan.rule.max_text_chars);
+            self.tally.selected += 1;
+            self.tally.truncated += u64::from(text.is_cut());
+            let label = label.map(Arc::from);
+            self.batcher.push(Pending { node: Node { id, label }, text });
+        }
+    }
+
+    /// The dimension of a label's vectors is known: the index can be created.
+    pub(in crate::fill) fn learn_sample(&mut self, sample: Option<usize>) {
+        let Stage::Sampling(labels) = &mut self.stage else { return };
+        if let (Some(label), Some(dimensions), Some(similarity)) =
+            (labels.pop(), sample, self.plan.auto_index)
+        {
+            self.jobs.push_back(Job::CreateIndex { label, dimensions, similarity });
+        }
+        if labels.is_empty() {
+            self.stage = Stage::Building;
+        }
+    }
+
+    pub(super) fn after_sweep(&mut self) -> Stage {
+        let changed = self.tally.stale > self.stale_before;
+        if changed && self.resweeps < RESWEEPS {
+            self.resweeps += 1;
+            self.stale_before = self.tally.stale;
+            return Stage::Filling(Sweep::new(self.plan.most_rows));
+        }
+        self.after_drain()
+    }
+
+    fn after_drain(&self) -> Stage {
+        if self.plan.auto_index.is_none() {
+            return Stage::Done;
+        }
+        // A label whose name cannot be quoted cannot have an index.
+        let missing: Vec<Name> = self
+            .labels
+            .iter()
+            .filter(|label| !self.indexes.contains_key(*label))
+            .filter_map(|label| Name::parse("label", label).ok())
+            .collect();
+        if missing.is_empty() { Stage::Done } else { Stage::Sampling(missing) }
+    }
+}

@@ -1,0 +1,164 @@
+//! What is asked of the store, and what it answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cypher;
+use super::node::{GraphName, NodeId, Row, Text};
+use super::rule::{Name, Rule};
+use super::scan::{Seen, Window};
+
+/// Names a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Ticket(pub u64);
+
+/// A query for the engine's own threads.
+#[derive(Debug, Clone)]
+pub(crate) struct Read {
+    /// Names the read in the answer.
+    pub ticket: Ticket,
+    /// The graph.
+    pub graph: GraphName,
+    /// The rule of the pass that asks.
+    pub rule: Arc<Rule>,
+    /// What is asked.
+    pub query: Query,
+}
+
+/// What is asked of a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Query {
+    /// The vector indexes on the target.
+    Indexes,
+    /// How many nodes of a window have a text, a vector, an error; and their labels.
+    Count {
+        /// Which ids.
+        window: Window,
+        /// Whether to list the labels that have vectors.
+        labels: bool,
+    },
+    /// The pending nodes of a window.
+    Select(Window),
+    /// One vector of this label.
+    Sample(Name),
+}
+
+impl Read {
+    /// The query's text.
+    pub(crate) fn cypher(&self) -> Vec<u8> {
+        match &self.query {
+            Query::Indexes => cypher::indexes(&self.rule),
+            Query::Count { window, labels } => cypher::count(&self.rule, *window, *labels),
+            Query::Select(window) => cypher::select(&self.rule, *window),
+            Query::Sample(label) => cypher::sample(&self.rule, label),
+        }
+    }
+}
+
+/// What the engine answered, by the kind of question.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Answer {
+    /// To [`Query::Indexes`].
+    Indexes(Vec<Index>),
+    /// To [`Query::Count`].
+    Count(Count),
+    /// To [`Query::Select`].
+    Selection(Selection),
+    /// To [`Query::Sample`]: the vector's length; `None` = no node of the label has one.
+    Sample(Option<usize>),
+}
+
+/// A vector index on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Index {
+    /// Of nodes with this label.
+    pub label: String,
+    /// Length of the vectors it takes; others it leaves out without a word.
+    pub dimension: usize,
+    /// Whether it is built.
+    pub ready: bool,
+}
+
+/// Counts of one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Count {
+    /// Nodes with a text.
+    pub eligible: u64,
+    /// Of these, nodes without a vector.
+    pub unfilled: u64,
+    /// Of these, nodes marked with an error.
+    pub quarantined: u64,
+    /// Labels that have vectors.
+    pub labels: Vec<String>,
+    /// What the window says about the ids.
+    pub seen: Seen,
+}
+
+/// Pending nodes of one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Selection {
+    /// Id, text, first label.
+    pub rows: Vec<(NodeId, Vec<u8>, Option<String>)>,
+    /// What the window says about the ids.
+    pub seen: Seen,
+}
+
+/// A change of a graph, made in one hold of the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Write {
+    /// The graph.
+    pub graph: GraphName,
+    /// The rule of the pass that writes.
+    pub rule: Arc<Rule>,
+    /// What is written.
+    pub job: Job,
+    /// Go ahead even though queries run on the graph: patience has ended.
+    pub impatient: bool,
+}
+
+/// What is written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Job {
+    /// Vectors: a slice.
+    Vectors(Vec<Row>),
+    /// Marks of quarantine.
+    Quarantine {
+        /// Nodes, each with the text that was refused.
+        nodes: Vec<(NodeId, Text)>,
+        /// The service's words.
+        reason: String,
+    },
+    /// A vector index.
+    CreateIndex {
+        /// Of nodes with this label.
+        label: Name,
+        /// For vectors of this length.
+        dimensions: usize,
+        /// How they are compared.
+        similarity: cypher::Similarity,
+    },
+}
+
+impl Write {
+    /// The query's text.
+    pub(crate) fn cypher(&self) -> Vec<u8> {
+        match &self.job {
+            Job::Vectors(rows) => cypher::vectors(&self.rule, rows),
+            Job::Quarantine { nodes, reason } => cypher::quarantine(&self.rule, nodes, reason),
+            Job::CreateIndex { label, dimensions, similarity } => {
+                cypher::create_index(label, &self.rule.target, *dimensions, *similarity)
+            }
+        }
+    }
+}
+
+/// What a write did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Nodes that matched.
+    pub ids: Vec<NodeId>,
+    /// How long the server was held.
+    pub held: Duration,
+    /// Whether other clients were served since the write before.
+    pub contended: bool,
+}
