@@ -22,6 +22,9 @@ pub(crate) enum Error {
         /// The system's words.
         reason: String,
     },
+    /// The HTTP client could not be made.
+    #[error("the HTTP client cannot be made: {0} (are ca-certificates installed?)")]
+    HttpClient(String),
     /// A queue of requests to the worker is full.
     #[error("too many requests are waiting for the worker: try again")]
     Busy,

@@ -103,13 +103,18 @@ impl Caller {
     fn new(config: &Config) -> Result<Self, Error> {
         // Fails when a provider is installed already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
-        let client = Client::builder()
+        let mut builder = Client::builder();
+        if config.endpoint.0.scheme() == "http" {
+            // A client that never speaks TLS needs no certificates, and a container may have none.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder
             .redirect(Policy::none())
             .timeout(config.timeout)
             .connect_timeout(config.timeout.min(CONNECT_LIMIT))
             .user_agent(concat!("vectorfill/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|e| Error::Thread { name: "vectorfill-http", reason: causes(&e) })?;
+            .map_err(|e| Error::HttpClient(causes(&e)))?;
         Ok(Self {
             client,
             endpoint: config.endpoint.clone(),

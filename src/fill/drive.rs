@@ -58,7 +58,11 @@ impl Filler {
     }
 
     fn wake_when_due(&mut self, now: Instant) {
-        self.graphs.values_mut().for_each(|graph| graph.wake(now));
+        let worth_it = self.lane.is_worth_waking_for(now);
+        let woken = self.graphs.values_mut().map(|graph| graph.wake(now, worth_it));
+        if woken.filter(|woken| *woken).count() > 0 {
+            self.forgive();
+        }
     }
 
     fn give_up_reads(&mut self, now: Instant) {

@@ -54,12 +54,15 @@ impl Graph {
         Some(self.rest_until.map_or(first, |rest| rest.max(first)))
     }
 
-    /// Turns a wake-up that is due into the wish for a pass.
-    pub(super) fn wake(&mut self, now: Instant) {
-        if self.next_wake().is_some_and(|at| at <= now) {
+    /// Turns a wake-up that is due into the wish for a pass, if a pass is `worth_it` now. Returns
+    /// whether it did.
+    pub(super) fn wake(&mut self, now: Instant, worth_it: bool) -> bool {
+        let due = self.next_wake().is_some_and(|at| at <= now);
+        if due {
             self.wakes.retain(|at| *at > now);
-            self.wanted = true;
+            self.wanted |= worth_it;
         }
+        due && worth_it
     }
 
     /// A pass has ended.
@@ -106,7 +109,7 @@ mod tests {
             if ms < 10_000 {
                 graph.touch(now);
             }
-            graph.wake(now);
+            graph.wake(now, true);
             if std::mem::take(&mut graph.wanted) {
                 sweeps += 1;
                 graph.rest_until = Some(now + Duration::from_millis(20) * REST);
@@ -121,7 +124,7 @@ mod tests {
         graph.touch(start);
         let mut at = Vec::new();
         while let Some(due) = graph.next_wake() {
-            graph.wake(due);
+            graph.wake(due, true);
             at.push(due - start);
         }
         assert_eq!(at, WAKES);

@@ -18,7 +18,7 @@
 //!    paired with the texts by index ([`node::Embedded::pair`]), the one place where a vector meets
 //!    its node;
 //! 3. **write**: the rows are written in slices, sized so that a hold of the server stays under its
-//!    budget ([`slice`]), each row guarded by id and text; what no longer matches is *stale*.
+//!    budget ([`slice`](mod@slice)), each row guarded by id and text; what no longer matches is *stale*.
 //!
 //! A graph whose nodes the stages hold is full, and selects no more: that bounds every queue.
 //! Graphs take turns at each stage, so none starves another.

@@ -66,8 +66,8 @@ impl Filler {
             pass.tally.error = Some(why.clone());
         }
         match judge(fault) {
-            Verdict::Row => self.refused(batch, &why),
-            Verdict::Batch => self.reject(&batch, &why),
+            Verdict::Row => self.refused(now, batch, &why),
+            Verdict::Batch => self.reject(now, &batch, &why),
             Verdict::Throttle(wait) => {
                 self.lane.throttled(now, sent, wait, &why);
                 self.again(batch);
@@ -80,7 +80,7 @@ impl Filler {
     }
 
     /// Something in the batch is refused: halve it until the text is alone that is to blame.
-    fn refused(&mut self, batch: Batch, why: &str) {
+    fn refused(&mut self, now: Instant, batch: Batch, why: &str) {
         let proven = self.lane.is_proven();
         let most = self.settings.max_attempts;
         let Some(pass) = self.pass_mut(&batch.graph) else { return };
@@ -99,13 +99,13 @@ impl Filler {
             // Nobody knows yet whether the text is wrong or the request: first try the others.
             pass.again(Batch { attempts: single.attempts + 1, ..single });
         } else {
-            self.reject(&single, why);
+            self.reject(now, &single, why);
         }
     }
 
     /// A person has to mend something: no node is blamed, and nothing more is sent.
-    fn reject(&mut self, batch: &Batch, why: &str) {
-        self.lane.rejected(why);
+    fn reject(&mut self, now: Instant, batch: &Batch, why: &str) {
+        self.lane.rejected(now, why);
         self.defer(batch);
         self.end_all(Ending::Stop, Some(why));
     }

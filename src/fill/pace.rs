@@ -13,6 +13,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
 /// No service is left alone for longer than this, whatever its Retry-After says.
 const MOST_RETRY_AFTER: Duration = Duration::from_mins(10);
+/// How long a rejected service is left alone by wake-ups.
+const REJECTED_REST: Duration = Duration::from_mins(5);
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Ceilings the user sets.
@@ -51,6 +53,7 @@ pub(crate) struct Lane {
     not_before: Option<Instant>,
     last_cut: Option<Instant>,
     last_failure: Option<Instant>,
+    rejected_at: Option<Instant>,
     failures: u32,
     proven: bool,
     requests: Ceiling,
@@ -70,6 +73,7 @@ impl Lane {
             not_before: None,
             last_cut: None,
             last_failure: None,
+            rejected_at: None,
             failures: 0,
             proven: false,
             requests: Ceiling::new(limits.requests_per_minute),
@@ -95,6 +99,13 @@ impl Lane {
             self.state = LaneState::Cooling;
             self.not_before = None;
         }
+    }
+
+    /// Whether a write to a graph is a reason to try: not while a person has to mend something, or
+    /// every write would cost a request. Without a schedule, one in a while has to.
+    pub(crate) fn is_worth_waking_for(&self, now: Instant) -> bool {
+        let rested = self.rejected_at.is_none_or(|at| now >= at + REJECTED_REST);
+        self.state != LaneState::Rejected || rested
     }
 
     /// Forgets an embedder that was replaced by another.
@@ -178,7 +189,8 @@ impl Lane {
     }
 
     /// A person has to mend something: nothing is sent until [`forgive`](Self::forgive).
-    pub(crate) fn rejected(&mut self, why: &str) {
+    pub(crate) fn rejected(&mut self, now: Instant, why: &str) {
+        self.rejected_at = Some(now);
         self.state = LaneState::Rejected;
         self.reason = Some(why.to_owned());
     }
@@ -306,7 +318,7 @@ mod tests {
         let (mut lane, now) = (lane(8), Instant::now());
         lane.sent(now, 1);
         lane.returned();
-        lane.rejected("401");
+        lane.rejected(now, "401");
         assert!(!lane.has_room(now + MINUTE * 60));
         lane.forgive();
         assert_eq!(fill_up(&mut lane, now), 1);

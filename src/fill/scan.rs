@@ -13,7 +13,7 @@ const MOST_WIDTH: u64 = 1 << 20;
 
 /// Rows of one reply are limited so that about this many bytes of text come at once.
 const REPLY_BYTES: usize = 512 * 1024;
-const FIRST_ROWS: usize = 64;
+const FIRST_ROWS: usize = 16;
 
 /// Ids `lo..hi`, of which at most `rows` come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ mod tests {
     fn long_texts_come_few_at_a_time() {
         let mut sweep = Sweep::new(1_000);
         let window = sweep.window(1_000).unwrap();
-        sweep.advance(window, Seen { bytes: 64 * 200_000, ..seen(64, Some(63), None) });
+        sweep.advance(window, Seen { bytes: 16 * 200_000, ..seen(16, Some(15), Some(16)) });
         assert_eq!(sweep.window(1_000).unwrap().rows, REPLY_BYTES / 200_000);
     }
 }

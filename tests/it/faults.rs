@@ -56,6 +56,25 @@ fn a_refused_request_blames_no_node_and_recovers_when_it_is_mended() {
 }
 
 #[test]
+fn writes_to_a_graph_do_not_hammer_a_service_that_refuses_us() {
+    let service = Service::scripted(8, |_| refusal(401, "Incorrect API key provided"));
+    let server = Setup::with(&service).set("wake-on-write", "yes").set("concurrency", "1").start();
+    let mut redis = server.connect();
+    redis.query("kb", "CREATE (:Doc {text: 'first'})");
+    service.wait_for_requests(1);
+    wait_for("the state", || {
+        (redis.status().get("embedder").text("state") == "rejected").then_some(())
+    });
+    let until = Instant::now() + Duration::from_secs(2);
+    while Instant::now() < until {
+        redis.query("kb", "CREATE (:Doc {text: 'another'})");
+    }
+    assert_eq!(service.requests().len(), 1);
+    let passes = server.log().lines().filter(|line| line.contains("pass done")).count();
+    assert_eq!(passes, 1, "{}", server.log());
+}
+
+#[test]
 fn a_throttled_request_costs_no_attempt_and_waits_as_long_as_asked() {
     let service = Service::scripted(8, |request| match request.number {
         0..8 => Answer::Status(429, vec![("retry-after", "1".into())], "{}".into()),

@@ -24,6 +24,17 @@ fn the_module_may_be_loaded_before_or_after_the_engine() {
 }
 
 #[test]
+fn a_plain_http_service_needs_no_certificates() {
+    let service = Service::start(8);
+    let nowhere = "/no/such/place";
+    let server =
+        Setup::with(&service).env("SSL_CERT_FILE", nowhere).env("SSL_CERT_DIR", nowhere).start();
+    let mut redis = server.connect();
+    redis.query("kb", "CREATE (:Doc {text: 'a'})");
+    assert_eq!(redis.run("kb").counts(), [1, 1, 0, 0, 0]);
+}
+
+#[test]
 fn a_pass_runs_at_load_and_then_every_interval() {
     let service = Service::start(8);
     let mut server = Setup::with(&service).arg("--appendonly", "yes").set("interval", "1").start();

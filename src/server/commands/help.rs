@@ -1,4 +1,4 @@
-//! VECTORFILL.HELP
+//! `VECTORFILL.HELP`
 
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;

@@ -1,4 +1,4 @@
-//! VECTORFILL.RUN [graph] [WAIT timeout-ms]
+//! `VECTORFILL.RUN [graph] [WAIT timeout-ms]`
 
 use std::time::Duration;
 

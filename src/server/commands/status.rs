@@ -1,4 +1,4 @@
-//! VECTORFILL.STATUS [graph]
+//! `VECTORFILL.STATUS [graph]`
 
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
