@@ -238,13 +238,7 @@ impl Filler {
         }
     }
 
-    /// Nodes in all stages of all graphs.
-    #[cfg(test)]
-    pub(super) fn passes_held(&self) -> usize {
-        self.passes().map(Pass::held).sum()
-    }
-
-    fn passes(&self) -> impl Iterator<Item = &Pass> {
+    pub(super) fn passes(&self) -> impl Iterator<Item = &Pass> {
         self.graphs.values().filter_map(|graph| graph.pass.as_ref())
     }
 

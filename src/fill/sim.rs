@@ -13,6 +13,7 @@ use super::event::{Action, Event, RunId, ServerState, Survey};
 use super::fault::{ServiceFault, StoreFault};
 use super::node::{BatchId, Completion, GraphName, NodeId, Reply, Text};
 use super::pace::LaneLimits;
+use super::pass::Pass;
 use super::rule::{Globs, Name, Rule};
 use super::scan::{Seen, Window};
 use super::settings::Settings;
@@ -341,7 +342,12 @@ impl World {
             }
         }
         let most = (CONCURRENCY * BATCH * 2 + BATCH) * self.filler.graphs.len().max(1);
-        let held: usize = self.filler.passes_held();
+        for pass in self.filler.passes().filter(|pass| pass.ending.is_some()) {
+            let leaving = pass.in_flight > 0 || pass.reading.is_some() || pass.writing;
+            let to_write = !pass.rows.is_empty() || !pass.jobs.is_empty();
+            assert!(leaving || to_write, "seed {seed}: a pass that cannot end: {pass:#?}");
+        }
+        let held: usize = self.filler.passes().map(Pass::held).sum();
         assert!(held <= most, "seed {seed}: {held} nodes held");
     }
 
