@@ -32,7 +32,7 @@ use crate::fill::tally::Tally;
 
 /// Users waiting for the worker to take up their request.
 const MOST_RUNS: usize = 1_024;
-/// Graphs that writes can mark between two turns of the worker; beyond that, all are swept.
+/// Graphs that writes can mark between two turns of the worker; beyond that, the schedule finds them.
 const MOST_TOUCHED: usize = 4_096;
 /// Pause before a worker that panicked begins anew, and the longest such pause.
 const RESTART: Duration = Duration::from_secs(1);
@@ -111,6 +111,7 @@ struct Shared {
     wake: Sender<()>,
     phase: AtomicU8,
     server_changed: AtomicBool,
+    settings_changed: AtomicBool,
     settings: Mutex<(Settings, Config)>,
     touched: Mutex<BTreeSet<GraphName>>,
     published: ArcSwap<Published>,
@@ -144,6 +145,7 @@ impl Worker {
             wake,
             phase: AtomicU8::new(RUNNING),
             server_changed: AtomicBool::new(false),
+            settings_changed: AtomicBool::new(false),
             settings: Mutex::new((settings, config)),
             touched: Mutex::new(BTreeSet::new()),
             published: ArcSwap::default(),
@@ -163,6 +165,7 @@ impl Worker {
     /// Leaves new settings.
     pub(crate) fn configure(&self, settings: Settings, config: Config) {
         *lock(&self.shared.settings) = (settings, config);
+        self.shared.settings_changed.store(true, Ordering::SeqCst);
         self.wake();
     }
 

@@ -1,6 +1,7 @@
 //! The API key: where it is, and how it is read without ever being shown.
 
 use std::fmt;
+use std::io::Read as _;
 
 /// Where the key is to be found. Holds no key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +46,29 @@ impl KeySource {
     }
 }
 
+/// Longest key file that is read; a key is far shorter.
+const MOST_BYTES: u64 = 16 * 1024;
+
 fn read_file(path: &str) -> Result<Secret, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| format!("vectorfill.api-key-file '{path}' cannot be read: {e}"))?;
+    let named = |e: &dyn fmt::Display| format!("vectorfill.api-key-file '{path}': {e}");
+    // Opening a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(path).map_err(|e| named(&e))?.is_file() {
+        return Err(named(&"this is no regular file"));
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|e| named(&e))?;
+    file.take(MOST_BYTES).read_to_string(&mut text).map_err(|e| named(&e))?;
     secret(&text).ok_or_else(|| format!("vectorfill.api-key-file '{path}' holds no usable key"))
+}
+
+impl KeySource {
+    /// What is missing, as far as it can be told without touching a disk.
+    pub(super) fn missing(&self) -> Option<String> {
+        match (&self.file, &self.variable) {
+            (None, Some(name)) => read_variable(name).err(),
+            (Some(_), _) | (None, None) => None,
+        }
+    }
 }
 
 fn read_variable(name: &str) -> Result<Secret, String> {

@@ -79,10 +79,10 @@ impl Config {
         }
     }
 
-    /// Why no request could be sent, if the key is all that is missing.
+    /// Why no request could be sent, as far as the main thread can tell without waiting for a disk.
     pub(crate) fn missing_key(&self) -> Option<String> {
         match self.provider {
-            Provider::OpenAi => self.key.read().err(),
+            Provider::OpenAi => self.key.missing(),
             Provider::Local => None,
         }
     }

@@ -39,7 +39,9 @@ impl Endpoint {
             return Err(refused("a URL that begins with http:// or https://"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(refused("a URL without a password: use vectorfill.api-key-file"));
+            // The value holds a secret, and so is not repeated.
+            let expected = "a URL without user and password: use vectorfill.api-key-file";
+            return Err(Error::setting(setting, "***", expected));
         }
         url.path_segments_mut()
             .map_err(|()| refused("a URL with a path"))?
@@ -176,8 +178,10 @@ impl Caller {
         let retry_after = retry_after(response.headers());
         // What cannot be read of an error is not worth another error.
         let body = self.read(response, FAILURE_BYTES).await.unwrap_or_default();
-        let (words, quota) = wire::parse_failure(&body);
-        let message = key.map_or_else(|| words.clone(), |key| key.scrub(&words));
+        // Before anything is cut off: a part of the key is a secret, too.
+        let body = String::from_utf8_lossy(&body);
+        let body = key.map_or_else(|| body.clone().into_owned(), |key| key.scrub(&body));
+        let (message, quota) = wire::parse_failure(body.as_bytes());
         ServiceFault::Refused { status: status.as_u16(), message, retry_after, quota }
     }
 

@@ -32,6 +32,11 @@ impl Batcher {
         self.queue.len()
     }
 
+    /// Bytes of text that wait, estimated.
+    pub(crate) fn bytes(&self) -> usize {
+        self.tokens * 4
+    }
+
     /// Whether there is enough for a full request.
     pub(crate) fn is_full(&self, limits: BatchLimits) -> bool {
         self.queue.len() >= limits.texts || self.tokens >= limits.tokens
@@ -67,7 +72,7 @@ impl Batcher {
             }
         }
         let graph = graph.clone();
-        (!inputs.is_empty()).then_some(Batch { graph, inputs, attempts: 0 })
+        (!inputs.is_empty()).then_some(Batch { graph, inputs, attempts: 0, refused: None })
     }
 }
 

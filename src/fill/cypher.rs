@@ -13,6 +13,7 @@ use std::fmt::Write as _;
 use super::node::{NodeId, Row, Text};
 use super::rule::{Name, Rule};
 use super::scan::Window;
+use super::store::{Mark, NewIndex};
 
 /// Marks the row that names the first id behind the window.
 pub(crate) const BEYOND: i64 = 0;
@@ -22,6 +23,9 @@ pub(crate) const FOUND: i64 = 1;
 pub(crate) const UNFILLED: i64 = 2;
 /// Marks a row with a label some node with a vector has.
 pub(crate) const LABEL: i64 = 3;
+
+/// How every sweep begins.
+const SWEEP: &[u8] = b"CYPHER vectorfill=1 ";
 
 /// How vectors are compared, as the engine names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,11 +126,11 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
 }
 
 /// Marks nodes with the reason why their text is refused, guarded like [`vectors`].
-pub(crate) fn quarantine(rule: &Rule, nodes: &[(NodeId, Text)], reason: &str) -> Vec<u8> {
+pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
-    let mut query = guarded_lists(nodes.iter().map(|(id, text)| (*id, text)));
+    let mut query = guarded_lists(marks.iter().map(|mark| (mark.id, &mark.text)));
     query.extend(b" reason=");
-    string(&mut query, reason.as_bytes());
+    string(&mut query, marks.first().map_or("", |mark| &mark.reason).as_bytes());
     query.extend(guarded_match(&source));
     query.extend(
         format!(" AND n.{target} IS NULL SET n.{error} = $reason RETURN collect(i)").bytes(),
@@ -134,20 +138,20 @@ pub(crate) fn quarantine(rule: &Rule, nodes: &[(NodeId, Text)], reason: &str) ->
     query
 }
 
-/// Creates a vector index on the target of nodes with `label`.
-pub(crate) fn create_index(
-    label: &Name,
-    target: &Name,
-    dimensions: usize,
-    similarity: Similarity,
-) -> Vec<u8> {
-    let (label, target) = (label.quoted(), target.quoted());
-    let similarity = similarity.as_str();
+/// Creates a vector index on the target.
+pub(crate) fn create_index(rule: &Rule, index: &NewIndex) -> Vec<u8> {
+    let (label, target) = (index.label.quoted(), rule.target.quoted());
+    let (dimensions, similarity) = (index.dimensions, index.similarity.as_str());
     format!(
         "CREATE VECTOR INDEX FOR (n:{label}) ON (n.{target}) \
          OPTIONS {{dimension: {dimensions}, similarityFunction: '{similarity}'}}"
     )
     .into_bytes()
+}
+
+/// Whether a query that GRAPH.INFO names is a sweep of ours: no user's query begins like one.
+pub(crate) fn is_sweep(query: &[u8]) -> bool {
+    query.starts_with(SWEEP)
 }
 
 fn parts(rule: &Rule) -> (String, String, String, String) {
@@ -157,7 +161,7 @@ fn parts(rule: &Rule) -> (String, String, String, String) {
 
 /// Parameters and not literals, so that the engine's plan cache knows the query again.
 fn bounds(window: Window) -> String {
-    format!("CYPHER lo={} hi={}", window.lo, window.hi)
+    format!("CYPHER vectorfill=1 lo={} hi={}", window.lo, window.hi)
 }
 
 /// The parameters `ids`, `texts` and `cut`, one entry a node.
@@ -231,7 +235,7 @@ pub(crate) fn one_line(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fill::node::{GraphName, Node};
+    use crate::fill::node::Node;
     use crate::fill::rule::Globs;
 
     fn rule() -> Rule {
@@ -259,7 +263,7 @@ mod tests {
     #[test]
     fn names_stand_between_backticks() {
         let query = text(select(&rule(), Window { lo: 3, hi: 7, rows: 5 }));
-        assert!(query.starts_with("CYPHER lo=3 hi=7 MATCH (n:`My 'Doc'`)"), "{query}");
+        assert!(query.starts_with("CYPHER vectorfill=1 lo=3 hi=7 MATCH (n:`My 'Doc'`)"), "{query}");
         assert!(query.ends_with("LIMIT 5"), "{query}");
     }
 
@@ -274,7 +278,6 @@ mod tests {
         let params = "CYPHER ids=[7] texts=['Zoë'] cut=[true] vectors=[[0.1,-2.0]] UNWIND";
         assert!(query.starts_with(params), "{query}");
         assert!(query.contains("AND n.`embedding` IS NULL SET n.`embedding`"), "{query}");
-        assert_eq!(GraphName::new("g").as_str(), "g");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::event::{Action, Report, ServerState};
-use super::node::{BatchId, GraphName};
+use super::node::{Batch, BatchId, GraphName, Text};
 use super::pace::LaneState;
-use super::pass::{Ending, Pass, Plan, Reading};
+use super::pass::{Ending, Pass, Plan, Reading, Step};
 use super::store::{Query, Read, Ticket, Write};
 use super::tally::Tally;
 use super::{Filler, Flight};
@@ -16,9 +16,15 @@ const MOST_READS: usize = 2;
 /// A read that has not been answered by then never will be.
 const READ_LIMIT: Duration = Duration::from_mins(1);
 /// Most rows of one reply, whatever their size.
-const MOST_ROWS: usize = 1_024;
+const MOST_ROWS: usize = 128;
+/// Passes that select and embed at the same time; the others wait for their turn.
+const MOST_OPEN: usize = 8;
+/// Passes in all, with those that wait for the queries of others.
+const MOST_PASSES: usize = 64;
 /// Memory all stages may hold in texts and vectors.
 const HELD_BYTES: usize = 64 << 20;
+/// Bytes of text that may wait for a request before no more is selected.
+const HELD_TEXT_BYTES: usize = 16 << 20;
 /// A guess for the length of a vector before the first one has come.
 const GUESSED_DIMENSIONS: usize = 1_536;
 /// A guess for what a node holds besides its vector: its text, and our own bookkeeping.
@@ -35,13 +41,22 @@ impl Filler {
         self.survey_when_due(now);
         self.wake_when_due(now);
         self.give_up_reads(now);
-        if self.may_begin() {
-            self.begin_passes(now);
+        loop {
+            if self.may_begin() {
+                self.begin_passes(now);
+            }
+            self.hand_out_reads(now);
+            // The one request that a cooling lane allows is the one that tells most.
+            let cooling = self.lane.state() == LaneState::Cooling;
+            let settled = cooling && self.settle_doubts(now);
+            self.hand_out_batches(now);
+            let settled = self.settle_doubts(now) || settled;
+            self.hand_out_write(now);
+            // A pass that moved on, or made room for another, may need something at once.
+            if !self.step_passes(now) && !settled {
+                break;
+            }
         }
-        self.hand_out_reads(now);
-        self.hand_out_batches(now);
-        self.hand_out_write(now);
-        self.end_passes(now);
         for (run, tally) in self.runs.fulfilled() {
             self.actions.push_back(Action::Answer { run, outcome: Ok(tally) });
         }
@@ -79,8 +94,14 @@ impl Filler {
     }
 
     fn begin_passes(&mut self, now: Instant) {
+        let mut open = self.passes().filter(|pass| pass.waiting_since.is_none()).count();
+        let mut all = self.passes().count();
         for graph in self.graphs.values_mut() {
+            if open >= MOST_OPEN || all >= MOST_PASSES {
+                return;
+            }
             if graph.wanted && graph.pass.is_none() {
+                (open, all) = (open + 1, all + 1);
                 let plan = Plan {
                     rule: self.settings.rule.clone(),
                     most_rows: self.most_rows.saturating_sub(2).clamp(1, MOST_ROWS),
@@ -97,12 +118,14 @@ impl Filler {
     fn hand_out_reads(&mut self, now: Instant) {
         let mut reads = self.passes().filter(|pass| pass.reading.is_some()).count();
         let capacity = self.capacity();
+        let text_bytes: usize = self.passes().map(|pass| pass.batcher.bytes()).sum();
+        let heavy = text_bytes > HELD_TEXT_BYTES;
         for name in self.in_turn() {
             if reads >= MOST_READS {
                 break;
             }
             let Some(pass) = self.pass_mut(&name) else { continue };
-            let room = capacity.saturating_sub(pass.held());
+            let room = if heavy { 0 } else { capacity.saturating_sub(pass.held()) };
             if let Some(query) = pass.next_query(now, room) {
                 reads += 1;
                 self.hand_out_read(now, name, query);
@@ -162,24 +185,40 @@ impl Filler {
 
     fn hand_out_batch(&mut self, now: Instant, name: &GraphName) -> bool {
         let limits = self.settings.batch;
+        let capacity = self.capacity();
         let Some(pass) = self.pass_mut(name) else { return false };
         let retry = pass.retries.pop_front();
         let repeated = retry.is_some();
-        let ready = pass.batcher.is_full(limits) || !pass.expects_more();
+        // What is full will not become fuller, nor will what has no room for more.
+        let no_more = !pass.expects_more()
+            || pass.held() >= capacity
+            || pass.batcher.bytes() > HELD_TEXT_BYTES;
+        let ready = pass.batcher.is_full(limits) || no_more;
         let fresh = || ready.then(|| pass.batcher.next(name, limits)).flatten();
         let Some(batch) = retry.or_else(fresh) else { return false };
         pass.in_flight += batch.nodes();
-        pass.tally.requests += 1;
-        self.figures.requests += 1;
         self.figures.retries += u64::from(repeated);
+        self.turn = Some(name.clone());
+        self.send(now, batch);
+        true
+    }
+
+    /// Sends a batch whose nodes its pass counts as in flight.
+    pub(super) fn send(&mut self, now: Instant, batch: Batch) {
+        if let Some(pass) = self.pass_mut(&batch.graph) {
+            pass.tally.requests += 1;
+        }
         self.lane.sent(now, batch.tokens());
+        let texts = batch.inputs.iter().map(|input| input.text.clone()).collect();
+        self.submit(now, Some(batch), texts);
+    }
+
+    pub(super) fn submit(&mut self, now: Instant, batch: Option<Batch>, texts: Vec<Text>) {
         self.tickets += 1;
         let id = BatchId(self.tickets);
-        let texts = batch.inputs.iter().map(|input| input.text.clone()).collect();
+        self.figures.requests += 1;
         self.flights.insert(id, Flight { batch, sent: now });
-        self.turn = Some(name.clone());
         self.actions.push_back(Action::Embed { batch: id, texts });
-        true
     }
 
     /// One write at a time: it holds the server, and the next is sized by what it took.
@@ -204,38 +243,34 @@ impl Filler {
         }
     }
 
-    fn end_passes(&mut self, now: Instant) {
+    /// Lets every pass move on that can. Returns whether one did.
+    fn step_passes(&mut self, now: Instant) -> bool {
+        let mut moved = false;
         for name in self.in_turn() {
-            let Some(graph) = self.graphs.get_mut(&name) else { continue };
-            if !graph.pass.as_mut().is_some_and(Pass::step) {
-                continue;
+            let step = self.pass_mut(&name).map_or(Step::Stay, Pass::step);
+            moved |= step != Step::Stay;
+            if step == Step::Over {
+                self.end_pass(now, name);
             }
-            let Some(pass) = graph.pass.take() else { continue };
-            let duration = now.duration_since(pass.started);
-            let tally = Tally { duration, ..pass.tally.clone() };
-            graph.finish(now, &pass, &tally);
-            let (begun, gone) = (graph.begun, graph.gone);
-            self.runs.ended(&name, if gone { u64::MAX } else { begun }, &tally);
-            self.totals.add(&tally);
-            self.totals.graphs = self.graphs.len() as u64;
-            if gone {
-                self.graphs.remove(&name);
-            }
-            let report = Report { graph: name, tally, indexed: pass.indexed };
-            self.actions.push_back(Action::Report(report));
         }
-        if self.may_begin() {
-            // A pass asked for while another was under way begins now.
-            self.begin_wanted(now);
-        }
+        moved
     }
 
-    fn begin_wanted(&mut self, now: Instant) {
-        let waiting = |graph: &super::graph::Graph| graph.wanted && graph.pass.is_none();
-        if self.graphs.values().any(waiting) {
-            self.begin_passes(now);
-            self.hand_out_reads(now);
+    fn end_pass(&mut self, now: Instant, name: GraphName) {
+        let Some(graph) = self.graphs.get_mut(&name) else { return };
+        let Some(pass) = graph.pass.take() else { return };
+        let duration = now.duration_since(pass.started);
+        let tally = Tally { duration, ..pass.tally.clone() };
+        graph.finish(now, &pass, &tally);
+        let forgotten = std::mem::take(&mut graph.gone) && !graph.is_expected();
+        self.runs.ended(&name, graph.begun, &tally);
+        if forgotten {
+            self.graphs.remove(&name);
         }
+        self.totals.add(&tally);
+        self.totals.graphs = self.graphs.len() as u64;
+        let report = Report { graph: name, tally, indexed: pass.indexed };
+        self.actions.push_back(Action::Report(report));
     }
 
     pub(super) fn passes(&self) -> impl Iterator<Item = &Pass> {

@@ -24,11 +24,13 @@ pub(crate) enum Event {
     Touched(GraphName),
     /// A user asks for a pass.
     Run {
-        /// Names the request in the answer.
-        run: RunId,
+        /// Names the request in the answer; `None` = nobody waits for one.
+        run: Option<RunId>,
         /// One graph, or all.
         graph: Option<GraphName>,
     },
+    /// The user has given up waiting; the pass goes on.
+    GaveUp(RunId),
     /// The answer to [`Action::Survey`].
     Surveyed(Survey),
     /// The answer to [`Action::Read`].

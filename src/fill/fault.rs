@@ -58,6 +58,14 @@ pub(crate) enum ServiceFault {
     Unusable(String),
 }
 
+impl ServiceFault {
+    /// Whether there is a service at the other end at all. If so, one text may be what it stumbles
+    /// over.
+    pub(crate) fn reached_the_service(&self) -> bool {
+        !matches!(self, Self::Connection { .. })
+    }
+}
+
 /// Who pays for a [`ServiceFault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {

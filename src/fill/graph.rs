@@ -48,27 +48,32 @@ impl Graph {
         }
     }
 
+    /// Whether anybody expects a pass: the graph must not be forgotten.
+    pub(super) fn is_expected(&self) -> bool {
+        self.wanted || !self.wakes.is_empty()
+    }
+
     /// When the next wake-up is due.
     pub(super) fn next_wake(&self) -> Option<Instant> {
         let first = self.wakes.first().copied()?;
         Some(self.rest_until.map_or(first, |rest| rest.max(first)))
     }
 
-    /// Turns a wake-up that is due into the wish for a pass, if a pass is `worth_it` now. Returns
-    /// whether it did.
+    /// Turns a wake-up that is due into the wish for a pass, if a pass is `worth_it` now; if not, the
+    /// wake-up is kept. Returns whether it did.
     pub(super) fn wake(&mut self, now: Instant, worth_it: bool) -> bool {
-        let due = self.next_wake().is_some_and(|at| at <= now);
+        let due = worth_it && self.next_wake().is_some_and(|at| at <= now);
         if due {
             self.wakes.retain(|at| *at > now);
-            self.wanted |= worth_it;
+            self.wanted = true;
         }
-        due && worth_it
+        due
     }
 
     /// A pass has ended.
     pub(super) fn finish(&mut self, now: Instant, pass: &Pass, tally: &Tally) {
-        self.rest_until = Some(now + tally.duration.min(Duration::from_mins(1)) * REST);
-        self.labels_listed |= pass.ending.is_none();
+        self.rest_until = Some(now + pass.swept.min(Duration::from_mins(1)) * REST);
+        self.labels_listed |= pass.ending.is_none() && pass.plan.auto_index.is_some();
         self.figures.last_run = Some(now);
         self.figures.last_error.clone_from(&tally.error);
         self.figures.last_pass = Some(tally.clone());

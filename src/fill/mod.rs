@@ -23,7 +23,8 @@
 //! A graph whose nodes the stages hold is full, and selects no more: that bounds every queue.
 //! Graphs take turns at each stage, so none starves another.
 //!
-//! What a failure means is decided in [`fault`], by one `match`. A run asked for by a user is a
+//! What a failure means is decided in [`fault`], by one `match`; whether a refused text or the
+//! request is to blame, in [`doubt`]. A run asked for by a user is a
 //! set of pass numbers to wait for ([`runs`]).
 //!
 //! # The files of this state machine
@@ -33,6 +34,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod cypher;
+mod doubt;
 mod drive;
 pub(crate) mod event;
 pub(crate) mod fault;
@@ -56,6 +58,7 @@ pub(crate) mod tally;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use doubt::Doubt;
 use event::{Action, Event, RunFault, RunId, ServerState};
 use graph::Graph;
 use node::{Batch, BatchId, GraphName};
@@ -70,10 +73,14 @@ use tally::Tally;
 /// How soon to look again at a server that is not ready, should no event tell of the change.
 const SURVEY_AGAIN: Duration = Duration::from_secs(1);
 
-/// A batch at the embedder.
+/// How soon to look again at graphs that were written while they could not be filled.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// A request at the embedder.
 #[derive(Debug)]
 struct Flight {
-    batch: Batch,
+    /// What was sent; `None` = a probe ([`doubt`]).
+    batch: Option<Batch>,
     sent: Instant,
 }
 
@@ -88,11 +95,14 @@ pub(crate) struct Filler {
     surveying: bool,
     survey_at: Option<Instant>,
     next_run: Option<Instant>,
+    /// Graphs were written while they could not be filled.
+    missed: bool,
     graphs: BTreeMap<GraphName, Graph>,
     turn: Option<GraphName>,
     lane: Lane,
     duty: Duty,
     flights: HashMap<BatchId, Flight>,
+    doubts: Vec<Doubt>,
     runs: Runs,
     figures: LaneFigures,
     totals: Tally,
@@ -113,10 +123,12 @@ impl Filler {
             surveying: false,
             survey_at: Some(now),
             next_run: Some(now),
+            missed: false,
             graphs: BTreeMap::new(),
             turn: None,
             duty: Duty::default(),
             flights: HashMap::new(),
+            doubts: Vec::new(),
             runs: Runs::default(),
             figures: LaneFigures::default(),
             totals: Tally::default(),
@@ -134,6 +146,7 @@ impl Filler {
             Event::ServerChanged => self.survey_at = Some(now),
             Event::Touched(graph) => self.touched(now, &graph),
             Event::Run { run, graph } => self.run(now, run, graph),
+            Event::GaveUp(run) => self.runs.close(run),
             Event::Surveyed(survey) => self.surveyed(now, survey),
             Event::Read { ticket, outcome } => self.read(now, ticket, outcome),
             Event::Embedded(completion) => self.embedded(now, completion),
@@ -204,16 +217,24 @@ impl Filler {
         if before.interval != self.settings.interval {
             self.next_run = self.settings.interval.map(|interval| now + interval);
         }
+        let rejected = self.lane.state() == LaneState::Rejected;
         if embedder_replaced {
             self.lane.reset();
             self.figures.dimensions = None;
             self.recall_flights();
         }
         self.lane.configure(self.settings.lane);
+        if before.rule != self.settings.rule || before.auto_index != self.settings.auto_index {
+            self.graphs.values_mut().for_each(|graph| graph.labels_listed = false);
+        }
         if before.rule != self.settings.rule || !self.settings.enabled {
             self.end_all(Ending::Stop, None);
         }
         let enabled_now = self.settings.enabled && !before.enabled;
+        if rejected {
+            // Perhaps this is what mends it.
+            self.next_run = Some(now);
+        }
         if before.rule != self.settings.rule || embedder_replaced || enabled_now {
             self.next_run = Some(now);
         }
@@ -224,32 +245,41 @@ impl Filler {
 
     /// What the old embedder had in flight is sent again: it never comes back.
     fn recall_flights(&mut self) {
-        for (_, flight) in std::mem::take(&mut self.flights) {
-            if let Some(pass) = self.pass_mut(&flight.batch.graph) {
-                pass.in_flight = pass.in_flight.saturating_sub(flight.batch.nodes());
-                pass.again(flight.batch);
-            }
+        let flights = std::mem::take(&mut self.flights).into_values();
+        let doubts = std::mem::take(&mut self.doubts).into_iter().map(|doubt| doubt.batch);
+        let batches: Vec<Batch> = flights.filter_map(|flight| flight.batch).chain(doubts).collect();
+        for batch in batches {
+            self.again(Batch { refused: None, ..batch });
         }
     }
 
     fn touched(&mut self, now: Instant, name: &GraphName) {
-        if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
+        if !self.may_begin() {
+            // Names are not kept: the whole server is looked through once it may be filled.
+            self.missed = true;
+        } else if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
             self.graphs.entry(name.clone()).or_default().touch(now);
         }
     }
 
-    fn run(&mut self, now: Instant, run: RunId, graph: Option<GraphName>) {
+    fn run(&mut self, now: Instant, run: Option<RunId>, graph: Option<GraphName>) {
         if let Some(fault) = self.refusal() {
-            self.actions.push_back(Action::Answer { run, outcome: Err(fault) });
+            let answer = run.map(|run| Action::Answer { run, outcome: Err(fault) });
+            self.actions.extend(answer);
             return;
         }
         self.forgive();
         if let Some(name) = graph {
             let pass = self.graphs.entry(name.clone()).or_default().want();
-            self.runs.open_one(run, name, pass);
+            if let Some(run) = run {
+                self.runs.open_one(run, name, pass);
+            }
         } else {
-            self.runs.open_all(run);
-            self.survey_at = Some(now);
+            // As if it were scheduled for now.
+            self.next_run = Some(now);
+            if let Some(run) = run {
+                self.runs.open_all(run);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fault::ServiceFault;
 
@@ -71,6 +71,11 @@ impl Text {
         String::from_utf8_lossy(&self.bytes)
     }
 
+    /// About how long a node with this text is as query text.
+    pub(crate) fn query_bytes(&self) -> usize {
+        self.bytes.len() + BYTES_PER_NODE
+    }
+
     /// About four bytes a token, the rule of thumb of the services' own documentation.
     pub(crate) fn estimated_tokens(&self) -> usize {
         self.bytes.len() / 4 + 1
@@ -126,7 +131,9 @@ pub(crate) struct Batch {
     /// Distinct texts, in the order they are sent.
     pub inputs: Vec<Input>,
     /// Failed tries so far that count against `max-attempts`.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
+    /// When this batch, or the one it is a half of, was first refused.
+    pub(crate) refused: Option<Instant>,
 }
 
 impl Batch {
@@ -146,8 +153,8 @@ impl Batch {
             return Err(self);
         }
         let back = self.inputs.split_off(self.inputs.len() / 2);
-        let second = Self { graph: self.graph.clone(), inputs: back, attempts: 0 };
-        Ok((Self { attempts: 0, ..self }, second))
+        let second = Self { inputs: back, graph: self.graph.clone(), ..self };
+        Ok((self, second))
     }
 }
 
@@ -180,6 +187,18 @@ pub(crate) struct Row {
     pub text: Text,
     /// Finite numbers of the right dimension.
     pub vector: Arc<[f32]>,
+}
+
+/// Bytes of query text one number of a vector takes, with its comma.
+const BYTES_PER_NUMBER: usize = 12;
+/// Bytes of query text a node takes besides its text and its vector.
+const BYTES_PER_NODE: usize = 32;
+
+impl Row {
+    /// About how long the row is as query text.
+    pub(crate) fn query_bytes(&self) -> usize {
+        self.text.query_bytes() + self.vector.len() * BYTES_PER_NUMBER
+    }
 }
 
 /// A batch whose every text has its vector.
@@ -267,7 +286,7 @@ mod tests {
             nodes: vec![Node { id: NodeId(i as u64), label: None }],
         };
         let inputs = texts.iter().enumerate().map(input).collect();
-        Batch { graph: GraphName::new("g"), inputs, attempts: 0 }
+        Batch { graph: GraphName::new("g"), inputs, attempts: 0, refused: None }
     }
 
     fn reply(vectors: Vec<(usize, Vec<f32>)>) -> Reply {

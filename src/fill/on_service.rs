@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Filler;
 use super::cypher::one_line;
+use super::doubt::Blame;
 use super::fault::{ServiceFault, Verdict, judge};
 use super::node::{Batch, Completion, Embedded, GraphName, Reply};
 use super::pass::{Ending, Pass};
@@ -16,19 +17,19 @@ impl Filler {
     pub(super) fn embedded(&mut self, now: Instant, completion: Completion) {
         // An answer of an embedder that has been replaced is of no use.
         let Some(flight) = self.flights.remove(&completion.batch) else { return };
-        let name = flight.batch.graph.clone();
         self.lane.returned();
-        if let Some(pass) = self.pass_mut(&name) {
-            pass.in_flight = pass.in_flight.saturating_sub(flight.batch.nodes());
-        }
         self.note_latency(completion.took);
-        let tokens = flight.batch.tokens() as u64;
+        let Some(batch) = flight.batch else {
+            return self.probed(now, flight.sent, completion.outcome);
+        };
+        let name = batch.graph.clone();
+        let tokens = batch.tokens() as u64;
         let paired = match completion.outcome {
-            Ok(reply) => self.pair(flight.batch, reply, tokens),
-            Err(fault) => Err((flight.batch, fault)),
+            Ok(reply) => self.pair(batch, reply, tokens),
+            Err(fault) => Err((batch, fault)),
         };
         match paired {
-            Ok(embedded) => self.accept(&name, embedded),
+            Ok(embedded) => self.accept(&name, flight.sent, embedded),
             Err((batch, fault)) => self.service_failed(now, flight.sent, batch, &fault),
         }
     }
@@ -50,10 +51,11 @@ impl Filler {
         Embedded::pair(batch, reply, dimensions)
     }
 
-    fn accept(&mut self, name: &GraphName, embedded: Embedded) {
-        self.lane.succeeded();
+    fn accept(&mut self, name: &GraphName, sent: Instant, embedded: Embedded) {
+        self.lane.succeeded(sent);
         self.figures.dimensions = Some(embedded.dimensions);
         if let Some(pass) = self.pass_mut(name) {
+            pass.in_flight = pass.in_flight.saturating_sub(embedded.rows.len());
             pass.accept(embedded.rows);
         }
     }
@@ -66,7 +68,7 @@ impl Filler {
             pass.tally.error = Some(why.clone());
         }
         match judge(fault) {
-            Verdict::Row => self.refused(now, batch, &why),
+            Verdict::Row => self.refused(sent, batch, why),
             Verdict::Batch => self.reject(now, &batch, &why),
             Verdict::Throttle(wait) => {
                 self.lane.throttled(now, sent, wait, &why);
@@ -74,63 +76,70 @@ impl Filler {
             }
             Verdict::Transient => {
                 self.lane.failed(now, sent, &why);
-                self.try_again(batch, &why);
+                self.try_again(now, batch, fault, why);
             }
-        }
-    }
-
-    /// Something in the batch is refused: halve it until the text is alone that is to blame.
-    fn refused(&mut self, now: Instant, batch: Batch, why: &str) {
-        let proven = self.lane.is_proven();
-        let most = self.settings.max_attempts;
-        let Some(pass) = self.pass_mut(&batch.graph) else { return };
-        let single = match batch.bisect() {
-            Ok((first, second)) => {
-                pass.again(first);
-                pass.again(second);
-                return;
-            }
-            Err(single) => single,
-        };
-        let others = pass.in_flight > 0 || !pass.retries.is_empty() || pass.batcher.len() > 0;
-        if proven {
-            pass.quarantine(single, why.to_owned());
-        } else if others && single.attempts + 1 < most {
-            // Nobody knows yet whether the text is wrong or the request: first try the others.
-            pass.again(Batch { attempts: single.attempts + 1, ..single });
-        } else {
-            self.reject(now, &single, why);
         }
     }
 
     /// A person has to mend something: no node is blamed, and nothing more is sent.
-    fn reject(&mut self, now: Instant, batch: &Batch, why: &str) {
+    pub(super) fn reject(&mut self, now: Instant, batch: &Batch, why: &str) {
         self.lane.rejected(now, why);
         self.defer(batch);
         self.end_all(Ending::Stop, Some(why));
     }
 
-    fn try_again(&mut self, batch: Batch, why: &str) {
-        let most = self.settings.max_attempts;
-        if self.lane.failures() >= most {
+    fn try_again(&mut self, now: Instant, batch: Batch, fault: &ServiceFault, why: String) {
+        let alive = fault.reached_the_service();
+        let many = self.lane.failures() >= self.settings.max_attempts;
+        match (many, alive) {
+            (false, true) => self.once_more(batch),
+            (false, false) if batch.attempts + 1 < self.settings.max_attempts => {
+                self.again(Batch { attempts: batch.attempts + 1, ..batch });
+            }
+            (false, false) => self.defer(&batch),
+            // It answers, if only badly: perhaps it answers others well.
+            (true, true) => self.doubt(now, batch, Blame::Stumble, why),
             // Nothing at all comes back: leave the rest for the next pass.
-            self.defer(&batch);
-            self.end_all(Ending::Stop, Some(why));
-        } else if batch.attempts + 1 >= most {
-            self.defer(&batch);
-        } else {
-            self.again(Batch { attempts: batch.attempts + 1, ..batch });
+            (true, false) => {
+                self.defer(&batch);
+                self.end_all(Ending::Stop, Some(&why));
+            }
         }
     }
 
-    fn again(&mut self, batch: Batch) {
+    /// Tries a batch again that the service stumbled over; when its tries are used up, each half
+    /// once more, so that only what fails alone is left behind.
+    pub(super) fn once_more(&mut self, batch: Batch) {
+        if batch.attempts + 1 < self.settings.max_attempts {
+            self.again(Batch { attempts: batch.attempts + 1, ..batch });
+        } else {
+            self.split_or(batch, Self::defer);
+        }
+    }
+
+    /// Sends both halves of a batch; a single text is handed to `alone`.
+    pub(super) fn split_or(&mut self, batch: Batch, alone: impl FnOnce(&mut Self, &Batch)) {
+        match batch.bisect() {
+            Ok((first, second)) => {
+                self.again(first);
+                self.again(second);
+            }
+            Err(single) => alone(self, &single),
+        }
+    }
+
+    /// What came back unusable is to be sent again.
+    pub(super) fn again(&mut self, batch: Batch) {
         if let Some(pass) = self.pass_mut(&batch.graph) {
+            pass.in_flight = pass.in_flight.saturating_sub(batch.nodes());
             pass.again(batch);
         }
     }
 
-    fn defer(&mut self, batch: &Batch) {
+    /// What came back unusable is left for a later pass.
+    pub(super) fn defer(&mut self, batch: &Batch) {
         if let Some(pass) = self.pass_mut(&batch.graph) {
+            pass.in_flight = pass.in_flight.saturating_sub(batch.nodes());
             pass.leave(batch.nodes());
         }
     }

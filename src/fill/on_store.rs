@@ -13,6 +13,7 @@ use super::store::{Answer, Job, Query, Ticket, Write, Written};
 
 /// Longest pause of a pass between two tries at the store.
 const MOST_STORE_PAUSE: Duration = Duration::from_millis(500);
+const READERS_PAUSE: Duration = Duration::from_millis(20);
 const FIRST_STORE_PAUSE: Duration = Duration::from_millis(4);
 /// Tries at a store that fails for a reason which does not pass by itself.
 const STORE_TRIES: u32 = 8;
@@ -34,12 +35,18 @@ impl Filler {
         }
         let there: BTreeSet<&GraphName> = survey.graphs.iter().collect();
         // One that is wanted ends by itself when its pass finds nothing.
-        let kept = |graph: &Graph| graph.pass.is_some() || graph.wanted;
+        let kept = |graph: &Graph| graph.pass.is_some() || graph.is_expected();
         self.graphs.retain(|name, graph| kept(graph) || there.contains(name));
         let scheduled = self.next_run.is_some_and(|at| at <= now) || before != self.server;
         if scheduled && self.settings.enabled {
             self.next_run = self.settings.interval.map(|interval| now + interval);
             self.forgive();
+            // An index that was dropped since is noticed by a scheduled pass.
+            self.graphs.values_mut().for_each(|graph| graph.labels_listed = false);
+        }
+        if std::mem::take(&mut self.missed) {
+            // What was written since the server listed its graphs is not among them.
+            self.next_run = Some(now + super::LOOK_AGAIN);
         }
         if (scheduled || self.runs.need_listing()) && self.settings.enabled {
             let matching = survey.graphs.iter().filter(|n| self.settings.rule.graphs.matches(n));
@@ -115,8 +122,10 @@ impl Filler {
             pass.narrow();
             pass.slicer.halve();
         }
-        pause(pass, now);
-        if pass.store_failures > STORE_TRIES && !fault.passes_by_itself() {
+        pause(pass, now, fault);
+        // What passes by itself is waited for, but not by a pass that was told to end.
+        let patient = fault.passes_by_itself() && pass.ending.is_none();
+        if pass.store_failures > STORE_TRIES && !patient {
             pass.tally.error = Some(fault.to_string());
             pass.end(Ending::Abandon);
         }
@@ -149,22 +158,24 @@ impl Filler {
         pass.not_before = None;
         pass.waiting_since = None;
         let figures = &mut graph.figures;
+        if job.query_bytes() > 0 {
+            pass.slicer.learn(job.query_bytes(), written.held, budget);
+        }
         match job {
             Job::Vectors(rows) => {
-                pass.slicer.learn(rows.len(), written.held, budget);
                 let done = settle_rows(pass, &rows, &written.ids);
                 figures.embedded += done;
                 figures.pending = figures.pending.saturating_sub(done);
             }
-            Job::Quarantine { nodes, .. } => {
-                let done = written.ids.len().min(nodes.len()) as u64;
+            Job::Quarantine(marks) => {
+                let done = written.ids.len().min(marks.len()) as u64;
                 pass.tally.quarantined += done;
-                pass.tally.stale += nodes.len() as u64 - done;
+                pass.tally.stale += marks.len() as u64 - done;
                 figures.quarantined += done;
                 figures.pending = figures.pending.saturating_sub(done);
             }
-            Job::CreateIndex { label, dimensions, .. } => {
-                pass.indexed.insert(label.as_str().to_owned(), dimensions);
+            Job::CreateIndex(index) => {
+                pass.indexed.insert(index.label.as_str().to_owned(), index.dimensions);
             }
         }
     }
@@ -174,10 +185,10 @@ impl Filler {
             self.paused = Some(fault.to_string());
         }
         if let Some(pass) = self.pass_mut(name) {
-            if *fault == StoreFault::Readers {
+            if *fault == StoreFault::Readers && !matches!(job, Job::CreateIndex(_)) {
                 pass.waiting_since.get_or_insert(now);
             }
-            if matches!(job, Job::CreateIndex { .. }) && matches!(fault, StoreFault::Other(_)) {
+            if matches!(job, Job::CreateIndex(_)) && matches!(fault, StoreFault::Other(_)) {
                 // The index can be created by somebody else, or be refused for good: the vectors
                 // are safe either way, so the pass goes on and tells.
                 pass.tally.error = Some(fault.to_string());
@@ -201,8 +212,10 @@ fn settle_rows(pass: &mut Pass, rows: &[Row], ids: &[NodeId]) -> u64 {
 }
 
 /// Backs off from the store.
-fn pause(pass: &mut Pass, now: Instant) {
+fn pause(pass: &mut Pass, now: Instant, fault: &StoreFault) {
+    // A gap between two readers is short, and asking for it costs a tenth of a millisecond.
+    let most = if *fault == StoreFault::Readers { READERS_PAUSE } else { MOST_STORE_PAUSE };
     let pause = FIRST_STORE_PAUSE.saturating_mul(1 << pass.store_failures.min(10));
     pass.store_failures = pass.store_failures.saturating_add(1);
-    pass.not_before = Some(now + pause.min(MOST_STORE_PAUSE));
+    pass.not_before = Some(now + pause.min(most));
 }

@@ -4,6 +4,7 @@
 //! throttled one halves it. A request sent before the last halving does not halve again, or one
 //! burst of refusals would end at a window of one.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 /// Longest pause between two tries while a service is out of reach.
@@ -15,6 +16,8 @@ const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
 const MOST_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// How long a rejected service is left alone by wake-ups.
 const REJECTED_REST: Duration = Duration::from_mins(5);
+/// Successes that are remembered: more than can be in flight.
+const SUCCESSES: usize = 128;
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Ceilings the user sets.
@@ -55,7 +58,8 @@ pub(crate) struct Lane {
     last_failure: Option<Instant>,
     rejected_at: Option<Instant>,
     failures: u32,
-    proven: bool,
+    /// When the last requests were sent that were answered well.
+    successes: VecDeque<Instant>,
     requests: Ceiling,
     tokens: Ceiling,
     rng: fastrand::Rng,
@@ -75,7 +79,7 @@ impl Lane {
             last_failure: None,
             rejected_at: None,
             failures: 0,
-            proven: false,
+            successes: VecDeque::new(),
             requests: Ceiling::new(limits.requests_per_minute),
             tokens: Ceiling::new(limits.tokens_per_minute),
             rng: fastrand::Rng::with_seed(seed),
@@ -143,14 +147,15 @@ impl Lane {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// The answer was usable.
-    pub(crate) fn succeeded(&mut self) {
+    /// The answer to a request sent at `sent` was usable.
+    pub(crate) fn succeeded(&mut self, sent: Instant) {
+        self.successes.truncate(SUCCESSES - 1);
+        self.successes.push_front(sent);
         self.window = (self.window + 1.0 / self.window).min(to_window(self.limits.concurrency));
         self.state = LaneState::Ready;
         self.reason = None;
         self.not_before = None;
         self.failures = 0;
-        self.proven = true;
     }
 
     /// **Where a 429 is answered**: pause as long as the service asks, and halve the window.
@@ -169,14 +174,12 @@ impl Lane {
             self.window = (self.window / 2.0).max(1.0);
             self.last_cut = Some(now);
         }
-        self.state = LaneState::Throttled;
-        self.reason = Some(why.to_owned());
+        self.enter(LaneState::Throttled, why);
     }
 
     /// The service is out of reach: exponential backoff with full jitter, one try at a time.
     pub(crate) fn failed(&mut self, now: Instant, sent: Instant, why: &str) {
-        self.state = LaneState::Cooling;
-        self.reason = Some(why.to_owned());
+        self.enter(LaneState::Cooling, why);
         // What was in flight together fails together, and counts as one failure.
         if self.last_failure.is_some_and(|last| sent <= last) {
             return;
@@ -188,6 +191,14 @@ impl Lane {
         self.not_before = self.not_before.max(Some(now + pause));
     }
 
+    /// What a person has to mend stays told until it is tried again.
+    fn enter(&mut self, state: LaneState, why: &str) {
+        if self.state != LaneState::Rejected {
+            self.state = state;
+            self.reason = Some(why.to_owned());
+        }
+    }
+
     /// A person has to mend something: nothing is sent until [`forgive`](Self::forgive).
     pub(crate) fn rejected(&mut self, now: Instant, why: &str) {
         self.rejected_at = Some(now);
@@ -195,10 +206,17 @@ impl Lane {
         self.reason = Some(why.to_owned());
     }
 
-    /// Whether this embedder has ever answered well with these settings: only then can a refusal
-    /// be a text's own fault.
-    pub(crate) fn is_proven(&self) -> bool {
-        self.proven
+    /// Whether a request sent after `then` was answered well.
+    pub(crate) fn has_succeeded_since(&self, then: Instant) -> bool {
+        self.successes.iter().any(|sent| *sent >= then)
+    }
+
+    /// Whether a request sent at the same moment was answered well: only then is a refusal a text's
+    /// own fault. With one request at a time, the moment after has to do.
+    pub(crate) fn has_succeeded_beside(&self, then: Instant) -> bool {
+        // What is handed out together carries the same time.
+        self.successes.contains(&then)
+            || (self.limits.concurrency < 2 && self.has_succeeded_since(then))
     }
 
     /// Failures in a row.
@@ -323,7 +341,7 @@ mod tests {
         lane.forgive();
         assert_eq!(fill_up(&mut lane, now), 1);
         lane.returned();
-        lane.succeeded();
+        lane.succeeded(now);
         assert_eq!(fill_up(&mut lane, now), 8);
     }
 

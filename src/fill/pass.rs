@@ -5,7 +5,7 @@ mod queue;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::batch::Batcher;
 use super::cypher::Similarity;
@@ -14,7 +14,7 @@ use super::rule::{Name, Rule};
 use super::scan::Sweep;
 use super::slice::Slicer;
 use super::status::GraphState;
-use super::store::{Job, Query, Ticket};
+use super::store::{Mark, NewIndex, Query, Ticket};
 use super::tally::Tally;
 
 /// Where a pass stands.
@@ -32,6 +32,17 @@ pub(super) enum Stage {
     Building,
     /// Nothing is left to do.
     Done,
+}
+
+/// Whether a pass moved on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It waits for something.
+    Stay,
+    /// It is at another stage, and may need something else.
+    Moved,
+    /// It has ended.
+    Over,
 }
 
 /// A read that has not been answered.
@@ -78,8 +89,13 @@ pub(super) struct Pass {
     /// Nodes whose batch is at the embedder.
     pub(super) in_flight: usize,
     pub(super) rows: VecDeque<Row>,
-    /// Marks, and indexes to create: written before the rows.
-    pub(super) jobs: VecDeque<Job>,
+    /// Nodes to be marked: before the rows are written.
+    pub(super) marks: VecDeque<Mark>,
+    /// Indexes to be created: before anything else is written.
+    pub(super) indexes_to_create: VecDeque<NewIndex>,
+    /// What sweeping has cost the engine's threads.
+    pub(super) swept: Duration,
+    building_since: Option<Instant>,
     pub(super) slicer: Slicer,
     pub(super) reading: Option<Reading>,
     /// A write has been handed out and not come back.
@@ -122,7 +138,10 @@ impl Pass {
             retries: VecDeque::new(),
             in_flight: 0,
             rows: VecDeque::new(),
-            jobs: VecDeque::new(),
+            marks: VecDeque::new(),
+            indexes_to_create: VecDeque::new(),
+            swept: Duration::ZERO,
+            building_since: None,
             slicer: Slicer::default(),
             reading: None,
             writing: false,
@@ -141,9 +160,8 @@ impl Pass {
 
     /// Selected nodes that are not settled.
     pub(super) fn held(&self) -> usize {
-        let marks: usize = self.jobs.iter().map(queue::marked).sum();
         let retries: usize = self.retries.iter().map(Batch::nodes).sum();
-        self.batcher.len() + retries + self.in_flight + self.rows.len() + marks
+        self.batcher.len() + retries + self.in_flight + self.rows.len() + self.marks.len()
     }
 
     /// The query this pass needs next, if it needs one; `room` = nodes it may still take in.
@@ -155,7 +173,7 @@ impl Pass {
             return None;
         }
         match &self.stage {
-            Stage::Building if self.writing || !self.jobs.is_empty() => None,
+            Stage::Building if self.writing || !self.indexes_to_create.is_empty() => None,
             Stage::Indexes | Stage::Building => Some(Query::Indexes),
             Stage::Counting(sweep) => sweep
                 .window(self.plan.most_rows)
@@ -179,18 +197,20 @@ impl Pass {
         }
     }
 
-    /// Moves on once everything selected is settled. Returns whether the pass is over.
-    pub(super) fn step(&mut self) -> bool {
+    /// Moves on once everything selected is settled.
+    pub(super) fn step(&mut self) -> Step {
         if self.held() > 0 || self.reading.is_some() || self.writing {
-            return false;
+            return Step::Stay;
         }
         if self.ending.is_some() {
-            return true;
+            return Step::Over;
         }
         if matches!(&self.stage, Stage::Filling(sweep) if sweep.is_done()) {
             self.stage = self.after_sweep();
+            return Step::Moved;
         }
-        matches!(self.stage, Stage::Done) && self.jobs.is_empty()
+        let over = matches!(self.stage, Stage::Done) && self.indexes_to_create.is_empty();
+        if over { Step::Over } else { Step::Stay }
     }
 
     /// A label whose nodes got vectors in this pass.

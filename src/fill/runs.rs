@@ -39,7 +39,7 @@ impl Runs {
         }
     }
 
-    /// A pass has ended; of a graph that is gone, no later pass will come.
+    /// A pass has ended.
     pub(super) fn ended(&mut self, graph: &GraphName, pass: u64, tally: &Tally) {
         for run in &mut self.open {
             let Some(waits_for) = &mut run.waits_for else { continue };
@@ -57,6 +57,11 @@ impl Runs {
     pub(super) fn fulfilled(&mut self) -> Vec<(RunId, Tally)> {
         let done = |run: &mut Run| run.waits_for.as_ref().is_some_and(BTreeMap::is_empty);
         self.open.extract_if(.., done).map(|run| (run.id, run.tally)).collect()
+    }
+
+    /// Nobody waits for this run any more.
+    pub(super) fn close(&mut self, id: RunId) {
+        self.open.retain(|run| run.id != id);
     }
 
     /// Takes out all runs: no pass can be.

@@ -33,8 +33,8 @@ pub(crate) struct Seen {
     pub rows: usize,
     /// The last id among them.
     pub last: Option<u64>,
-    /// Bytes of text among them.
-    pub bytes: usize,
+    /// Bytes of the longest text among them.
+    pub longest: usize,
     /// The first id at or behind the window's end; `None` = the graph ends here.
     pub beyond: Option<u64>,
     /// What the engine says the query took.
@@ -100,10 +100,11 @@ impl Sweep {
         self.width = width.clamp(LEAST_WIDTH, MOST_WIDTH);
     }
 
+    /// The next texts may all be as long as the longest of these.
     fn fit_rows(&mut self, seen: Seen) {
-        if let Some(average) = seen.bytes.checked_div(seen.rows) {
-            let fitting = REPLY_BYTES / average.max(1);
-            self.rows = fitting.clamp(1, (self.rows * 4).min(self.most_rows));
+        if seen.rows > 0 {
+            let fitting = REPLY_BYTES / seen.longest.max(1);
+            self.rows = fitting.clamp(1, (self.rows * 2).min(self.most_rows));
         }
     }
 }
@@ -113,7 +114,7 @@ mod tests {
     use super::*;
 
     fn seen(rows: usize, last: Option<u64>, beyond: Option<u64>) -> Seen {
-        Seen { rows, last, bytes: rows * 100, beyond, took: TARGET }
+        Seen { rows, last, longest: 100, beyond, took: TARGET }
     }
 
     #[test]
@@ -150,7 +151,7 @@ mod tests {
     fn long_texts_come_few_at_a_time() {
         let mut sweep = Sweep::new(1_000);
         let window = sweep.window(1_000).unwrap();
-        sweep.advance(window, Seen { bytes: 16 * 200_000, ..seen(16, Some(15), Some(16)) });
+        sweep.advance(window, Seen { longest: 200_000, ..seen(16, Some(15), Some(16)) });
         assert_eq!(sweep.window(1_000).unwrap().rows, REPLY_BYTES / 200_000);
     }
 }

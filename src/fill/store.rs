@@ -121,22 +121,43 @@ pub(crate) struct Write {
 pub(crate) enum Job {
     /// Vectors: a slice.
     Vectors(Vec<Row>),
-    /// Marks of quarantine.
-    Quarantine {
-        /// Nodes, each with the text that was refused.
-        nodes: Vec<(NodeId, Text)>,
-        /// The service's words.
-        reason: String,
-    },
+    /// Marks of quarantine, all for the same reason.
+    Quarantine(Vec<Mark>),
     /// A vector index.
-    CreateIndex {
-        /// Of nodes with this label.
-        label: Name,
-        /// For vectors of this length.
-        dimensions: usize,
-        /// How they are compared.
-        similarity: cypher::Similarity,
-    },
+    CreateIndex(NewIndex),
+}
+
+/// A node to be marked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Mark {
+    /// The node.
+    pub(crate) id: NodeId,
+    /// The text that was refused; a node that holds another is not marked.
+    pub(crate) text: Text,
+    /// The service's words.
+    pub(crate) reason: Arc<str>,
+}
+
+/// An index to be created.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NewIndex {
+    /// Of nodes with this label.
+    pub(crate) label: Name,
+    /// For vectors of this length.
+    pub(crate) dimensions: usize,
+    /// How they are compared.
+    pub(crate) similarity: cypher::Similarity,
+}
+
+impl Job {
+    /// About how long the query is.
+    pub(crate) fn query_bytes(&self) -> usize {
+        match self {
+            Self::Vectors(rows) => rows.iter().map(Row::query_bytes).sum(),
+            Self::Quarantine(marks) => marks.iter().map(|mark| mark.text.query_bytes()).sum(),
+            Self::CreateIndex(_) => 0,
+        }
+    }
 }
 
 impl Write {
@@ -144,10 +165,8 @@ impl Write {
     pub(crate) fn cypher(&self) -> Vec<u8> {
         match &self.job {
             Job::Vectors(rows) => cypher::vectors(&self.rule, rows),
-            Job::Quarantine { nodes, reason } => cypher::quarantine(&self.rule, nodes, reason),
-            Job::CreateIndex { label, dimensions, similarity } => {
-                cypher::create_index(label, &self.rule.target, *dimensions, *similarity)
-            }
+            Job::Quarantine(marks) => cypher::quarantine(&self.rule, marks),
+            Job::CreateIndex(index) => cypher::create_index(&self.rule, index),
         }
     }
 }

@@ -212,6 +212,10 @@ fn embedder() -> Result<Config, Error> {
 /// environment, else from the table; redis.conf and CONFIG SET override it.
 pub(super) fn register(ctx: &Context, args: &[RedisString]) -> Result<(), Error> {
     let args = pairs(args)?;
+    // Statics survive UNLOAD and LOAD: what was set before must not clash with what is set now.
+    for setting in WORDS {
+        setting.clear();
+    }
     for setting in INTEGERS {
         let default = match default_text(setting.name, setting.env, &args) {
             Some(text) => setting.parse(&text)?,
@@ -285,8 +289,7 @@ fn on_word(_: &ConfigurationContext, _: &str, _: &'static Word) {
     changed();
 }
 
-/// Hands the settings to the worker, if they are complete: while several are set at once they may
-/// not be for a moment, and the last of them comes here again.
+/// Hands the settings to the worker. Each has been checked when it was set, so they can be read.
 fn changed() {
     if let Ok((settings, config)) = settings() {
         with_worker(|worker| worker.configure(settings, config));

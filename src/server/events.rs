@@ -34,8 +34,14 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
 
 /// Which argument names the graph that holds new texts after this command, if any does.
 fn written_graph(name: &[u8]) -> Option<i32> {
-    const WRITERS: [(&[u8], i32); 4] =
-        [(b"GRAPH.QUERY", 1), (b"GRAPH.BULK", 1), (b"GRAPH.COPY", 2), (b"RESTORE", 1)];
+    const WRITERS: [(&[u8], i32); 6] = [
+        (b"GRAPH.QUERY", 1),
+        (b"GRAPH.PROFILE", 1),
+        (b"GRAPH.BULK", 1),
+        (b"GRAPH.COPY", 2),
+        (b"RENAME", 2),
+        (b"RESTORE", 1),
+    ];
     WRITERS.iter().find(|(writer, _)| name.eq_ignore_ascii_case(writer)).map(|(_, at)| *at)
 }
 

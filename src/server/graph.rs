@@ -5,7 +5,7 @@
 //! write that the engine commits on another thread later can meet a CLIENT PAUSE or a failover in
 //! between, which ends the server; and it would wait for the graph's readers with the GIL in hand.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -31,6 +31,14 @@ const READER: Duration = Duration::from_millis(3);
 const GRAPH_TYPE: &[u8] = b"graphdata";
 /// The engine's module name.
 const ENGINE_MODULE: &[u8] = b"graph";
+
+/// Queries whose answer has yet to come: each holds a callback into this library.
+static READS: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the engine still holds callbacks into this library.
+pub(super) fn is_reading() -> bool {
+    READS.load(Ordering::SeqCst) > 0
+}
 
 /// The engine, from the worker's side.
 pub(super) struct Engine {
@@ -100,13 +108,9 @@ impl Engine {
     }
 
     /// GRAPH.QUERY on a missing key would create the graph: a deleted one must not come back.
+    #[expect(clippy::unused_self, reason = "asked of an engine like the others")]
     fn is_graph(&self, gil: &Gil, graph: &GraphName) -> Result<(), StoreFault> {
-        let reply = self.call(gil, "TYPE", &[graph.as_str().as_bytes()])?;
-        if reply::bytes(&reply).as_deref() == Some(GRAPH_TYPE) {
-            Ok(())
-        } else {
-            Err(StoreFault::NoGraph)
-        }
+        if is_graph(&gil.0, graph) { Ok(()) } else { Err(StoreFault::NoGraph) }
     }
 
     /// A write waits for the graph's readers while it holds the server. Nothing can begin while we
@@ -114,7 +118,7 @@ impl Engine {
     fn has_no_reader(&self, gil: &Gil, graph: &GraphName) -> Result<(), StoreFault> {
         let reply = self.call(gil, "GRAPH.INFO", &[b"RunningQueries", b"WaitingQueries"])?;
         let name = graph.as_str().as_bytes();
-        if reply::has_reader(&Node::from(Ok(reply)), name, READER) {
+        if reply::has_reader(&Node::brief(reply), name, READER) {
             Err(StoreFault::Readers)
         } else {
             Ok(())
@@ -175,12 +179,16 @@ impl Store for Engine {
         let promise = gil.0.call_blocking("GRAPH.RO_QUERY", &self.pool, args.as_slice());
         match promise {
             PromiseCallReply::Resolved(result) => answer(result),
-            PromiseCallReply::Future(future) => future
-                .set_unblock_handler(move |_: &Context, result: CallResult<'static>| {
-                    guarded((), || answer(result));
-                })
-                // Gives up only the right to abort the query.
-                .dispose(&gil.0),
+            PromiseCallReply::Future(future) => {
+                READS.fetch_add(1, Ordering::SeqCst);
+                future
+                    .set_unblock_handler(move |_: &Context, result: CallResult<'static>| {
+                        READS.fetch_sub(1, Ordering::SeqCst);
+                        guarded((), || answer(result));
+                    })
+                    // Gives up only the right to abort the query.
+                    .dispose(&gil.0);
+            }
         }
     }
 
@@ -206,6 +214,15 @@ impl Store for Engine {
         };
         self.ctx.log(level, line);
     }
+}
+
+/// Whether the key holds a graph. The caller holds the GIL.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(super) fn is_graph(ctx: &Context, graph: &GraphName) -> bool {
+    let options = CallOptionsBuilder::new().errors_as_replies().build();
+    let reply: CallResult<'static> =
+        ctx.call_ext("TYPE", &options, [graph.as_str().as_bytes()].as_slice());
+    reply.is_ok_and(|reply| reply::bytes(&reply).as_deref() == Some(GRAPH_TYPE))
 }
 
 /// Whether `ACL CAT` knows the category. The caller holds the GIL already: it is the main thread.

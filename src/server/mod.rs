@@ -34,7 +34,8 @@ fn with_worker<T>(work: impl FnOnce(&Worker) -> T) -> Option<T> {
     worker.as_ref().map(work)
 }
 
-/// Keeps a panic from reaching the server: everything Redis calls runs in here.
+/// Keeps a panic from reaching the server: our commands, events and callbacks run in here. The panic
+/// itself is printed on stderr by the standard library.
 fn guarded<T>(otherwise: T, work: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(otherwise)
 }
@@ -79,6 +80,10 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
 /// hold callbacks into this library.
 pub(crate) fn deinit(ctx: &Context) -> Status {
     guarded(Status::Err, || {
+        if graph::is_reading() {
+            ctx.log_warning("vectorfill waits for queries of its own and cannot be unloaded now");
+            return Status::Err;
+        }
         let mut slot = WORKER.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(worker) = slot.take() else { return Status::Ok };
         match worker.stop(STOP_LIMIT) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis_module::{CallReply, CallResult};
 
-use crate::fill::cypher::{BEYOND, FOUND, LABEL, UNFILLED};
+use crate::fill::cypher::{BEYOND, FOUND, LABEL, UNFILLED, is_sweep};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::NodeId;
 use crate::fill::scan::Seen;
@@ -14,6 +14,8 @@ use crate::fill::store::{Answer, Count, Index, Query, Selection};
 
 /// What is said before the time in a reply's statistics.
 const TOOK: &str = "Query internal execution time: ";
+/// Bytes of a text that are enough to tell a graph and a query by.
+const BRIEF: usize = 256;
 
 /// A value of a reply.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,10 +32,25 @@ pub(super) enum Node {
 
 impl From<CallResult<'_>> for Node {
     fn from(result: CallResult<'_>) -> Self {
+        Self::copy(result, usize::MAX)
+    }
+}
+
+impl Node {
+    /// The reply with each text cut short: GRAPH.INFO repeats queries of megabytes.
+    pub(super) fn brief(reply: CallReply<'_>) -> Self {
+        Self::copy(Ok(reply), BRIEF)
+    }
+
+    fn copy(result: CallResult<'_>, most: usize) -> Self {
         match result {
             Ok(CallReply::I64(number)) => Self::Integer(number.to_i64()),
-            Ok(CallReply::String(text)) => Self::Bytes(text.as_bytes().to_vec()),
-            Ok(CallReply::Array(items)) => Self::List(items.iter().map(Self::from).collect()),
+            Ok(CallReply::String(text)) => {
+                Self::Bytes(text.as_bytes().iter().take(most).copied().collect())
+            }
+            Ok(CallReply::Array(items)) => {
+                Self::List(items.iter().map(|item| Self::copy(item, most)).collect())
+            }
             Ok(CallReply::Double(number)) => Self::Bytes(number.to_double().to_string().into()),
             Ok(
                 CallReply::Unknown
@@ -96,9 +113,12 @@ pub(super) fn module_version(reply: &Node, name: &[u8]) -> Option<i64> {
 
 /// Whether GRAPH.INFO names a query on `graph` that waits, or has run for longer than `limit`.
 pub(super) fn has_reader(reply: &Node, graph: &[u8], limit: Duration) -> bool {
-    let on_graph = |query: &&Node| query.field("Graph name").and_then(Node::bytes) == Some(graph);
+    let name = graph.get(..BRIEF).unwrap_or(graph);
+    let on_graph = |query: &&Node| query.field("Graph name").and_then(Node::bytes) == Some(name);
+    // Our own sweeps are over in a moment, and must not make our own writes wait.
+    let ours = |query: &&Node| query.field("Query").and_then(Node::bytes).is_some_and(is_sweep);
     let queries = reply.items().iter().flat_map(Node::items);
-    queries.filter(on_graph).any(|query| {
+    queries.filter(on_graph).filter(|query| !ours(query)).any(|query| {
         query.field("Wait duration").is_some()
             || query.field("Execution duration").is_some_and(|ran| ran.millis() > limit)
     })
@@ -190,7 +210,7 @@ fn selection(reply: &Node) -> Selection {
             (Some(FOUND), Some(id), Some(text)) => {
                 seen.rows += 1;
                 seen.last = seen.last.max(Some(id));
-                seen.bytes += text.len();
+                seen.longest = seen.longest.max(text.len());
                 found.push((NodeId(id), text.to_vec(), c.text().map(str::to_owned)));
             }
             _ => {}
@@ -200,7 +220,7 @@ fn selection(reply: &Node) -> Selection {
 }
 
 fn nothing_seen(reply: &Node) -> Seen {
-    Seen { rows: 0, last: None, bytes: 0, beyond: None, took: took(reply) }
+    Seen { rows: 0, last: None, longest: 0, beyond: None, took: took(reply) }
 }
 
 /// A vector prints as `<0.5, -2.0>`; what is no vector has no length.
@@ -237,7 +257,7 @@ mod tests {
         let Selection { rows, seen } = selection(&reply);
         assert_eq!(rows[1], (NodeId(9), b"yz".to_vec(), None));
         let took = Duration::from_micros(1_500);
-        assert_eq!(seen, Seen { rows: 2, last: Some(9), bytes: 3, beyond: Some(900), took });
+        assert_eq!(seen, Seen { rows: 2, last: Some(9), longest: 2, beyond: Some(900), took });
     }
 
     #[test]

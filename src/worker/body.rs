@@ -105,15 +105,16 @@ impl<'a> Body<'a> {
     }
 
     fn take_what_was_left(&mut self) {
-        let shared = &self.inbox.shared;
+        let inbox = self.inbox;
+        let shared = &inbox.shared;
         if shared.server_changed.swap(false, Ordering::Relaxed) {
             self.tell(Event::ServerChanged);
         }
-        let settings = lock(&self.inbox.shared.settings).clone();
-        if settings != self.settings {
+        if shared.settings_changed.swap(false, Ordering::SeqCst) {
+            let settings = lock(&shared.settings).clone();
             self.configure(settings);
         }
-        for graph in std::mem::take(&mut *lock(&self.inbox.shared.touched)) {
+        for graph in std::mem::take(&mut *lock(&shared.touched)) {
             self.tell(Event::Touched(graph));
         }
     }
@@ -129,12 +130,14 @@ impl<'a> Body<'a> {
     }
 
     fn take_run(&mut self, request: Run) {
-        self.run_ids += 1;
-        let run = RunId(self.run_ids);
-        if let Some((waiter, limit)) = request.waiter {
+        // Settings that were changed before the request was made hold for it.
+        self.take_what_was_left();
+        let run = request.waiter.map(|(waiter, limit)| {
+            self.run_ids += 1;
             let until = limit.map(|limit| Instant::now() + limit);
-            self.waiting.insert(run, Waiting { waiter, until });
-        }
+            self.waiting.insert(RunId(self.run_ids), Waiting { waiter, until });
+            RunId(self.run_ids)
+        });
         self.tell(Event::Run { run, graph: request.graph });
     }
 
@@ -182,7 +185,9 @@ impl<'a> Body<'a> {
     fn expire_waiters(&mut self) {
         let now = Instant::now();
         let late = |_: &RunId, waiting: &mut Waiting| waiting.until.is_some_and(|at| at <= now);
-        for (_, waiting) in self.waiting.extract_if(late) {
+        let late: Vec<(RunId, Waiting)> = self.waiting.extract_if(late).collect();
+        for (run, waiting) in late {
+            self.tell(Event::GaveUp(run));
             waiting.waiter.answer(Err(WaitFault::Timeout));
         }
     }

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use super::{Level, Store};
 use crate::fill::event::Report;
+use crate::fill::pace::LaneState;
 use crate::fill::status::Snapshot;
 
 /// What has been told, so that it is told once.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     server: String,
-    lane: Option<String>,
+    lane: LaneState,
 }
 
 impl Journal {
@@ -35,13 +36,14 @@ impl Journal {
             self.server = server;
         }
         let lane = &snapshot.lane;
-        if lane.reason != self.lane {
-            let (level, why) = match &lane.reason {
-                Some(why) => (Level::Warning, format!(" reason={why:?}")),
-                None => (Level::Notice, String::new()),
-            };
-            store.log(level, &format!("embedder state={:?}{why}", lane.state));
-            self.lane.clone_from(&lane.reason);
+        // Being throttled is how a fill at full speed looks: nothing to be told each time.
+        let state = if lane.state == LaneState::Throttled { LaneState::Ready } else { lane.state };
+        if state != self.lane {
+            let why = lane.reason.as_ref().map(|why| format!(" reason={why:?}"));
+            let calm = state == LaneState::Ready;
+            let level = if calm { Level::Notice } else { Level::Warning };
+            store.log(level, &format!("embedder state={state:?}{}", why.unwrap_or_default()));
+            self.lane = state;
         }
     }
 }

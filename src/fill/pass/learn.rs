@@ -7,13 +7,15 @@ use super::{Pass, Stage};
 use crate::fill::node::{Node, Pending, Text};
 use crate::fill::rule::Name;
 use crate::fill::scan::Sweep;
-use crate::fill::store::{Count, Index, Job, Query, Selection};
+use crate::fill::store::{Count, Index, NewIndex, Query, Selection};
 
 /// How often a pass sweeps the graph again because nodes changed under it. A node that changes all
 /// the time is left to the next pass, or it would be paid for without end.
 const RESWEEPS: u32 = 1;
 /// How often a building index is looked at.
 const BUILD_POLL: Duration = Duration::from_millis(100);
+/// How long a pass looks on while an index is built.
+const BUILD_WATCH: Duration = Duration::from_secs(10);
 
 impl Pass {
     /// The indexes are known.
@@ -21,10 +23,20 @@ impl Pass {
         let building = found.iter().any(|index| !index.ready);
         self.indexes = found.into_iter().map(|index| (index.label, index.dimension)).collect();
         match self.stage {
-            Stage::Building if building => self.not_before = Some(now + BUILD_POLL),
-            Stage::Building => self.stage = Stage::Done,
+            Stage::Building => self.watch(now, building),
             Stage::Indexes => self.stage = Stage::Counting(Sweep::new(self.plan.most_rows)),
             Stage::Counting(_) | Stage::Filling(_) | Stage::Sampling(_) | Stage::Done => {}
+        }
+    }
+
+    /// Looks on while an index is built: a small one is ready at the end of the pass, and a large one
+    /// does not keep new nodes waiting.
+    fn watch(&mut self, now: Instant, building: bool) {
+        let since = *self.building_since.get_or_insert(now);
+        if building && now < since + BUILD_WATCH {
+            self.not_before = Some(now + BUILD_POLL);
+        } else {
+            self.stage = Stage::Done;
         }
     }
 
@@ -34,10 +46,13 @@ impl Pass {
             return false;
         };
         sweep.advance(*window, count.seen);
+        self.swept += count.seen.took;
         self.counted.eligible += count.eligible;
         self.counted.unfilled += count.unfilled;
         self.counted.quarantined += count.quarantined;
-        self.labels.extend(count.labels);
+        let only = self.plan.rule.label.as_ref().map(Name::as_str);
+        let meant = |label: &String| only.is_none_or(|only| only == label);
+        self.labels.extend(count.labels.into_iter().filter(meant));
         let done = sweep.is_done();
         if done {
             let pending = self.counted.unfilled > self.counted.quarantined;
@@ -53,11 +68,14 @@ impl Pass {
             return;
         };
         sweep.advance(*window, selection.seen);
+        self.swept += selection.seen.took;
+        let only: Option<Arc<str>> = self.plan.rule.label.as_ref().map(|l| l.as_str().into());
         for (id, bytes, label) in selection.rows {
             let text = Text::new(&bytes, self.plan.rule.max_text_chars);
             self.tally.selected += 1;
             self.tally.truncated += u64::from(text.is_cut());
-            let label = label.map(Arc::from);
+            // The label that was asked for is the one whose index is meant.
+            let label = only.clone().or_else(|| label.map(Arc::from));
             self.batcher.push(Pending { node: Node { id, label }, text });
         }
     }
@@ -68,7 +86,7 @@ impl Pass {
         if let (Some(label), Some(dimensions), Some(similarity)) =
             (labels.pop(), sample, self.plan.auto_index)
         {
-            self.jobs.push_back(Job::CreateIndex { label, dimensions, similarity });
+            self.indexes_to_create.push_back(NewIndex { label, dimensions, similarity });
         }
         if labels.is_empty() {
             self.stage = Stage::Building;

@@ -1,10 +1,11 @@
 //! The nodes a pass holds, and how each of them leaves it: written, marked, sent again, or left.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Ending, Pass};
-use crate::fill::node::{Batch, NodeId, Row, Text};
-use crate::fill::store::Job;
+use crate::fill::node::{Batch, Row};
+use crate::fill::store::{Job, Mark};
 
 impl Pass {
     /// Ends the pass early. The stronger of two endings holds.
@@ -15,11 +16,10 @@ impl Pass {
         let waiting =
             self.batcher.clear() + self.retries.drain(..).map(|batch| batch.nodes()).sum::<usize>();
         self.leave(waiting);
-        self.jobs.retain(|job| !matches!(job, Job::CreateIndex { .. }));
+        self.indexes_to_create.clear();
         if ending != Ending::Stop {
-            let marks: usize = self.jobs.drain(..).map(|job| marked(&job)).sum();
-            let rows = self.rows.drain(..).len();
-            self.leave(rows + marks);
+            let written = self.marks.drain(..).len() + self.rows.drain(..).len();
+            self.leave(written);
         }
     }
 
@@ -49,15 +49,20 @@ impl Pass {
         }
     }
 
-    /// The write to be made next; at most one is out at a time.
+    /// The write to be made next; at most one is out at a time. **Where rows become a slice.**
     pub(in crate::fill) fn next_job(&mut self, now: Instant) -> Option<Job> {
         if self.writing || self.not_before.is_some_and(|at| at > now) {
             return None;
         }
-        if let Some(job) = self.jobs.pop_front() {
-            return Some(job);
+        if let Some(index) = self.indexes_to_create.pop_front() {
+            return Some(Job::CreateIndex(index));
         }
-        let rows: Vec<Row> = self.rows.drain(..self.slicer.rows().min(self.rows.len())).collect();
+        if let Some(reason) = self.marks.front().map(|mark| Arc::clone(&mark.reason)) {
+            let bytes = |mark: &Mark| mark.text.query_bytes();
+            let marks = self.slicer.take(&mut self.marks, bytes, |mark| mark.reason == reason);
+            return Some(Job::Quarantine(marks));
+        }
+        let rows = self.slicer.take(&mut self.rows, Row::query_bytes, |_| true);
         (!rows.is_empty()).then_some(Job::Vectors(rows))
     }
 
@@ -65,25 +70,21 @@ impl Pass {
     pub(in crate::fill) fn put_back(&mut self, job: Job) {
         match job {
             Job::Vectors(rows) => rows.into_iter().rev().for_each(|row| self.rows.push_front(row)),
-            Job::Quarantine { .. } | Job::CreateIndex { .. } => self.jobs.push_front(job),
+            Job::Quarantine(marks) => {
+                marks.into_iter().rev().for_each(|mark| self.marks.push_front(mark));
+            }
+            Job::CreateIndex(index) => self.indexes_to_create.push_front(index),
         }
     }
 
     /// Nodes to be marked with the reason their text is refused.
-    pub(in crate::fill) fn quarantine(&mut self, batch: Batch, reason: String) {
-        let nodes = batch.inputs.into_iter().flat_map(|input| {
-            input.nodes.into_iter().map(move |node| (node.id, input.text.clone()))
-        });
-        let nodes: Vec<(NodeId, Text)> = nodes.collect();
-        self.jobs.push_back(Job::Quarantine { nodes, reason });
-    }
-}
-
-/// Nodes a job settles that are not rows.
-pub(super) fn marked(job: &Job) -> usize {
-    match job {
-        Job::Quarantine { nodes, .. } => nodes.len(),
-        Job::Vectors(rows) => rows.len(),
-        Job::CreateIndex { .. } => 0,
+    pub(in crate::fill) fn quarantine(&mut self, batch: Batch, reason: &str) {
+        let reason: Arc<str> = reason.into();
+        for input in batch.inputs {
+            for node in input.nodes {
+                let (text, reason) = (input.text.clone(), Arc::clone(&reason));
+                self.marks.push_back(Mark { id: node.id, text, reason });
+            }
+        }
     }
 }

@@ -28,14 +28,14 @@ fn error<T>(code: &str, words: impl std::fmt::Display) -> Result<T, RedisError> 
 /// specification already.
 fn graph_name(arg: &RedisString) -> Result<GraphName, RedisError> {
     match arg.try_as_str() {
-        Ok(name) => Ok(GraphName::new(name)),
-        Err(_) => error("ERR", "the graph's name is not UTF-8"),
+        Ok(name) if !name.contains('\0') => Ok(GraphName::new(name)),
+        Ok(_) | Err(_) => error("ERR", "the graph's name is not UTF-8, or holds a NUL byte"),
     }
 }
 
 /// Whether the user behind this command may read the key.
 fn may_read(ctx: &Context, graph: &GraphName) -> bool {
     let user = ctx.get_current_user();
-    let key = ctx.create_string(graph.as_str());
+    let key = RedisString::create_from_slice(ctx.ctx, graph.as_str().as_bytes());
     ctx.acl_check_key_permission(&user, &key, &AclPermissions::ACCESS).is_ok()
 }

@@ -12,7 +12,7 @@ use super::{answered, error, graph_name};
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
 use crate::fill::tally::Tally;
-use crate::server::{config, status, with_worker};
+use crate::server::{config, graph, status, with_worker};
 use crate::worker::{Run, WaitFault, Waiter};
 
 #[command({
@@ -103,7 +103,9 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
         return fault(&RunFault::NoEngine);
     }
     if let Some(graph) = &request.graph {
-        exists(ctx, graph)?;
+        if !graph::is_graph(ctx, graph) {
+            return fault(&RunFault::NoGraph(graph.clone()));
+        }
         if !settings.rule.graphs.matches(graph) {
             return error("ERR", format_args!("vectorfill.graphs leaves out the graph '{graph}'"));
         }
@@ -116,20 +118,6 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
         return error("ERR", "WAIT is not possible inside MULTI or a script");
     }
     Ok(())
-}
-
-fn exists(ctx: &Context, graph: &GraphName) -> Result<(), RedisError> {
-    let key = ctx.open_key(&ctx.create_string(graph.as_str()));
-    match key.key_type() {
-        redis_module::KeyType::Module => Ok(()),
-        redis_module::KeyType::Empty
-        | redis_module::KeyType::String
-        | redis_module::KeyType::List
-        | redis_module::KeyType::Hash
-        | redis_module::KeyType::Set
-        | redis_module::KeyType::ZSet
-        | redis_module::KeyType::Stream => fault(&RunFault::NoGraph(graph.clone())),
-    }
 }
 
 fn begin(run: Run) -> Result<(), RedisError> {

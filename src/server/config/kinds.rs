@@ -101,6 +101,10 @@ impl Integer {
 }
 
 impl Word {
+    pub(super) fn clear(&self) {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     pub(super) fn read(&self) -> String {
         self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -130,11 +134,16 @@ impl ConfigurationValue<bool> for Switch {
 
 impl ConfigurationValue<RedisString> for Word {
     fn get(&self, _: &ConfigurationContext) -> RedisString {
-        RedisString::create(None, self.read())
+        // `RedisString::create` ends the process at a NUL byte.
+        RedisString::create_from_slice(std::ptr::null_mut(), self.read().as_bytes())
     }
 
     fn set(&self, _: &ConfigurationContext, value: RedisString) -> Result<(), RedisError> {
         let refused = |e: &dyn std::fmt::Display| RedisError::String(e.to_string());
+        if value.as_slice().contains(&0) {
+            // Not repeated in the refusal, which is a C string as well.
+            return Err(RedisError::String(format!("vectorfill.{}: no NUL byte", self.name)));
+        }
         let text = value.try_as_str().map_err(|e| refused(&e))?;
         (self.check)(self.name, text).map_err(|e| refused(&e))?;
         text.clone_into(&mut self.value.lock().unwrap_or_else(PoisonError::into_inner));

@@ -1,0 +1,143 @@
+//! A refused batch, while nobody knows yet whether a text is to blame or the request.
+//!
+//! A service says 400 to a text it will not embed, and also to a parameter it does not know, a model
+//! it has retired, a budget that is spent. Only a request that is answered well *after* the refusal
+//! tells them apart. A service that answers 500 to one text, and says no more, is found out the same
+//! way. The halves of the batch may be such a request; when they are not, a probe is
+//! sent: one harmless word. Without this, one bad day of a proxy would quarantine a whole graph.
+
+use std::time::Instant;
+
+use super::Filler;
+use super::fault::{ServiceFault, Verdict, judge};
+use super::node::{Batch, Reply, Text};
+use super::pace::LaneState;
+use super::pass::Ending;
+
+/// What a probe sends.
+const PROBE: &str = "ok";
+
+/// What a batch is suspected of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// The service refuses one of its texts.
+    Refusal,
+    /// The service fails over one of its texts, and does not say why.
+    Stumble,
+}
+
+/// A batch under suspicion, with the service's words. For its pass it is still in flight.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    pub(super) batch: Batch,
+    blame: Blame,
+    why: String,
+    since: Instant,
+}
+
+impl Filler {
+    /// A batch sent at `sent` was refused. The first time, its halves are tried; when a half is
+    /// refused as well, it waits until something proves that the service answers others.
+    pub(super) fn refused(&mut self, sent: Instant, mut batch: Batch, why: String) {
+        let first = batch.refused.replace(sent).is_none();
+        if first && batch.inputs.len() > 1 {
+            self.split_or(batch, Self::defer);
+        } else {
+            self.doubt(sent, batch, Blame::Refusal, why);
+        }
+    }
+
+    /// Puts a batch aside until the service has answered well to something sent after `since`.
+    pub(super) fn doubt(&mut self, since: Instant, batch: Batch, blame: Blame, why: String) {
+        self.doubts.push(Doubt { batch, blame, why, since });
+    }
+
+    /// Settles what can be settled, and asks for proof where there is none. Returns whether something
+    /// was settled.
+    pub(super) fn settle_doubts(&mut self, now: Instant) -> bool {
+        let before = self.doubts.len();
+        for doubt in std::mem::take(&mut self.doubts) {
+            let ending = self.pass_mut(&doubt.batch.graph).is_none_or(|pass| pass.ending.is_some());
+            if ending || self.lane.state() == LaneState::Rejected {
+                self.defer(&doubt.batch);
+            } else if self.is_proven(&doubt) {
+                self.convict(doubt);
+            } else {
+                self.doubts.push(doubt);
+            }
+        }
+        let open = self.doubts.iter().position(|doubt| !self.may_be_proven(doubt));
+        if let Some(open) = open.filter(|_| self.lane.has_room(now)) {
+            self.probe(now);
+            self.confront(now, open);
+        }
+        self.doubts.len() < before
+    }
+
+    /// A single text is blamed only for what happened beside a good answer.
+    fn is_proven(&self, doubt: &Doubt) -> bool {
+        if doubt.blame == Blame::Refusal && doubt.batch.inputs.len() == 1 {
+            self.lane.has_succeeded_beside(doubt.since)
+        } else {
+            self.lane.has_succeeded_since(doubt.since)
+        }
+    }
+
+    /// Sends a refused text once more beside the probe: if only it is refused, it is to blame.
+    fn confront(&mut self, now: Instant, open: usize) {
+        let alone = |doubt: &Doubt| doubt.blame == Blame::Refusal && doubt.batch.inputs.len() == 1;
+        if self.lane.has_room(now) && self.doubts.get(open).is_some_and(alone) {
+            let batch = self.doubts.swap_remove(open).batch;
+            self.send(now, batch);
+        }
+    }
+
+    /// Whether something in flight may prove that the service answers.
+    fn may_be_proven(&self, doubt: &Doubt) -> bool {
+        self.flights.values().any(|flight| flight.sent >= doubt.since)
+    }
+
+    /// The service answers others: one of these texts is to blame.
+    fn convict(&mut self, doubt: Doubt) {
+        if doubt.blame == Blame::Stumble {
+            return self.once_more(doubt.batch);
+        }
+        let why = doubt.why;
+        self.split_or(doubt.batch, |filler, single| {
+            if let Some(pass) = filler.pass_mut(&single.graph) {
+                pass.in_flight = pass.in_flight.saturating_sub(single.nodes());
+                pass.quarantine(single.clone(), &why);
+            }
+        });
+    }
+
+    fn probe(&mut self, now: Instant) {
+        let text = Text::new(PROBE.as_bytes(), PROBE.len());
+        self.lane.sent(now, text.estimated_tokens());
+        self.submit(now, None, vec![text]);
+    }
+
+    /// A probe came back.
+    pub(super) fn probed(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        outcome: Result<Reply, ServiceFault>,
+    ) {
+        let Err(fault) = outcome else { return self.lane.succeeded(sent) };
+        let why = fault.to_string();
+        match judge(&fault) {
+            Verdict::Throttle(wait) => self.lane.throttled(now, sent, wait, &why),
+            Verdict::Transient => {
+                self.lane.failed(now, sent, &why);
+                // Nothing is answered well, not even a harmless word.
+                self.end_all(Ending::Stop, Some(&why));
+            }
+            Verdict::Row | Verdict::Batch => {
+                // Even a harmless word is refused: the request is to blame, and no text.
+                self.lane.rejected(now, &why);
+                self.end_all(Ending::Stop, Some(&why));
+            }
+        }
+    }
+}
