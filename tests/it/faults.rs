@@ -174,3 +174,50 @@ fn memory_that_is_full_pauses_the_fill() {
     wait_for("the end", || (redis.status().text("state") == "idle").then_some(()));
     assert_eq!(redis.status().get("totals").counts(), [50, 50, 0, 0, 0]);
 }
+
+#[test]
+fn a_service_that_refuses_everything_blames_no_node_even_after_it_has_worked() {
+    let service = Service::scripted(8, |request| match request.number {
+        0..4 => Answer::Vectors,
+        _ => refusal(400, "Budget has been exceeded"),
+    });
+    let server = Setup::with(&service).start();
+    let mut redis = server.connect();
+    redis.query("kb", "UNWIND range(1, 200) AS i CREATE (:Doc {text: toString(i)})");
+    assert_eq!(redis.run("kb").counts(), [200, 200, 0, 0, 0]);
+    redis.query("kb", "UNWIND range(1, 400) AS i CREATE (:Doc {text: 'later ' + toString(i)})");
+    let [selected, written, _, quarantined, deferred] = redis.run("kb").counts();
+    assert_eq!((written, quarantined, deferred), (0, 0, selected));
+    let embedder = redis.status().get("embedder");
+    assert_eq!(embedder.text("state"), "rejected");
+    assert!(embedder.text("reason").contains("Budget"), "{}", embedder.text("reason"));
+    // Eight batches, their halves, and a probe: not every text on its own.
+    assert!(service.requests().len() <= 4 + 8 * 3 + 1, "{}", service.requests().len());
+}
+
+#[test]
+fn a_text_the_service_stumbles_over_does_not_keep_its_batch_waiting() {
+    let service = Service::scripted(8, |request| {
+        if request.texts.iter().any(|text| text == "stumble") {
+            return refusal(500, "internal error");
+        }
+        Answer::Vectors
+    });
+    let server = Setup::with(&service).set("max-attempts", "2").start();
+    let mut redis = server.connect();
+    redis.query("kb", "UNWIND range(1, 7) AS i CREATE (:Doc {text: toString(i)})");
+    redis.query("kb", "CREATE (:Doc {text: 'stumble'})");
+    assert_eq!(redis.run("kb").counts(), [8, 7, 0, 0, 1]);
+}
+
+#[test]
+fn a_lone_text_that_is_refused_is_told_from_a_bad_request_by_a_probe() {
+    let service = Service::scripted(8, |request| {
+        if request.texts == ["poison"] { refusal(400, "no") } else { Answer::Vectors }
+    });
+    let server = Setup::with(&service).start();
+    let mut redis = server.connect();
+    redis.query("kb", "CREATE (:Doc {text: 'poison'})");
+    assert_eq!(redis.run("kb").counts(), [1, 0, 0, 1, 0]);
+    assert_eq!(redis.status().get("embedder").text("state"), "ready");
+}
