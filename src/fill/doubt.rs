@@ -1,10 +1,10 @@
 //! A refused batch, while nobody knows yet whether a text is to blame or the request.
 //!
 //! A service says 400 to a text it will not embed, and also to a parameter it does not know, a model
-//! it has retired, a budget that is spent. Only a request that is answered well *after* the refusal
-//! tells them apart. A service that answers 500 to one text, and says no more, is found out the same
-//! way. The halves of the batch may be such a request; when they are not, a probe is
-//! sent: one harmless word. Without this, one bad day of a proxy would quarantine a whole graph.
+//! it has retired, a budget that is spent. A request that is answered well *beside* the refusal, or
+//! after it, tells them apart: the other half of the batch, or a probe of one harmless word. Without
+//! this, one bad day of a proxy would quarantine a whole graph. What answers 500 to one text, and
+//! says no more, is found out the same way.
 
 use std::time::Instant;
 

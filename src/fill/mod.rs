@@ -23,14 +23,14 @@
 //! A graph whose nodes the stages hold is full, and selects no more: that bounds every queue.
 //! Graphs take turns at each stage, so none starves another.
 //!
-//! What a failure means is decided in [`fault`], by one `match`; whether a refused text or the
-//! request is to blame, in [`doubt`]. A run asked for by a user is a
-//! set of pass numbers to wait for ([`runs`]).
+//! What a failure means is decided in [`fault`], by one `match`; whether a text or the request is to
+//! blame, in [`doubt`]. A run asked for by a user is a set of pass numbers to wait for ([`runs`]).
 //!
 //! # The files of this state machine
 //!
 //! `mod.rs` takes events in and says when to come back; `drive.rs` decides what to do next;
-//! `on_store.rs` and `on_service.rs` decide what an answer means.
+//! `on_request.rs` decides what a wish of the user means, `on_store.rs` and `on_service.rs` what an
+//! answer means.
 
 pub(crate) mod batch;
 pub(crate) mod cypher;
@@ -40,6 +40,7 @@ pub(crate) mod event;
 pub(crate) mod fault;
 mod graph;
 pub(crate) mod node;
+mod on_request;
 mod on_service;
 mod on_store;
 pub(crate) mod pace;
@@ -59,10 +60,10 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use doubt::Doubt;
-use event::{Action, Event, RunFault, RunId, ServerState};
+use event::{Action, Event, RunFault, ServerState};
 use graph::Graph;
 use node::{Batch, BatchId, GraphName};
-use pace::{Lane, LaneState};
+use pace::Lane;
 use pass::Ending;
 use runs::Runs;
 use settings::Settings;
@@ -210,92 +211,6 @@ impl Filler {
     /// Why a run cannot be, if it cannot.
     fn refusal(&self) -> Option<RunFault> {
         if self.settings.enabled { self.server.fault() } else { Some(RunFault::Disabled) }
-    }
-
-    fn configure(&mut self, now: Instant, settings: Settings, embedder_replaced: bool) {
-        let before = std::mem::replace(&mut self.settings, settings);
-        if before.interval != self.settings.interval {
-            self.next_run = self.settings.interval.map(|interval| now + interval);
-        }
-        let rejected = self.lane.state() == LaneState::Rejected;
-        if embedder_replaced {
-            self.lane.reset();
-            self.figures.dimensions = None;
-            self.recall_flights();
-        }
-        self.lane.configure(self.settings.lane);
-        if before.rule != self.settings.rule || before.auto_index != self.settings.auto_index {
-            self.graphs.values_mut().for_each(|graph| graph.labels_listed = false);
-        }
-        if before.rule != self.settings.rule || !self.settings.enabled {
-            self.end_all(Ending::Stop, None);
-        }
-        let enabled_now = self.settings.enabled && !before.enabled;
-        if rejected {
-            // Perhaps this is what mends it.
-            self.next_run = Some(now);
-        }
-        if before.rule != self.settings.rule || embedder_replaced || enabled_now {
-            self.next_run = Some(now);
-        }
-        if !self.settings.enabled {
-            self.refuse_runs(&RunFault::Disabled);
-        }
-    }
-
-    /// What the old embedder had in flight is sent again: it never comes back.
-    fn recall_flights(&mut self) {
-        let flights = std::mem::take(&mut self.flights).into_values();
-        let doubts = std::mem::take(&mut self.doubts).into_iter().map(|doubt| doubt.batch);
-        let batches: Vec<Batch> = flights.filter_map(|flight| flight.batch).chain(doubts).collect();
-        for batch in batches {
-            self.again(Batch { refused: None, ..batch });
-        }
-    }
-
-    fn touched(&mut self, now: Instant, name: &GraphName) {
-        if !self.may_begin() {
-            // Names are not kept: the whole server is looked through once it may be filled.
-            self.missed = true;
-        } else if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
-            self.graphs.entry(name.clone()).or_default().touch(now);
-        }
-    }
-
-    fn run(&mut self, now: Instant, run: Option<RunId>, graph: Option<GraphName>) {
-        if let Some(fault) = self.refusal() {
-            let answer = run.map(|run| Action::Answer { run, outcome: Err(fault) });
-            self.actions.extend(answer);
-            return;
-        }
-        self.forgive();
-        if let Some(name) = graph {
-            let pass = self.graphs.entry(name.clone()).or_default().want();
-            if let Some(run) = run {
-                self.runs.open_one(run, name, pass);
-            }
-        } else {
-            // As if it were scheduled for now.
-            self.next_run = Some(now);
-            if let Some(run) = run {
-                self.runs.open_all(run);
-            }
-        }
-    }
-
-    /// A pass begins that may try a rejected embedder again.
-    fn forgive(&mut self) {
-        if self.lane.state() == LaneState::Rejected {
-            // What was learnt from a first answer may have been what was wrong.
-            self.figures.dimensions = None;
-        }
-        self.lane.forgive();
-    }
-
-    fn refuse_runs(&mut self, fault: &RunFault) {
-        for run in self.runs.drain() {
-            self.actions.push_back(Action::Answer { run, outcome: Err(fault.clone()) });
-        }
     }
 
     fn pass_mut(&mut self, graph: &GraphName) -> Option<&mut pass::Pass> {

@@ -1,0 +1,98 @@
+//! What the user's wishes mean: new settings, a run, a write to a graph.
+
+use std::time::Instant;
+
+use super::Filler;
+use super::event::{Action, RunFault, RunId};
+use super::node::{Batch, GraphName};
+use super::pace::LaneState;
+use super::pass::Ending;
+use super::settings::Settings;
+
+impl Filler {
+    pub(super) fn configure(&mut self, now: Instant, settings: Settings, embedder_replaced: bool) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        if before.interval != self.settings.interval {
+            self.next_run = self.settings.interval.map(|interval| now + interval);
+        }
+        let rejected = self.lane.state() == LaneState::Rejected;
+        if embedder_replaced {
+            self.lane.reset();
+            self.figures.dimensions = None;
+            self.recall_flights();
+        }
+        self.lane.configure(self.settings.lane);
+        if before.rule != self.settings.rule || before.auto_index != self.settings.auto_index {
+            self.graphs.values_mut().for_each(|graph| graph.labels_listed = false);
+        }
+        if before.rule != self.settings.rule || !self.settings.enabled {
+            self.end_all(Ending::Stop, None);
+        }
+        let enabled_now = self.settings.enabled && !before.enabled;
+        if rejected {
+            // Perhaps this is what mends it.
+            self.next_run = Some(now);
+        }
+        if before.rule != self.settings.rule || embedder_replaced || enabled_now {
+            self.next_run = Some(now);
+        }
+        if !self.settings.enabled {
+            self.refuse_runs(&RunFault::Disabled);
+        }
+    }
+
+    /// What the old embedder had in flight is sent again: it never comes back.
+    fn recall_flights(&mut self) {
+        let flights = std::mem::take(&mut self.flights).into_values();
+        let doubts = std::mem::take(&mut self.doubts).into_iter().map(|doubt| doubt.batch);
+        let batches: Vec<Batch> = flights.filter_map(|flight| flight.batch).chain(doubts).collect();
+        for batch in batches {
+            self.again(Batch { refused: None, ..batch });
+        }
+    }
+
+    pub(super) fn touched(&mut self, now: Instant, name: &GraphName) {
+        if !self.may_begin() {
+            // Names are not kept: the whole server is looked through once it may be filled.
+            self.missed = true;
+        } else if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
+            self.graphs.entry(name.clone()).or_default().touch(now);
+        }
+    }
+
+    pub(super) fn run(&mut self, now: Instant, run: Option<RunId>, graph: Option<GraphName>) {
+        if let Some(fault) = self.refusal() {
+            let answer = run.map(|run| Action::Answer { run, outcome: Err(fault) });
+            self.actions.extend(answer);
+            return;
+        }
+        self.forgive();
+        if let Some(name) = graph {
+            let pass = self.graphs.entry(name.clone()).or_default().want();
+            if let Some(run) = run {
+                self.runs.open_one(run, name, pass);
+            }
+        } else {
+            // As if it were scheduled for now.
+            self.next_run = Some(now);
+            if let Some(run) = run {
+                self.runs.open_all(run);
+            }
+        }
+    }
+
+    /// A pass begins that may try a rejected embedder again.
+    pub(super) fn forgive(&mut self) {
+        if self.lane.state() == LaneState::Rejected {
+            // What was learnt from a first answer may have been what was wrong.
+            self.figures.dimensions = None;
+        }
+        self.lane.forgive();
+    }
+
+    pub(super) fn refuse_runs(&mut self, fault: &RunFault) {
+        for run in self.runs.drain() {
+            self.actions.push_back(Action::Answer { run, outcome: Err(fault.clone()) });
+        }
+    }
+}
