@@ -67,11 +67,17 @@ impl Filler {
             }
         }
         let open = self.doubts.iter().position(|doubt| !self.may_be_proven(doubt));
-        if let Some(open) = open.filter(|_| self.lane.has_room(now)) {
+        if let Some(open) = open.filter(|_| self.has_room_for_a_pair(now)) {
             self.probe(now);
             self.confront(now, open);
         }
         self.doubts.len() < before
+    }
+
+    /// A probe and the text beside it; with one request at a time, they go one after the other.
+    fn has_room_for_a_pair(&self, now: Instant) -> bool {
+        let most = self.settings.lane.concurrency;
+        self.lane.has_room(now) && (most < 2 || self.lane.in_flight() + 2 <= most)
     }
 
     /// A single text is blamed only for what happened beside a good answer.
@@ -83,10 +89,12 @@ impl Filler {
         }
     }
 
-    /// Sends a refused text once more beside the probe: if only it is refused, it is to blame.
+    /// Sends a refused text once more beside the probe: if only it is refused, it is to blame. Window
+    /// and rate ceilings allow the pair as one; sent apart, the two would prove nothing.
     fn confront(&mut self, now: Instant, open: usize) {
         let alone = |doubt: &Doubt| doubt.blame == Blame::Refusal && doubt.batch.inputs.len() == 1;
-        if self.lane.has_room(now) && self.doubts.get(open).is_some_and(alone) {
+        let paired = self.settings.lane.concurrency > 1;
+        if paired && self.doubts.get(open).is_some_and(alone) {
             let batch = self.doubts.swap_remove(open).batch;
             self.send(now, batch);
         }

@@ -67,7 +67,12 @@ struct World {
     seed: u64,
 }
 
-fn settings(scheduled: bool) -> Settings {
+/// Settings differ from life to life.
+fn settings(seed: u64) -> Settings {
+    let scheduled = !seed.is_multiple_of(3);
+    // Some lives have a rate ceiling, some send one request at a time.
+    let requests_per_minute = if seed.is_multiple_of(7) { 1_200 } else { 0 };
+    let concurrency = if seed.is_multiple_of(11) { 1 } else { CONCURRENCY };
     let name = |setting, value| Name::parse(setting, value).unwrap();
     Settings {
         enabled: true,
@@ -82,7 +87,7 @@ fn settings(scheduled: bool) -> Settings {
             max_text_chars: 1_000,
         }),
         batch: BatchLimits { texts: BATCH, tokens: 1_000 },
-        lane: LaneLimits { concurrency: CONCURRENCY, requests_per_minute: 0, tokens_per_minute: 0 },
+        lane: LaneLimits { concurrency, requests_per_minute, tokens_per_minute: 0 },
         max_attempts: 4,
         dimensions: None,
         write_budget: Duration::from_millis(5),
@@ -98,7 +103,7 @@ impl World {
         let malice = [0, 5, 20, 50][rng.usize(..4)];
         let mut world = Self {
             now,
-            filler: Filler::new(settings(!seed.is_multiple_of(3)), seed, now),
+            filler: Filler::new(settings(seed), seed, now),
             graphs: BTreeMap::new(),
             indexed: BTreeSet::new(),
             server: ServerState::Ready,
@@ -206,7 +211,7 @@ impl World {
                     self.events.retain(|_, event| !matches!(event, Event::Embedded(_)));
                 }
                 let enabled = self.rng.u32(..4) > 0;
-                let settings = Box::new(Settings { enabled, ..settings(self.scheduled) });
+                let settings = Box::new(Settings { enabled, ..settings(self.seed) });
                 self.tell(Event::Configured { settings, embedder_replaced });
             }
             _ => {
@@ -519,10 +524,7 @@ fn one_life(seed: u64) {
     world.refusing = false;
     world.server = ServerState::Ready;
     world.tell(Event::ServerChanged);
-    world.tell(Event::Configured {
-        settings: Box::new(settings(world.scheduled)),
-        embedder_replaced: false,
-    });
+    world.tell(Event::Configured { settings: Box::new(settings(seed)), embedder_replaced: false });
     if !world.scheduled {
         // What a fault has left pending is taken up when somebody asks.
         world.live(5);
