@@ -13,6 +13,8 @@ const WAKES: [Duration; 3] =
 /// A woken sweep waits this many times what the last one took, so that sweeping costs at most 5 %
 /// of one of the engine's threads however often the graph is written.
 const REST: u32 = 20;
+/// How long wake-ups leave a graph alone whose last pass left nodes behind.
+const DEFERRED_REST: Duration = Duration::from_secs(5);
 
 /// One graph.
 #[derive(Debug, Default)]
@@ -72,7 +74,10 @@ impl Graph {
 
     /// A pass has ended.
     pub(super) fn finish(&mut self, now: Instant, pass: &Pass, tally: &Tally) {
-        self.rest_until = Some(now + pass.swept.min(Duration::from_mins(1)) * REST);
+        let swept = pass.swept.min(Duration::from_mins(1)) * REST;
+        // What was left behind is tried again by the next pass: not by every write.
+        let rest = if tally.deferred > 0 { swept.max(DEFERRED_REST) } else { swept };
+        self.rest_until = Some(now + rest);
         self.labels_listed |= pass.ending.is_none() && pass.plan.auto_index.is_some();
         self.figures.last_run = Some(now);
         self.figures.last_error.clone_from(&tally.error);
