@@ -44,6 +44,14 @@ impl KeySource {
             (None, None) => Ok(None),
         }
     }
+
+    /// What is missing, as far as it can be told without touching a disk.
+    pub(super) fn missing(&self) -> Option<String> {
+        match (&self.file, &self.variable) {
+            (None, Some(name)) => read_variable(name).err(),
+            (Some(_), _) | (None, None) => None,
+        }
+    }
 }
 
 /// Longest key file that is read; a key is far shorter.
@@ -59,16 +67,6 @@ fn read_file(path: &str) -> Result<Secret, String> {
     let file = std::fs::File::open(path).map_err(|e| named(&e))?;
     file.take(MOST_BYTES).read_to_string(&mut text).map_err(|e| named(&e))?;
     secret(&text).ok_or_else(|| format!("vectorfill.api-key-file '{path}' holds no usable key"))
-}
-
-impl KeySource {
-    /// What is missing, as far as it can be told without touching a disk.
-    pub(super) fn missing(&self) -> Option<String> {
-        match (&self.file, &self.variable) {
-            (None, Some(name)) => read_variable(name).err(),
-            (Some(_), _) | (None, None) => None,
-        }
-    }
 }
 
 fn read_variable(name: &str) -> Result<Secret, String> {

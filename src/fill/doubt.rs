@@ -35,6 +35,12 @@ pub(super) struct Doubt {
     since: Instant,
 }
 
+impl Doubt {
+    fn is_single_refusal(&self) -> bool {
+        self.blame == Blame::Refusal && self.batch.inputs.len() == 1
+    }
+}
+
 impl Filler {
     /// A batch sent at `sent` was refused. The first time, its halves are tried; when a half is
     /// refused as well, it waits until something proves that the service answers others.
@@ -82,7 +88,7 @@ impl Filler {
 
     /// A single text is blamed only for what happened beside a good answer.
     fn is_proven(&self, doubt: &Doubt) -> bool {
-        if doubt.blame == Blame::Refusal && doubt.batch.inputs.len() == 1 {
+        if doubt.is_single_refusal() {
             self.lane.has_succeeded_beside(doubt.since)
         } else {
             self.lane.has_succeeded_since(doubt.since)
@@ -92,9 +98,8 @@ impl Filler {
     /// Sends a refused text once more beside the probe: if only it is refused, it is to blame. Window
     /// and rate ceilings allow the pair as one; sent apart, the two would prove nothing.
     fn confront(&mut self, now: Instant, open: usize) {
-        let alone = |doubt: &Doubt| doubt.blame == Blame::Refusal && doubt.batch.inputs.len() == 1;
         let paired = self.settings.lane.concurrency > 1;
-        if paired && self.doubts.get(open).is_some_and(alone) {
+        if paired && self.doubts.get(open).is_some_and(Doubt::is_single_refusal) {
             let batch = self.doubts.swap_remove(open).batch;
             self.send(now, batch);
         }
@@ -113,7 +118,7 @@ impl Filler {
         let why = doubt.why;
         self.split_or(doubt.batch, |filler, single| {
             if let Some(pass) = filler.pass_mut(&single.graph) {
-                pass.in_flight = pass.in_flight.saturating_sub(single.nodes());
+                pass.land(single.nodes());
                 pass.quarantine(single.clone(), &why);
             }
         });

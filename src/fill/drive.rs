@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::event::{Action, Report, ServerState};
+use super::fault::StoreFault;
+use super::graph::Graph;
 use super::node::{Batch, BatchId, GraphName, Text};
 use super::pace::LaneState;
 use super::pass::{Ending, Pass, Plan, Reading, Step};
@@ -89,7 +91,7 @@ impl Filler {
             .filter_map(|pass| pass.reading.as_ref().map(|reading| reading.ticket))
             .collect();
         for ticket in overdue {
-            self.read(now, ticket, Err(super::fault::StoreFault::NoReply));
+            self.read(now, ticket, Err(StoreFault::NoReply));
         }
     }
 
@@ -117,9 +119,7 @@ impl Filler {
 
     fn hand_out_reads(&mut self, now: Instant) {
         let mut reads = self.passes().filter(|pass| pass.reading.is_some()).count();
-        let capacity = self.capacity();
-        let text_bytes: usize = self.passes().map(|pass| pass.batcher.bytes()).sum();
-        let heavy = text_bytes > HELD_TEXT_BYTES;
+        let (capacity, heavy) = (self.capacity(), self.is_heavy());
         for name in self.in_turn() {
             if reads >= MOST_READS {
                 break;
@@ -153,6 +153,12 @@ impl Filler {
         share.max(self.settings.batch.texts.min(fitting))
     }
 
+    /// Whether so much text waits for requests that nothing more is selected.
+    fn is_heavy(&self) -> bool {
+        let waiting: usize = self.passes().map(|pass| pass.batcher.bytes()).sum();
+        waiting > HELD_TEXT_BYTES
+    }
+
     fn hand_out_batches(&mut self, now: Instant) {
         self.end_rejected();
         loop {
@@ -175,7 +181,7 @@ impl Filler {
             return;
         }
         let reason = self.lane.reason().map(str::to_owned);
-        for pass in self.graphs.values_mut().filter_map(|graph| graph.pass.as_mut()) {
+        for pass in self.passes_mut() {
             if pass.batcher.len() > 0 && pass.ending.is_none() {
                 pass.end(Ending::Stop);
                 pass.tally.error.clone_from(&reason);
@@ -185,14 +191,12 @@ impl Filler {
 
     fn hand_out_batch(&mut self, now: Instant, name: &GraphName) -> bool {
         let limits = self.settings.batch;
-        let capacity = self.capacity();
+        let (capacity, heavy) = (self.capacity(), self.is_heavy());
         let Some(pass) = self.pass_mut(name) else { return false };
         let retry = pass.retries.pop_front();
         let repeated = retry.is_some();
         // What is full will not become fuller, nor will what has no room for more.
-        let no_more = !pass.expects_more()
-            || pass.held() >= capacity
-            || pass.batcher.bytes() > HELD_TEXT_BYTES;
+        let no_more = !pass.expects_more() || pass.held() >= capacity || heavy;
         let ready = pass.batcher.is_full(limits) || no_more;
         let fresh = || ready.then(|| pass.batcher.next(name, limits)).flatten();
         let Some(batch) = retry.or_else(fresh) else { return false };
@@ -277,11 +281,14 @@ impl Filler {
         self.graphs.values().filter_map(|graph| graph.pass.as_ref())
     }
 
+    pub(super) fn passes_mut(&mut self) -> impl Iterator<Item = &mut Pass> {
+        self.graphs.values_mut().filter_map(|graph| graph.pass.as_mut())
+    }
+
     /// Graphs with a pass, beginning behind the one that was served last.
     fn in_turn(&self) -> Vec<GraphName> {
-        let active = |(name, graph): (&GraphName, &super::graph::Graph)| {
-            graph.pass.is_some().then(|| name.clone())
-        };
+        let active =
+            |(name, graph): (&GraphName, &Graph)| graph.pass.is_some().then(|| name.clone());
         let mut names: Vec<GraphName> = self.graphs.iter().filter_map(active).collect();
         if let Some(turn) = &self.turn {
             let behind = names.partition_point(|name| name <= turn);

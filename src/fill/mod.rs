@@ -219,7 +219,7 @@ impl Filler {
 
     /// Ends all passes early, for the reason given.
     fn end_all(&mut self, ending: Ending, reason: Option<&str>) {
-        for pass in self.graphs.values_mut().filter_map(|graph| graph.pass.as_mut()) {
+        for pass in self.passes_mut() {
             pass.end(ending);
             if let Some(reason) = reason {
                 pass.tally.error = Some(reason.to_owned());

@@ -22,23 +22,26 @@ impl Filler {
             self.recall_flights();
         }
         self.lane.configure(self.settings.lane);
-        if before.rule != self.settings.rule || before.auto_index != self.settings.auto_index {
-            self.graphs.values_mut().for_each(|graph| graph.labels_listed = false);
+        let other_rule = before.rule != self.settings.rule;
+        if other_rule || before.auto_index != self.settings.auto_index {
+            self.list_labels_again();
         }
-        if before.rule != self.settings.rule || !self.settings.enabled {
+        if other_rule || !self.settings.enabled {
             self.end_all(Ending::Stop, None);
         }
         let enabled_now = self.settings.enabled && !before.enabled;
-        if rejected {
-            // Perhaps this is what mends it.
-            self.next_run = Some(now);
-        }
-        if before.rule != self.settings.rule || embedder_replaced || enabled_now {
+        // Any change may be what mends a rejected embedder.
+        if other_rule || embedder_replaced || enabled_now || rejected {
             self.next_run = Some(now);
         }
         if !self.settings.enabled {
             self.refuse_runs(&RunFault::Disabled);
         }
+    }
+
+    /// The next pass over each graph looks for labels without an index.
+    pub(super) fn list_labels_again(&mut self) {
+        self.graphs.values_mut().for_each(|graph| graph.labels_listed = false);
     }
 
     /// What the old embedder had in flight is sent again: it never comes back.

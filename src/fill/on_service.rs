@@ -55,7 +55,7 @@ impl Filler {
         self.lane.succeeded(sent);
         self.figures.dimensions = Some(embedded.dimensions);
         if let Some(pass) = self.pass_mut(name) {
-            pass.in_flight = pass.in_flight.saturating_sub(embedded.rows.len());
+            pass.land(embedded.rows.len());
             pass.accept(embedded.rows);
         }
     }
@@ -131,7 +131,7 @@ impl Filler {
     /// What came back unusable is to be sent again.
     pub(super) fn again(&mut self, batch: Batch) {
         if let Some(pass) = self.pass_mut(&batch.graph) {
-            pass.in_flight = pass.in_flight.saturating_sub(batch.nodes());
+            pass.land(batch.nodes());
             pass.again(batch);
         }
     }
@@ -139,7 +139,7 @@ impl Filler {
     /// What came back unusable is left for a later pass.
     pub(super) fn defer(&mut self, batch: &Batch) {
         if let Some(pass) = self.pass_mut(&batch.graph) {
-            pass.in_flight = pass.in_flight.saturating_sub(batch.nodes());
+            pass.land(batch.nodes());
             pass.leave(batch.nodes());
         }
     }

@@ -42,7 +42,7 @@ impl Filler {
             self.next_run = self.settings.interval.map(|interval| now + interval);
             self.forgive();
             // An index that was dropped since is noticed by a scheduled pass.
-            self.graphs.values_mut().for_each(|graph| graph.labels_listed = false);
+            self.list_labels_again();
         }
         if std::mem::take(&mut self.missed) {
             // What was written since the server listed its graphs is not among them.

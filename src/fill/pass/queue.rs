@@ -32,6 +32,11 @@ impl Pass {
         }
     }
 
+    /// So many nodes are no longer in flight.
+    pub(in crate::fill) fn land(&mut self, nodes: usize) {
+        self.in_flight = self.in_flight.saturating_sub(nodes);
+    }
+
     /// Sends a batch again, unless the pass is ending.
     pub(in crate::fill) fn again(&mut self, batch: Batch) {
         if self.ending.is_some() {
