@@ -22,16 +22,15 @@ use body::Body;
 
 use crate::embed::Config;
 use crate::error::Error;
-use crate::fill::event::{RunFault, Survey};
+use crate::fill::event::{Outcome, RunFault, Survey, Wish};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::GraphName;
 use crate::fill::settings::Settings;
 use crate::fill::status::Snapshot;
 use crate::fill::store::{Answer, Read, Ticket, Write, Written};
-use crate::fill::tally::Tally;
 
 /// Users waiting for the worker to take up their request.
-const MOST_RUNS: usize = 1_024;
+const MOST_REQUESTS: usize = 1_024;
 /// Graphs that writes can mark between two turns of the worker; beyond that, the schedule finds them.
 const MOST_TOUCHED: usize = 4_096;
 /// Pause before a worker that panicked begins anew, and the longest such pause.
@@ -62,32 +61,41 @@ pub(crate) enum Level {
     Warning,
 }
 
-/// A user who waits for their run to end. Dropped unanswered, it tells the user so.
+/// A user who waits for what they asked for. Dropped unanswered, it tells the user so.
 pub(crate) trait Waiter: Send {
-    /// The run has ended, or cannot be.
-    fn answer(self: Box<Self>, outcome: Result<Tally, WaitFault>);
+    /// It is done, or cannot be.
+    fn answer(self: Box<Self>, outcome: Result<Outcome, WaitFault>);
 }
 
-/// Why a user who waits gets no tally.
+/// Why a user who waits gets nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WaitFault {
-    /// No pass can be.
+    /// It cannot be.
     Run(RunFault),
     /// The user's own limit has passed; the pass goes on.
     Timeout,
 }
 
-/// A user's request for a pass.
-pub(crate) struct Run {
-    /// One graph, or all.
-    pub graph: Option<GraphName>,
+/// A user's request.
+pub(crate) struct Request {
+    /// What is asked.
+    pub demand: Demand,
     /// Who waits for the end, and how long at most.
     pub waiter: Option<(Box<dyn Waiter>, Option<Duration>)>,
 }
 
-impl fmt::Debug for Run {
+/// What a user asks of the worker.
+#[derive(Debug)]
+pub(crate) enum Demand {
+    /// A pass over one graph, or all.
+    Pass(Option<GraphName>),
+    /// Something of a graph's quarantine.
+    Errand(GraphName, Wish),
+}
+
+impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Run").field("graph", &self.graph).finish_non_exhaustive()
+        f.debug_struct("Request").field("demand", &self.demand).finish_non_exhaustive()
     }
 }
 
@@ -120,7 +128,7 @@ struct Shared {
 /// The handle of the worker thread.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
-    runs: Sender<Run>,
+    requests: Sender<Request>,
     ended: Receiver<()>,
     thread: JoinHandle<()>,
 }
@@ -139,7 +147,7 @@ impl Worker {
         store: Box<dyn Store>,
     ) -> Result<Self, Error> {
         let (wake, woken) = bounded(1);
-        let (runs, run_requests) = bounded(MOST_RUNS);
+        let (requests, inbound) = bounded(MOST_REQUESTS);
         let (end, ended) = bounded(1);
         let shared = Arc::new(Shared {
             wake,
@@ -151,7 +159,7 @@ impl Worker {
             published: ArcSwap::default(),
         });
         let name = "vectorfill";
-        let inbox = Inbox { shared: Arc::clone(&shared), woken, runs: run_requests };
+        let inbox = Inbox { shared: Arc::clone(&shared), woken, requests: inbound };
         let thread = std::thread::Builder::new()
             .name(name.into())
             .spawn(move || {
@@ -159,7 +167,7 @@ impl Worker {
                 end.send(()).ok();
             })
             .map_err(|e| Error::Thread { name, reason: e.to_string() })?;
-        Ok(Self { shared, runs, ended, thread })
+        Ok(Self { shared, requests, ended, thread })
     }
 
     /// Leaves new settings.
@@ -185,9 +193,9 @@ impl Worker {
         }
     }
 
-    /// Asks for a pass.
-    pub(crate) fn run(&self, run: Run) -> Result<(), Error> {
-        self.runs.try_send(run).map_err(|_| Error::Busy)
+    /// Asks for something.
+    pub(crate) fn request(&self, request: Request) -> Result<(), Error> {
+        self.requests.try_send(request).map_err(|_| Error::Busy)
     }
 
     /// The last published picture; never waits.
@@ -229,7 +237,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 struct Inbox {
     shared: Arc<Shared>,
     woken: Receiver<()>,
-    runs: Receiver<Run>,
+    requests: Receiver<Request>,
 }
 
 /// Runs bodies until one ends by request. A panic costs the pass, never the server.

@@ -62,6 +62,22 @@ pub(crate) fn select(rule: &Rule, window: Window) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Lists quarantined nodes of a window: rows `[1, id, error, text, label]`, the text only if `texts`,
+/// and `[0, id, …]` for what lies beyond.
+pub(crate) fn marked(rule: &Rule, window: Window, texts: bool) -> Vec<u8> {
+    let (node, source, target, error) = parts(rule);
+    let (text, rows) = (if texts { format!("n.{source}") } else { "NULL".into() }, window.rows);
+    format!(
+        "{} MATCH {node} WHERE ID(n) >= $hi \
+         RETURN {BEYOND} AS k, ID(n) AS a, NULL AS b, NULL AS c, NULL AS d LIMIT 1 \
+         UNION ALL MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi \
+         AND n.{error} IS NOT NULL AND n.{target} IS NULL AND n.{source} > '' \
+         RETURN {FOUND} AS k, ID(n) AS a, n.{error} AS b, {text} AS c, labels(n)[0] AS d LIMIT {rows}",
+        bounds(window)
+    )
+    .into_bytes()
+}
+
 /// Counts a window: `[1, with text, …]`, `[2, without vector, of these quarantined]`, with `labels`
 /// also `[3, label, …]`, and `[0, id, …]` for what lies beyond.
 pub(crate) fn count(rule: &Rule, window: Window, labels: bool) -> Vec<u8> {
@@ -129,11 +145,26 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
 pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
     let mut query = guarded_lists(marks.iter().map(|mark| (mark.id, &mark.text)));
-    query.extend(b" reason=");
-    string(&mut query, marks.first().map_or("", |mark| &mark.reason).as_bytes());
+    query.extend(b" notes=");
+    list(&mut query, marks.iter(), |out, mark| string(out, mark.note.as_bytes()));
     query.extend(guarded_match(&source));
     query.extend(
-        format!(" AND n.{target} IS NULL SET n.{error} = $reason RETURN collect(i)").bytes(),
+        format!(" AND n.{target} IS NULL SET n.{error} = $notes[k] RETURN collect(i)").bytes(),
+    );
+    query
+}
+
+/// Takes the marks of these nodes away; returns the ids of those that had one.
+pub(crate) fn lift(rule: &Rule, ids: &[NodeId]) -> Vec<u8> {
+    let error = rule.error_property.quoted();
+    let mut query = b"CYPHER ids=".to_vec();
+    list(&mut query, ids.iter(), |out, id| out.extend(id.0.to_string().bytes()));
+    query.extend(
+        format!(
+            " UNWIND $ids AS i MATCH (n) WHERE ID(n) = i AND n.{error} IS NOT NULL \
+             SET n.{error} = NULL RETURN collect(i)"
+        )
+        .bytes(),
     );
     query
 }

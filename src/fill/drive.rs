@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use super::event::{Action, Report, ServerState};
+use super::errand::Errand;
+use super::event::{Action, Outcome, Report, ServerState};
 use super::fault::StoreFault;
 use super::graph::Graph;
 use super::node::{Batch, BatchId, GraphName, Text};
 use super::pace::LaneState;
 use super::pass::{Ending, Pass, Plan, Reading, Step};
-use super::store::{Query, Read, Ticket, Write};
+use super::store::{Change, Query, Read, Ticket, Write};
 use super::tally::Tally;
 use super::{Filler, Flight};
 
@@ -48,6 +49,7 @@ impl Filler {
                 self.begin_passes(now);
             }
             self.hand_out_reads(now);
+            self.run_errands(now);
             // The one request that a cooling lane allows is the one that tells most.
             let cooling = self.lane.state() == LaneState::Cooling;
             let settled = cooling && self.settle_doubts(now);
@@ -60,7 +62,7 @@ impl Filler {
             }
         }
         for (run, tally) in self.runs.fulfilled() {
-            self.actions.push_back(Action::Answer { run, outcome: Ok(tally) });
+            self.actions.push_back(Action::Answer { run, outcome: Ok(Outcome::Pass(tally)) });
         }
     }
 
@@ -98,6 +100,7 @@ impl Filler {
     fn begin_passes(&mut self, now: Instant) {
         let mut open = self.passes().filter(|pass| pass.waiting_since.is_none()).count();
         let mut all = self.passes().count();
+        let most_rows = self.most_rows();
         for graph in self.graphs.values_mut() {
             if open >= MOST_OPEN || all >= MOST_PASSES {
                 return;
@@ -106,7 +109,7 @@ impl Filler {
                 (open, all) = (open + 1, all + 1);
                 let plan = Plan {
                     rule: self.settings.rule.clone(),
-                    most_rows: self.most_rows.saturating_sub(2).clamp(1, MOST_ROWS),
+                    most_rows,
                     list_labels: !graph.labels_listed,
                     auto_index: self.settings.auto_index,
                 };
@@ -115,6 +118,11 @@ impl Filler {
                 graph.pass = Some(Pass::new(plan, now));
             }
         }
+    }
+
+    /// Most rows of one reply, those that tell of what lies beyond left out.
+    pub(super) fn most_rows(&self) -> usize {
+        self.most_rows.saturating_sub(2).clamp(1, MOST_ROWS)
     }
 
     fn hand_out_reads(&mut self, now: Instant) {
@@ -227,8 +235,12 @@ impl Filler {
 
     /// One write at a time: it holds the server, and the next is sized by what it took.
     fn hand_out_write(&mut self, now: Instant) {
-        let busy = self.passes().any(|pass| pass.writing);
+        let errand = self.errands.iter().any(Errand::is_writing);
+        let busy = errand || self.passes().any(|pass| pass.writing);
         if busy || self.server != ServerState::Ready || self.duty.wait_until(now).is_some() {
+            return;
+        }
+        if self.hand_out_lift(now) {
             return;
         }
         let patience = self.settings.write_patience;
@@ -240,7 +252,8 @@ impl Filler {
                 let impatient = waited.zip(patience).is_some_and(|(waited, most)| waited >= most);
                 let rule = pass.plan.rule.clone();
                 self.turn = Some(name.clone());
-                let write = Write { graph: name, rule, job, impatient };
+                let change = Change::Job(job);
+                let write = Write { graph: name, rule, change, impatient };
                 self.actions.push_back(Action::Write(write));
                 return;
             }

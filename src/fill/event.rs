@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::fault::StoreFault;
-use super::node::{BatchId, Completion, GraphName, Text};
+use super::node::{BatchId, Completion, GraphName, NodeId, Text};
 use super::settings::Settings;
 use super::store::{Answer, Read, Ticket, Write, Written};
 use super::tally::Tally;
@@ -28,6 +28,15 @@ pub(crate) enum Event {
         run: Option<RunId>,
         /// One graph, or all.
         graph: Option<GraphName>,
+    },
+    /// A user asks something of a graph's quarantine.
+    Errand {
+        /// Names the request in the answer.
+        run: RunId,
+        /// The graph.
+        graph: GraphName,
+        /// What is asked.
+        wish: Wish,
     },
     /// The user has given up waiting; the pass goes on.
     GaveUp(RunId),
@@ -69,18 +78,53 @@ pub(crate) enum Action {
     },
     /// Write in one hold of the server: [`Event::Written`].
     Write(Write),
-    /// Tell the user that their run has ended. Not answered.
+    /// Tell the user what came of their request. Not answered.
     Answer {
-        /// Which run.
+        /// Which request.
         run: RunId,
-        /// The figures, or why there was no pass.
-        outcome: Result<Tally, RunFault>,
+        /// What came of it, or why nothing did.
+        outcome: Result<Outcome, RunFault>,
     },
     /// A pass has ended. Not answered.
     Report(Report),
 }
 
-/// Names a user's request for a pass.
+/// What a user asks of a graph's quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// The quarantined nodes, each with its reason.
+    List {
+        /// Most nodes.
+        most: usize,
+    },
+    /// That they are tried again.
+    Lift {
+        /// These nodes; `None` = all.
+        ids: Option<Vec<NodeId>>,
+    },
+}
+
+/// What came of a user's request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The figures of the passes asked for.
+    Pass(Tally),
+    /// To [`Wish::List`].
+    Failures(Vec<Failure>),
+    /// To [`Wish::Lift`]: how many nodes are tried again.
+    Lifted(u64),
+}
+
+/// A quarantined node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// Its id.
+    pub id: NodeId,
+    /// Why it is quarantined.
+    pub words: String,
+}
+
+/// Names a user's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RunId(pub u64);
 
@@ -102,6 +146,18 @@ pub(crate) enum RunFault {
     /// There is no such graph.
     #[error("there is no graph '{0}'")]
     NoGraph(GraphName),
+    /// Too many requests of the kind are under way.
+    #[error("too many requests of this kind are under way: try again")]
+    Busy,
+    /// It took too long.
+    #[error("the graph was busy for too long: {done} nodes are done; ask again")]
+    Late {
+        /// Nodes that were dealt with.
+        done: u64,
+    },
+    /// The engine's words.
+    #[error("{0}")]
+    Store(String),
 }
 
 /// Whether the server lets us work.

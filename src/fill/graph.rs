@@ -50,6 +50,18 @@ impl Graph {
         }
     }
 
+    /// The quarantine of so many nodes has been lifted: they are tried again at once.
+    pub(super) fn lifted(&mut self, nodes: u64) {
+        self.release(nodes);
+        self.wanted = true;
+    }
+
+    /// So many nodes are pending that were quarantined before.
+    pub(super) fn release(&mut self, nodes: u64) {
+        self.figures.quarantined = self.figures.quarantined.saturating_sub(nodes);
+        self.figures.pending += nodes;
+    }
+
     /// Whether anybody expects a pass: the graph must not be forgotten.
     pub(super) fn is_expected(&self) -> bool {
         self.wanted || !self.wakes.is_empty()

@@ -29,13 +29,14 @@
 //! # The files of this state machine
 //!
 //! `mod.rs` takes events in and says when to come back; `drive.rs` decides what to do next;
-//! `on_request.rs` decides what a wish of the user means, `on_store.rs` and `on_service.rs` what an
+//! `on_request.rs` decides what a wish of the user means (one about the quarantine, `errand.rs`), `on_store.rs` and `on_service.rs` what an
 //! answer means.
 
 pub(crate) mod batch;
 pub(crate) mod cypher;
 mod doubt;
 mod drive;
+mod errand;
 pub(crate) mod event;
 pub(crate) mod fault;
 mod graph;
@@ -45,6 +46,7 @@ mod on_service;
 mod on_store;
 pub(crate) mod pace;
 mod pass;
+mod quarantine;
 pub(crate) mod rule;
 mod runs;
 pub(crate) mod scan;
@@ -60,6 +62,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use doubt::Doubt;
+use errand::Errand;
 use event::{Action, Event, RunFault, ServerState};
 use graph::Graph;
 use node::{Batch, BatchId, GraphName};
@@ -105,6 +108,7 @@ pub(crate) struct Filler {
     flights: HashMap<BatchId, Flight>,
     doubts: Vec<Doubt>,
     runs: Runs,
+    errands: Vec<Errand>,
     figures: LaneFigures,
     totals: Tally,
     tickets: u64,
@@ -131,6 +135,7 @@ impl Filler {
             flights: HashMap::new(),
             doubts: Vec::new(),
             runs: Runs::default(),
+            errands: Vec::new(),
             figures: LaneFigures::default(),
             totals: Tally::default(),
             tickets: 0,
@@ -147,6 +152,7 @@ impl Filler {
             Event::ServerChanged => self.survey_at = Some(now),
             Event::Touched(graph) => self.touched(now, &graph),
             Event::Run { run, graph } => self.run(now, run, graph),
+            Event::Errand { run, graph, wish } => self.ask(now, run, graph, wish),
             Event::GaveUp(run) => self.runs.close(run),
             Event::Surveyed(survey) => self.surveyed(now, survey),
             Event::Read { ticket, outcome } => self.read(now, ticket, outcome),
@@ -174,12 +180,15 @@ impl Filler {
             self.lane.wait_until(now),
             self.duty.wait_until(now),
         ];
-        graphs.chain(own).flatten().filter(|at| *at > now).min()
+        let errands = self.errands.iter().map(|errand| Some(errand.deadline()));
+        graphs.chain(own).chain(errands).flatten().filter(|at| *at > now).min()
     }
 
     /// Whether anything is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        self.surveying || self.graphs.values().any(|graph| graph.pass.is_some())
+        self.surveying
+            || !self.errands.is_empty()
+            || self.graphs.values().any(|graph| graph.pass.is_some())
     }
 
     /// The picture STATUS shows.

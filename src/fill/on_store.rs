@@ -9,7 +9,7 @@ use super::fault::StoreFault;
 use super::graph::Graph;
 use super::node::{GraphName, NodeId, Row};
 use super::pass::{Ending, Pass};
-use super::store::{Answer, Job, Query, Ticket, Write, Written};
+use super::store::{Answer, Change, Job, Query, Ticket, Write, Written};
 
 /// Longest pause of a pass between two tries at the store.
 const MOST_STORE_PAUSE: Duration = Duration::from_millis(500);
@@ -69,8 +69,10 @@ impl Filler {
             let reading = pass.reading.take_if(|reading| reading.ticket == ticket)?;
             Some((name.clone(), reading.query))
         });
-        // Without a pass that waits for it, the answer comes too late.
-        let Some((name, query)) = asked else { return };
+        let Some((name, query)) = asked else {
+            // An errand waits for it, or nobody does any more.
+            return self.read_errand(now, ticket, outcome.map(Answer::marked));
+        };
         match outcome {
             Ok(answer) => self.learn(now, &name, &query, answer),
             Err(fault) => self.store_failed(now, &name, &fault),
@@ -90,6 +92,10 @@ impl Filler {
             Answer::Indexes(found) => pass.learn_indexes(now, found),
             Answer::Sample(sample) => pass.learn_sample(sample),
             Answer::Selection(selection) => pass.learn_selection(query, selection),
+            Answer::Marked(marked) => {
+                let released = pass.learn_marked(query, marked);
+                graph.release(released);
+            }
             Answer::Count(count) => {
                 if pass.learn_count(query, count) {
                     let counted = pass.counted;
@@ -139,18 +145,26 @@ impl Filler {
         outcome: Result<Written, StoreFault>,
     ) {
         let name = write.graph;
+        if let Ok(written) = &outcome {
+            self.paused = None;
+            self.duty.held(now, written.held, written.contended);
+        }
+        let job = match write.change {
+            Change::Job(job) => job,
+            Change::Lift { errand, ids } => {
+                return self.lifted(now, errand, ids, outcome.map(|written| written.ids.len()));
+            }
+        };
         if let Some(pass) = self.pass_mut(&name) {
             pass.writing = false;
         }
         match outcome {
-            Ok(written) => self.wrote(now, &name, write.job, &written),
-            Err(fault) => self.not_written(now, &name, write.job, &fault),
+            Ok(written) => self.wrote(&name, job, &written),
+            Err(fault) => self.not_written(now, &name, job, &fault),
         }
     }
 
-    fn wrote(&mut self, now: Instant, name: &GraphName, job: Job, written: &Written) {
-        self.paused = None;
-        self.duty.held(now, written.held, written.contended);
+    fn wrote(&mut self, name: &GraphName, job: Job, written: &Written) {
         let budget = self.settings.write_budget;
         let Some(graph) = self.graphs.get_mut(name) else { return };
         let Some(pass) = graph.pass.as_mut() else { return };

@@ -26,6 +26,8 @@ pub(super) enum Stage {
     Counting(Sweep),
     /// Selects, embeds and writes, all at once.
     Filling(Sweep),
+    /// Looks whether quarantined nodes hold another text by now; those are embedded like the others.
+    Reviewing(Sweep),
     /// Reads how long the vectors of a label are that has no index.
     Sampling(Vec<Name>),
     /// Waits until the created indexes are built.
@@ -179,20 +181,33 @@ impl Pass {
                 .window(self.plan.most_rows)
                 .map(|window| Query::Count { window, labels: self.plan.list_labels }),
             Stage::Filling(sweep) if room > 0 => sweep.window(room).map(Query::Select),
-            Stage::Filling(_) | Stage::Done => None,
+            Stage::Reviewing(sweep) if room > 0 => {
+                sweep.window(room).map(|window| Query::Marked { window, texts: true })
+            }
+            Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => None,
             Stage::Sampling(labels) => labels.last().cloned().map(Query::Sample),
         }
     }
 
     /// Whether more nodes may still be selected.
     pub(super) fn expects_more(&self) -> bool {
-        let sweeping = matches!(&self.stage, Stage::Filling(sweep) if !sweep.is_done());
-        self.ending.is_none() && sweeping
+        self.ending.is_none() && self.selecting().is_some_and(|sweep| !sweep.is_done())
+    }
+
+    /// The sweep that takes in nodes.
+    fn selecting(&self) -> Option<&Sweep> {
+        if let Stage::Filling(sweep) | Stage::Reviewing(sweep) = &self.stage {
+            Some(sweep)
+        } else {
+            None
+        }
     }
 
     /// The engine's TIMEOUT ended the last query: smaller windows.
     pub(super) fn narrow(&mut self) {
-        if let Stage::Counting(sweep) | Stage::Filling(sweep) = &mut self.stage {
+        if let Stage::Counting(sweep) | Stage::Filling(sweep) | Stage::Reviewing(sweep) =
+            &mut self.stage
+        {
             sweep.narrow();
         }
     }
@@ -205,7 +220,7 @@ impl Pass {
         if self.ending.is_some() {
             return Step::Over;
         }
-        if matches!(&self.stage, Stage::Filling(sweep) if sweep.is_done()) {
+        if self.selecting().is_some_and(Sweep::is_done) {
             self.stage = self.after_sweep();
             return Step::Moved;
         }
@@ -225,7 +240,7 @@ impl Pass {
         match self.stage {
             _ if self.waiting_since.is_some() => GraphState::Waiting,
             Stage::Indexes | Stage::Counting(_) => GraphState::Counting,
-            Stage::Filling(_) | Stage::Done => GraphState::Filling,
+            Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => GraphState::Filling,
             Stage::Sampling(_) | Stage::Building => GraphState::Indexing,
         }
     }

@@ -9,19 +9,24 @@ use std::time::{Duration, Instant};
 use super::Filler;
 use super::batch::BatchLimits;
 use super::cypher::Similarity;
-use super::event::{Action, Event, RunId, ServerState, Survey};
+use super::event::{Action, Event, RunId, ServerState, Survey, Wish};
 use super::fault::{ServiceFault, StoreFault};
 use super::node::{BatchId, Completion, GraphName, NodeId, Reply, Text};
 use super::pace::LaneLimits;
 use super::pass::Pass;
+use super::quarantine::is_outdated;
 use super::rule::{Globs, Name, Rule};
 use super::scan::{Seen, Window};
 use super::settings::Settings;
-use super::store::{Answer, Count, Index, Job, Mark, Query, Read, Selection, Write, Written};
+use super::store::{
+    Answer, Change, Count, Index, Job, Mark, Marked, MarkedNode, Query, Read, Selection, Write,
+    Written,
+};
 
 const DIMENSIONS: usize = 2;
 const BATCH: usize = 5;
 const CONCURRENCY: usize = 3;
+const MOST_CHARS: usize = 1_000;
 
 /// A node: its text, the text its vector was made from, its mark.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +34,14 @@ struct Node {
     text: String,
     vector: Option<Vec<f32>>,
     error: Option<String>,
+}
+
+impl Node {
+    /// Whether its mark speaks of the text it holds.
+    fn is_quarantined(&self) -> bool {
+        let text = Text::new(self.text.as_bytes(), MOST_CHARS);
+        self.error.as_ref().is_some_and(|note| !is_outdated(note, &text))
+    }
 }
 
 type Graph = BTreeMap<u64, Node>;
@@ -84,7 +97,7 @@ fn settings(seed: u64) -> Settings {
             source: name("source", "text"),
             target: name("target", "embedding"),
             error_property: name("error-property", "error"),
-            max_text_chars: 1_000,
+            max_text_chars: MOST_CHARS,
         }),
         batch: BatchLimits { texts: BATCH, tokens: 1_000 },
         lane: LaneLimits { concurrency, requests_per_minute, tokens_per_minute: 0 },
@@ -168,10 +181,13 @@ impl World {
             0..8 => self.create(&name),
             8..13 => drop(self.graphs.get_mut(&name).unwrap().remove(&id)),
             13..18 => {
-                let text = format!("edited {}", self.rng.u32(..1_000));
+                let kind =
+                    *self.rng.choice(["edited", "edited", "edited", "poison"].iter()).unwrap();
+                let text = format!("{kind} {}", self.rng.u32(..1_000));
                 if let Some(node) = self.graphs.get_mut(&name).unwrap().get_mut(&id) {
-                    // An edit as a user makes it: the old vector goes with the old text.
-                    *node = Node { text, ..Node::default() };
+                    // An edit as a user makes it: the old vector goes with the old text, and of the
+                    // mark of quarantine a user knows nothing.
+                    *node = Node { text, vector: None, error: node.error.take() };
                 }
             }
             18 => {
@@ -191,7 +207,8 @@ impl World {
 
     /// The server or a user does something.
     fn disturb(&mut self) {
-        match self.rng.u32(..8) {
+        match self.rng.u32(..9) {
+            8 => self.ask(),
             6 => self.refusing = true,
             7 => self.refusing = false,
             0 => {
@@ -223,6 +240,20 @@ impl World {
                 self.tell(Event::Run { run, graph });
             }
         }
+    }
+
+    /// A user asks for the quarantined nodes, or that they are tried again.
+    fn ask(&mut self) {
+        self.run_ids += 1;
+        let (run, graph) =
+            (RunId(self.run_ids), GraphName::new(&format!("g{}", self.rng.u32(..4))));
+        let wish = match self.rng.u32(..3) {
+            0 => Wish::List { most: self.rng.usize(1..10) },
+            1 => Wish::Lift { ids: None },
+            _ => Wish::Lift { ids: Some((0..self.rng.u64(1..20)).map(NodeId).collect()) },
+        };
+        self.runs.insert(run);
+        self.tell(Event::Errand { run, graph, wish });
     }
 
     fn tell(&mut self, event: Event) {
@@ -347,10 +378,10 @@ impl World {
             (Some(fault), _) => Err(fault),
             (None, None) => Err(StoreFault::NoGraph),
             (None, Some(graph)) => {
-                if matches!(write.job, Job::CreateIndex(_)) {
+                if matches!(write.change, Change::Job(Job::CreateIndex(_))) {
                     self.indexed.insert(write.graph.clone());
                 }
-                let ids = apply(graph, &write.job);
+                let ids = apply(graph, &write.change);
                 Ok(Written { ids, held: Duration::from_micros(300), contended: self.rng.bool() })
             }
         };
@@ -366,7 +397,7 @@ impl World {
                     assert_eq!(*vector, vector_of(&node.text), "seed {seed}: {name} {id}");
                     assert!(!node.text.contains("poison"), "seed {seed}");
                 }
-                if node.error.is_some() {
+                if node.is_quarantined() {
                     assert!(node.text.contains("poison"), "seed {seed}: {name} {id} {node:?}");
                 }
             }
@@ -420,7 +451,7 @@ impl World {
     fn assert_complete(&self) {
         for (name, graph) in &self.graphs {
             for (id, node) in graph.iter().filter(|(_, node)| !node.text.is_empty()) {
-                let done = node.vector.is_some() || node.error.is_some();
+                let done = node.vector.is_some() || node.is_quarantined();
                 let done = done || node.text.contains("stumble");
                 let lane = (self.filler.lane.state(), self.filler.lane.reason());
                 let pass = self.filler.graphs.get(name);
@@ -458,6 +489,19 @@ fn answer(graph: &Graph, indexed: bool, query: &Query) -> Answer {
             let quarantined = marked.count() as u64;
             Answer::Count(Count { eligible, unfilled, quarantined, labels: vec![], seen })
         }
+        Query::Marked { window, .. } => {
+            let rows: Vec<MarkedNode> = inside(window)
+                .filter(|(_, node)| pending(node))
+                .filter_map(|(id, node)| {
+                    let (note, text) = (node.error.clone()?, node.text.clone().into());
+                    Some(MarkedNode { id: NodeId(*id), note, text, label: Some("Doc".into()) })
+                })
+                .take(window.rows)
+                .collect();
+            let last = rows.last().map(|node| node.id.0);
+            let seen = Seen { rows: rows.len(), last, longest: 9, beyond: beyond(window), took };
+            Answer::Marked(Marked { rows, seen })
+        }
         Query::Select(window) => {
             let rows: Vec<_> = inside(window)
                 .filter(|(_, node)| pending(node) && node.error.is_none())
@@ -472,9 +516,13 @@ fn answer(graph: &Graph, indexed: bool, query: &Query) -> Answer {
     }
 }
 
-fn apply(graph: &mut Graph, job: &Job) -> Vec<NodeId> {
-    match job {
-        Job::Vectors(rows) => {
+fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {
+    match change {
+        Change::Lift { ids, .. } => {
+            let lift = |id: &NodeId| graph.get_mut(&id.0)?.error.take().map(|_| *id);
+            ids.iter().filter_map(lift).collect()
+        }
+        Change::Job(Job::Vectors(rows)) => {
             let rows = rows.iter().map(|row| (row.node.id, &row.text, &row.vector));
             let set = |(id, text, vector): (NodeId, &Text, &Arc<[f32]>)| {
                 let node = matching(graph, id, text)?;
@@ -483,14 +531,14 @@ fn apply(graph: &mut Graph, job: &Job) -> Vec<NodeId> {
             };
             rows.filter_map(set).collect()
         }
-        Job::Quarantine(marks) => {
+        Change::Job(Job::Quarantine(marks)) => {
             let set = |mark: &Mark| {
-                matching(graph, mark.id, &mark.text)?.error = Some(mark.reason.to_string());
+                matching(graph, mark.id, &mark.text)?.error = Some(mark.note.clone());
                 Some(mark.id)
             };
             marks.iter().filter_map(set).collect()
         }
-        Job::CreateIndex(_) => Vec::new(),
+        Change::Job(Job::CreateIndex(_)) => Vec::new(),
     }
 }
 

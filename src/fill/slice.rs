@@ -31,11 +31,10 @@ impl Slicer {
         &self,
         queue: &mut VecDeque<T>,
         bytes_of: impl Fn(&T) -> usize,
-        belongs: impl Fn(&T) -> bool,
     ) -> Vec<T> {
         let mut slice = Vec::new();
         let mut bytes = 0;
-        while let Some(item) = queue.front().filter(|item| belongs(item)) {
+        while let Some(item) = queue.front() {
             bytes += bytes_of(item);
             if !slice.is_empty() && (slice.len() >= self.rows || bytes > self.bytes) {
                 break;
@@ -94,7 +93,7 @@ mod tests {
     const BUDGET: Duration = Duration::from_millis(5);
 
     fn next(slicer: &Slicer, bytes: &[usize]) -> usize {
-        slicer.take(&mut bytes.iter().copied().collect(), |bytes| *bytes, |_| true).len()
+        slicer.take(&mut bytes.iter().copied().collect(), |bytes| *bytes).len()
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cypher;
+use super::event::RunId;
 use super::node::{GraphName, NodeId, Row, Text};
 use super::rule::{Name, Rule};
 use super::scan::{Seen, Window};
@@ -39,8 +40,22 @@ pub(crate) enum Query {
     },
     /// The pending nodes of a window.
     Select(Window),
+    /// The quarantined nodes of a window.
+    Marked {
+        /// Which ids.
+        window: Window,
+        /// Whether their texts are wanted, too.
+        texts: bool,
+    },
     /// One vector of this label.
     Sample(Name),
+}
+
+impl Answer {
+    /// What is said about quarantined nodes, if it is that.
+    pub(crate) fn marked(self) -> Option<Marked> {
+        if let Self::Marked(marked) = self { Some(marked) } else { None }
+    }
 }
 
 impl Read {
@@ -50,6 +65,7 @@ impl Read {
             Query::Indexes => cypher::indexes(&self.rule),
             Query::Count { window, labels } => cypher::count(&self.rule, *window, *labels),
             Query::Select(window) => cypher::select(&self.rule, *window),
+            Query::Marked { window, texts } => cypher::marked(&self.rule, *window, *texts),
             Query::Sample(label) => cypher::sample(&self.rule, label),
         }
     }
@@ -64,6 +80,8 @@ pub(crate) enum Answer {
     Count(Count),
     /// To [`Query::Select`].
     Selection(Selection),
+    /// To [`Query::Marked`].
+    Marked(Marked),
     /// To [`Query::Sample`]: the vector's length; `None` = no node of the label has one.
     Sample(Option<usize>),
 }
@@ -103,6 +121,28 @@ pub(crate) struct Selection {
     pub seen: Seen,
 }
 
+/// Quarantined nodes of one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marked {
+    /// The nodes.
+    pub rows: Vec<MarkedNode>,
+    /// What the window says about the ids.
+    pub seen: Seen,
+}
+
+/// A quarantined node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MarkedNode {
+    /// Its id.
+    pub id: NodeId,
+    /// What its error property says.
+    pub note: String,
+    /// Its text; empty when it was not asked for.
+    pub text: Vec<u8>,
+    /// Its first label.
+    pub label: Option<String>,
+}
+
 /// A change of a graph, made in one hold of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Write {
@@ -111,17 +151,31 @@ pub(crate) struct Write {
     /// The rule of the pass that writes.
     pub rule: Arc<Rule>,
     /// What is written.
-    pub job: Job,
+    pub change: Change,
     /// Go ahead even though queries run on the graph: patience has ended.
     pub impatient: bool,
 }
 
-/// What is written.
+/// Who writes what.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Change {
+    /// A pass does its job.
+    Job(Job),
+    /// A user's errand takes marks of quarantine away.
+    Lift {
+        /// Which errand.
+        errand: RunId,
+        /// The nodes.
+        ids: Vec<NodeId>,
+    },
+}
+
+/// What a pass writes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Job {
     /// Vectors: a slice.
     Vectors(Vec<Row>),
-    /// Marks of quarantine, all for the same reason.
+    /// Marks of quarantine.
     Quarantine(Vec<Mark>),
     /// A vector index.
     CreateIndex(NewIndex),
@@ -134,8 +188,8 @@ pub(crate) struct Mark {
     pub(crate) id: NodeId,
     /// The text that was refused; a node that holds another is not marked.
     pub(crate) text: Text,
-    /// The service's words.
-    pub(crate) reason: Arc<str>,
+    /// What the error property is to say.
+    pub(crate) note: String,
 }
 
 /// An index to be created.
@@ -163,10 +217,11 @@ impl Job {
 impl Write {
     /// The query's text.
     pub(crate) fn cypher(&self) -> Vec<u8> {
-        match &self.job {
-            Job::Vectors(rows) => cypher::vectors(&self.rule, rows),
-            Job::Quarantine(marks) => cypher::quarantine(&self.rule, marks),
-            Job::CreateIndex(index) => cypher::create_index(&self.rule, index),
+        match &self.change {
+            Change::Job(Job::Vectors(rows)) => cypher::vectors(&self.rule, rows),
+            Change::Job(Job::Quarantine(marks)) => cypher::quarantine(&self.rule, marks),
+            Change::Job(Job::CreateIndex(index)) => cypher::create_index(&self.rule, index),
+            Change::Lift { ids, .. } => cypher::lift(&self.rule, ids),
         }
     }
 }

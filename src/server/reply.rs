@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use redis_module::{CallReply, CallResult};
 
-use crate::fill::cypher::{BEYOND, FOUND, LABEL, UNFILLED, is_sweep};
+use crate::fill::cypher::{BEYOND, FOUND, LABEL, UNFILLED, is_sweep, one_line};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::NodeId;
 use crate::fill::scan::Seen;
-use crate::fill::store::{Answer, Count, Index, Query, Selection};
+use crate::fill::store::{Answer, Count, Index, Marked, MarkedNode, Query, Selection};
 
 /// What is said before the time in a reply's statistics.
 const TOOK: &str = "Query internal execution time: ";
 /// Bytes of a text that are enough to tell a graph and a query by.
 const BRIEF: usize = 256;
+
+/// Longest note of a quarantined node that is passed on, in characters: twice the longest of ours.
+const NOTE_CHARS: usize = 500;
 
 /// A value of a reply.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,6 +154,7 @@ pub(super) fn answer(query: &Query, reply: &Node) -> Result<Answer, StoreFault> 
         Query::Indexes => Answer::Indexes(indexes(reply)),
         Query::Count { .. } => Answer::Count(count(reply)),
         Query::Select(_) => Answer::Selection(selection(reply)),
+        Query::Marked { .. } => Answer::Marked(marked(reply)),
         Query::Sample(_) => Answer::Sample(sample(reply)),
     })
 }
@@ -217,6 +221,36 @@ fn selection(reply: &Node) -> Selection {
         }
     }
     Selection { rows: found, seen }
+}
+
+fn marked(reply: &Node) -> Marked {
+    let mut seen = nothing_seen(reply);
+    let mut found = Vec::new();
+    for row in rows(reply) {
+        let [kind, a, b, c, d] = row.items() else { continue };
+        match (kind.integer(), a.unsigned()) {
+            (Some(BEYOND), id) => seen.beyond = id,
+            (Some(FOUND), Some(id)) => {
+                let text = c.bytes().unwrap_or_default().to_vec();
+                seen.rows += 1;
+                seen.last = seen.last.max(Some(id));
+                seen.longest = seen.longest.max(text.len());
+                let label = d.text().map(str::to_owned);
+                found.push(MarkedNode { id: NodeId(id), note: note(b), text, label });
+            }
+            _ => {}
+        }
+    }
+    Marked { rows: found, seen }
+}
+
+/// What an error property says, be it of our making or set by hand.
+fn note(value: &Node) -> String {
+    match value {
+        Node::Bytes(bytes) => one_line(&String::from_utf8_lossy(bytes), NOTE_CHARS),
+        Node::Integer(number) => number.to_string(),
+        Node::Null | Node::List(_) => String::new(),
+    }
 }
 
 fn nothing_seen(reply: &Node) -> Seen {
@@ -299,6 +333,7 @@ mod tests {
             answer(&Query::Indexes, &node).ok();
             answer(&Query::Count { window, labels: true }, &node).ok();
             answer(&Query::Select(window), &node).ok();
+            answer(&Query::Marked { window, texts: true }, &node).ok();
             written_ids(&node);
             sample(&node);
             has_reader(&node, b"g", Duration::ZERO);

@@ -159,7 +159,7 @@ fn map<'a>(fields: impl IntoIterator<Item = (&'a str, RedisValue)>) -> RedisValu
     RedisValue::OrderedMap(fields.collect::<Map>())
 }
 
-fn integer(value: u64) -> RedisValue {
+pub(super) fn integer(value: u64) -> RedisValue {
     RedisValue::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 

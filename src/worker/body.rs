@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::journal::Journal;
-use super::{Answered, Inbox, Published, Run, Store, WaitFault, Waiter, lock};
+use super::{Answered, Demand, Inbox, Published, Request, Store, WaitFault, Waiter, lock};
 use crate::embed::{Config, Embedder};
 use crate::fill::Filler;
 use crate::fill::event::{Action, Event, RunId};
@@ -97,7 +97,7 @@ impl<'a> Body<'a> {
         let inbox = self.inbox;
         select! {
             recv(inbox.woken) -> _ => {}
-            recv(inbox.runs) -> run => if let Ok(run) = run { self.take_run(run) },
+            recv(inbox.requests) -> asked => if let Ok(asked) = asked { self.take_request(asked) },
             recv(self.completions.1) -> done => if let Ok(done) = done { self.take_completion(done) },
             recv(self.answers.1) -> read => if let Ok(read) = read { self.take_read(read) },
             default(limit) => {}
@@ -129,7 +129,7 @@ impl<'a> Body<'a> {
         self.tell(Event::Configured { settings: Box::new(settings.0), embedder_replaced });
     }
 
-    fn take_run(&mut self, request: Run) {
+    fn take_request(&mut self, request: Request) {
         // Settings that were changed before the request was made hold for it.
         self.take_what_was_left();
         let run = request.waiter.map(|(waiter, limit)| {
@@ -138,7 +138,14 @@ impl<'a> Body<'a> {
             self.waiting.insert(RunId(self.run_ids), Waiting { waiter, until });
             RunId(self.run_ids)
         });
-        self.tell(Event::Run { run, graph: request.graph });
+        match (request.demand, run) {
+            (Demand::Pass(graph), run) => self.tell(Event::Run { run, graph }),
+            (Demand::Errand(graph, wish), Some(run)) => {
+                self.tell(Event::Errand { run, graph, wish });
+            }
+            // Nobody would hear of it.
+            (Demand::Errand(..), None) => {}
+        }
     }
 
     fn take_completion(&mut self, completion: Completion) {

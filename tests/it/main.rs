@@ -24,5 +24,6 @@ mod layering;
 mod lifecycle;
 #[cfg(feature = "local")]
 mod local;
+mod quarantine;
 mod replication;
 mod service;

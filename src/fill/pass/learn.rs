@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Pass, Stage};
-use crate::fill::node::{Node, Pending, Text};
+use crate::fill::node::{Node, NodeId, Pending, Text};
+use crate::fill::quarantine;
 use crate::fill::rule::Name;
 use crate::fill::scan::Sweep;
-use crate::fill::store::{Count, Index, NewIndex, Query, Selection};
+use crate::fill::store::{Count, Index, Marked, NewIndex, Query, Selection};
 
 /// How often a pass sweeps the graph again because nodes changed under it. A node that changes all
 /// the time is left to the next pass, or it would be paid for without end.
@@ -25,7 +26,11 @@ impl Pass {
         match self.stage {
             Stage::Building => self.watch(now, building),
             Stage::Indexes => self.stage = Stage::Counting(Sweep::new(self.plan.most_rows)),
-            Stage::Counting(_) | Stage::Filling(_) | Stage::Sampling(_) | Stage::Done => {}
+            Stage::Counting(_)
+            | Stage::Filling(_)
+            | Stage::Reviewing(_)
+            | Stage::Sampling(_)
+            | Stage::Done => {}
         }
     }
 
@@ -57,7 +62,7 @@ impl Pass {
         if done {
             let pending = self.counted.unfilled > self.counted.quarantined;
             let sweep = Sweep::new(self.plan.most_rows);
-            self.stage = if pending { Stage::Filling(sweep) } else { self.after_drain() };
+            self.stage = if pending { Stage::Filling(sweep) } else { self.after_fill() };
         }
         done
     }
@@ -69,15 +74,38 @@ impl Pass {
         };
         sweep.advance(*window, selection.seen);
         self.swept += selection.seen.took;
-        let only: Option<Arc<str>> = self.plan.rule.label.as_ref().map(|l| l.as_str().into());
         for (id, bytes, label) in selection.rows {
             let text = Text::new(&bytes, self.plan.rule.max_text_chars);
-            self.tally.selected += 1;
-            self.tally.truncated += u64::from(text.is_cut());
-            // The label that was asked for is the one whose index is meant.
-            let label = only.clone().or_else(|| label.map(Arc::from));
-            self.batcher.push(Pending { node: Node { id, label }, text });
+            self.take_in(id, text, label);
         }
+    }
+
+    /// Quarantined nodes are known: those whose mark speaks of another text are taken in. Returns how
+    /// many.
+    pub(in crate::fill) fn learn_marked(&mut self, query: &Query, marked: Marked) -> u64 {
+        let (Stage::Reviewing(sweep), Query::Marked { window, .. }) = (&mut self.stage, query)
+        else {
+            return 0;
+        };
+        sweep.advance(*window, marked.seen);
+        self.swept += marked.seen.took;
+        let before = self.tally.selected;
+        for node in marked.rows {
+            let text = Text::new(&node.text, self.plan.rule.max_text_chars);
+            if quarantine::is_outdated(&node.note, &text) {
+                self.take_in(node.id, text, node.label);
+            }
+        }
+        self.tally.selected - before
+    }
+
+    fn take_in(&mut self, id: NodeId, text: Text, label: Option<String>) {
+        self.tally.selected += 1;
+        self.tally.truncated += u64::from(text.is_cut());
+        // The label that was asked for is the one whose index is meant.
+        let only = self.plan.rule.label.as_ref().map(|label| label.as_str().into());
+        let label: Option<Arc<str>> = only.or_else(|| label.map(Arc::from));
+        self.batcher.push(Pending { node: Node { id, label }, text });
     }
 
     /// The dimension of a label's vectors is known: the index can be created.
@@ -99,6 +127,16 @@ impl Pass {
             self.resweeps += 1;
             self.stale_before = self.tally.stale;
             return Stage::Filling(Sweep::new(self.plan.most_rows));
+        }
+        if matches!(self.stage, Stage::Reviewing(_)) {
+            return self.after_drain();
+        }
+        self.after_fill()
+    }
+
+    fn after_fill(&self) -> Stage {
+        if self.counted.quarantined > 0 {
+            return Stage::Reviewing(Sweep::new(self.plan.most_rows));
         }
         self.after_drain()
     }

@@ -1,10 +1,10 @@
 //! The nodes a pass holds, and how each of them leaves it: written, marked, sent again, or left.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Ending, Pass};
 use crate::fill::node::{Batch, Row};
+use crate::fill::quarantine;
 use crate::fill::store::{Job, Mark};
 
 impl Pass {
@@ -62,12 +62,11 @@ impl Pass {
         if let Some(index) = self.indexes_to_create.pop_front() {
             return Some(Job::CreateIndex(index));
         }
-        if let Some(reason) = self.marks.front().map(|mark| Arc::clone(&mark.reason)) {
-            let bytes = |mark: &Mark| mark.text.query_bytes();
-            let marks = self.slicer.take(&mut self.marks, bytes, |mark| mark.reason == reason);
-            return Some(Job::Quarantine(marks));
+        if !self.marks.is_empty() {
+            let bytes = |mark: &Mark| mark.text.query_bytes() + mark.note.len();
+            return Some(Job::Quarantine(self.slicer.take(&mut self.marks, bytes)));
         }
-        let rows = self.slicer.take(&mut self.rows, Row::query_bytes, |_| true);
+        let rows = self.slicer.take(&mut self.rows, Row::query_bytes);
         (!rows.is_empty()).then_some(Job::Vectors(rows))
     }
 
@@ -84,11 +83,10 @@ impl Pass {
 
     /// Nodes to be marked with the reason their text is refused.
     pub(in crate::fill) fn quarantine(&mut self, batch: Batch, reason: &str) {
-        let reason: Arc<str> = reason.into();
         for input in batch.inputs {
             for node in input.nodes {
-                let (text, reason) = (input.text.clone(), Arc::clone(&reason));
-                self.marks.push_back(Mark { id: node.id, text, reason });
+                let (text, note) = (input.text.clone(), quarantine::note(reason, &input.text));
+                self.marks.push_back(Mark { id: node.id, text, note });
             }
         }
     }

@@ -3,12 +3,17 @@
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-const LINES: [&str; 10] = [
+const LINES: [&str; 15] = [
     "VECTORFILL.RUN [graph] [WAIT timeout-ms]",
     "    Schedules a pass over one graph or all. With WAIT, replies with the pass's tally once it",
     "    has ended, or with TIMEOUT; 0 waits without a limit.",
     "VECTORFILL.STATUS [graph]",
     "    Tells what is pending, written and wrong.",
+    "VECTORFILL.FAILURES graph [COUNT n]",
+    "    Lists quarantined nodes as [id, error]; 100 unless told.",
+    "VECTORFILL.RETRY graph [id ...]",
+    "    Lifts the quarantine of these nodes, or of all, tries them again, and replies with how many",
+    "    there were.",
     "VECTORFILL.HELP",
     "    Prints this.",
     "CONFIG GET vectorfill.*",

@@ -5,13 +5,19 @@
     reason = "the signature of a command is given"
 )]
 
+mod failures;
 mod help;
+mod retry;
 mod run;
 mod status;
+mod waiting;
+
+use std::ops::RangeInclusive;
 
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
 
-use super::guarded;
+use super::{graph, guarded};
+use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
 
 /// Runs a command so that a panic becomes an error reply.
@@ -31,6 +37,26 @@ fn graph_name(arg: &RedisString) -> Result<GraphName, RedisError> {
         Ok(name) if !name.contains('\0') => Ok(GraphName::new(name)),
         Ok(_) | Err(_) => error("ERR", "the graph's name is not UTF-8, or holds a NUL byte"),
     }
+}
+
+/// A graph argument that has to be there.
+fn existing_graph(ctx: &Context, arg: &RedisString) -> Result<GraphName, RedisError> {
+    let name = graph_name(arg)?;
+    if graph::is_graph(ctx, &name) { Ok(name) } else { waiting::fault(&RunFault::NoGraph(name)) }
+}
+
+/// A whole number within bounds; `what` names it in the refusal.
+fn number(
+    what: &str,
+    arg: &RedisString,
+    bounds: RangeInclusive<usize>,
+) -> Result<usize, RedisError> {
+    let number = arg.to_string_lossy().parse().ok().filter(|number| bounds.contains(number));
+    let (least, most) = bounds.into_inner();
+    number.map_or_else(
+        || error("ERR", format_args!("{what} '{arg}': a whole number from {least} to {most}")),
+        Ok,
+    )
 }
 
 /// Whether the user behind this command may read the key.

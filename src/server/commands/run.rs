@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use redis_module::{
-    BlockedClient, Context, ContextFlags, RedisError, RedisResult, RedisString, RedisValue,
-    ThreadSafeContext,
-};
+use redis_module::{Context, ContextFlags, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
+use super::waiting::{Limit, fault, leave, may_wait, wait};
 use super::{answered, error, graph_name};
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
-use crate::fill::tally::Tally;
-use crate::server::{config, graph, status, with_worker};
-use crate::worker::{Run, WaitFault, Waiter};
+use crate::server::{config, graph, with_worker};
+use crate::worker::Demand;
 
 #[command({
     name: "vectorfill.run",
@@ -45,15 +42,13 @@ fn run(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let request = parse(&args)?;
         refuse(ctx, &request)?;
         match request.wait {
-            Some(limit) => wait(ctx, request.graph, limit),
-            None => begin(Run { graph: request.graph, waiter: None })
-                .map(|()| RedisValue::SimpleStringStatic("OK")),
+            Some(limit) => wait(ctx, Demand::Pass(request.graph), limit),
+            None => {
+                leave(Demand::Pass(request.graph)).map(|()| RedisValue::SimpleStringStatic("OK"))
+            }
         }
     })
 }
-
-/// How long a user waits; `None` = as long as it takes.
-type Limit = Option<Duration>;
 
 struct Request {
     graph: Option<GraphName>,
@@ -113,67 +108,5 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     if let Some(reason) = embedder.missing_key() {
         return error("NOKEY", reason);
     }
-    let cannot_block = ContextFlags::MULTI | ContextFlags::LUA | ContextFlags::DENY_BLOCKING;
-    if request.wait.is_some() && flags.intersects(cannot_block) {
-        return error("ERR", "WAIT is not possible inside MULTI or a script");
-    }
-    Ok(())
-}
-
-fn begin(run: Run) -> Result<(), RedisError> {
-    match with_worker(|worker| worker.run(run)) {
-        Some(Ok(())) => Ok(()),
-        Some(Err(e)) => error("ERR", e),
-        None => error("ERR", "the worker is not running"),
-    }
-}
-
-fn wait(ctx: &Context, graph: Option<GraphName>, limit: Limit) -> RedisResult {
-    let client = ThreadSafeContext::with_blocked_client(ctx.block_client());
-    let waiter = Client { client, answered: false };
-    // Not taken, the waiter is dropped and answers by itself.
-    begin(Run { graph, waiter: Some((Box::new(waiter), limit)) }).ok();
-    Ok(RedisValue::NoReply)
-}
-
-/// A blocked client. Whatever happens to it, it is answered once.
-struct Client {
-    client: ThreadSafeContext<BlockedClient>,
-    answered: bool,
-}
-
-impl Client {
-    fn reply(&mut self, result: RedisResult) {
-        self.answered = true;
-        self.client.reply(result);
-    }
-}
-
-impl Waiter for Client {
-    fn answer(mut self: Box<Self>, outcome: Result<Tally, WaitFault>) {
-        self.reply(match outcome {
-            Ok(tally) => Ok(status::tally(&tally)),
-            Err(WaitFault::Run(run)) => fault(&run),
-            Err(WaitFault::Timeout) => error("TIMEOUT", "the pass goes on: see VECTORFILL.STATUS"),
-        });
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.reply(error("ERR", "the worker did not take up the run: see VECTORFILL.STATUS"));
-        }
-    }
-}
-
-fn fault<T>(fault: &RunFault) -> Result<T, RedisError> {
-    let code = match fault {
-        RunFault::Disabled => "DISABLED",
-        RunFault::Replica => "READONLY",
-        RunFault::Loading => "LOADING",
-        RunFault::NoEngine => "NOENGINE",
-        RunFault::NoGraph(_) => "NOGRAPH",
-    };
-    error(code, fault)
+    if request.wait.is_some() { may_wait(ctx, "WAIT") } else { Ok(()) }
 }
