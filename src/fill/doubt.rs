@@ -72,18 +72,25 @@ impl Filler {
                 self.doubts.push(doubt);
             }
         }
-        let open = self.doubts.iter().position(|doubt| !self.may_be_proven(doubt));
-        if let Some(open) = open.filter(|_| self.has_room_for_a_pair(now)) {
-            self.probe(now);
-            self.confront(now, open);
+        let settled = self.doubts.len() < before;
+        let open = |doubt: &Doubt| !self.may_be_proven(doubt);
+        if self.doubts.iter().any(open) {
+            let suspects = self.doubts.iter().filter(|doubt| doubt.is_single_refusal()).count();
+            // A probe serves many: half a window of suspects is waited for, while others are served.
+            let group = suspects.min(self.lane.window() / 2).max(1);
+            if self.has_room_for(now, group) {
+                self.probe(now);
+                self.confront(now, group);
+            }
         }
-        self.doubts.len() < before
+        settled
     }
 
-    /// A probe and the text beside it; with one request at a time, they go one after the other.
-    fn has_room_for_a_pair(&self, now: Instant) -> bool {
+    /// A probe and the texts beside it; with one request at a time, they go one after the other.
+    /// Window and rate ceilings allow the group as one: sent apart, it would prove nothing.
+    fn has_room_for(&self, now: Instant, group: usize) -> bool {
         let most = self.settings.lane.concurrency;
-        self.lane.has_room(now) && (most < 2 || self.lane.in_flight() + 2 <= most)
+        self.lane.has_room(now) && (most < 2 || self.lane.in_flight() + 1 + group <= most)
     }
 
     /// A single text is blamed only for what happened beside a good answer.
@@ -95,19 +102,24 @@ impl Filler {
         }
     }
 
-    /// Sends a refused text once more beside the probe: if only it is refused, it is to blame. Window
-    /// and rate ceilings allow the pair as one; sent apart, the two would prove nothing.
-    fn confront(&mut self, now: Instant, open: usize) {
-        let paired = self.settings.lane.concurrency > 1;
-        if paired && self.doubts.get(open).is_some_and(Doubt::is_single_refusal) {
-            let batch = self.doubts.swap_remove(open).batch;
+    /// Sends refused texts once more beside the probe: those that are refused again while it is not
+    /// are to blame.
+    fn confront(&mut self, now: Instant, group: usize) {
+        if self.settings.lane.concurrency < 2 {
+            return;
+        }
+        for _ in 0..group {
+            let Some(at) = self.doubts.iter().position(Doubt::is_single_refusal) else { return };
+            let batch = self.doubts.swap_remove(at).batch;
             self.send(now, batch);
         }
     }
 
     /// Whether something in flight may prove that the service answers.
     fn may_be_proven(&self, doubt: &Doubt) -> bool {
-        self.flights.values().any(|flight| flight.sent >= doubt.since)
+        let beside = doubt.is_single_refusal() && self.settings.lane.concurrency > 1;
+        let mut flights = self.flights.values().map(|flight| flight.sent);
+        flights.any(|sent| sent == doubt.since || (!beside && sent > doubt.since))
     }
 
     /// The service answers others: one of these texts is to blame.

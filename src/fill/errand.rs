@@ -215,13 +215,9 @@ impl Filler {
             self.errands.push(errand);
             return;
         }
-        let told = match fault {
-            StoreFault::NoGraph => RunFault::NoGraph(errand.graph.clone()),
-            fault => {
-                let server = ServerState::from(fault).fault();
-                server.unwrap_or_else(|| RunFault::Store(fault.to_string()))
-            }
-        };
+        let gone = (*fault == StoreFault::NoGraph).then(|| RunFault::NoGraph(errand.graph.clone()));
+        let told = gone.or_else(|| ServerState::from(fault).fault());
+        let told = told.unwrap_or_else(|| RunFault::Store(fault.to_string()));
         self.end_errand(errand, Some(told));
     }
 

@@ -122,8 +122,8 @@ fn poison_in_front_of_good_nodes_does_not_hold_them_up() {
     redis.query("kb", "UNWIND range(1, 1000) AS i CREATE (:Doc {text: 'good ' + toString(i)})");
     assert_eq!(redis.run("kb").counts(), [1600, 1000, 0, 600, 0]);
     let sent = service.requests().len();
-    // Each poison alone, each half above it, and a probe for some: less than three requests each.
-    assert!(sent <= 20 + 3 * 600, "{sent} requests");
+    // Each poison alone, the half above it, and once more beside a probe, which several share.
+    assert!(sent <= 20 + 4 * 600, "{sent} requests");
 }
 
 #[test]
