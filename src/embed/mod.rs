@@ -4,6 +4,7 @@
 //! [`Completion`], also when its task panics or its thread dies: the [`Promise`] it carries answers
 //! when it is dropped.
 
+mod headers;
 mod key;
 #[cfg(feature = "local")]
 mod local;
@@ -20,7 +21,7 @@ pub(crate) use openai::Endpoint;
 
 use crate::error::Error;
 use crate::fill::fault::ServiceFault;
-use crate::fill::node::{BatchId, Completion, Reply, Text};
+use crate::fill::node::{BatchId, Completion, RateLimits, Reply, Text};
 
 /// Who computes the vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +127,9 @@ impl Embedder {
             Kind::Service(service) => service.submit(texts, promise),
             #[cfg(feature = "local")]
             Kind::Local(pool) => pool.submit(texts, promise),
-            Kind::Broken(reason) => promise.keep(Err(ServiceFault::Unusable(reason.clone()))),
+            Kind::Broken(reason) => {
+                promise.keep(Err(ServiceFault::Unusable(reason.clone())), RateLimits::default());
+            }
         }
     }
 
@@ -154,13 +157,14 @@ impl Promise {
         Self { batch, sent: Instant::now(), completions: Some(completions) }
     }
 
-    fn keep(mut self, outcome: Result<Reply, ServiceFault>) {
-        self.answer(outcome);
+    fn keep(mut self, outcome: Result<Reply, ServiceFault>, limits: RateLimits) {
+        self.answer(outcome, limits);
     }
 
-    fn answer(&mut self, outcome: Result<Reply, ServiceFault>) {
+    fn answer(&mut self, outcome: Result<Reply, ServiceFault>, limits: RateLimits) {
         let Some(completions) = self.completions.take() else { return };
-        let completion = Completion { batch: self.batch, outcome, took: self.sent.elapsed() };
+        let (batch, took) = (self.batch, self.sent.elapsed());
+        let completion = Completion { batch, outcome, limits, took };
         // The channel holds more than there can be in flight; when it is gone, nobody is waiting.
         completions.try_send(completion).ok();
     }
@@ -169,6 +173,7 @@ impl Promise {
 impl Drop for Promise {
     fn drop(&mut self) {
         let reason = "the request was given up".to_owned();
-        self.answer(Err(ServiceFault::Connection { host: "the embedder".into(), reason }));
+        let fault = ServiceFault::Connection { host: "the embedder".into(), reason };
+        self.answer(Err(fault), RateLimits::default());
     }
 }

@@ -3,20 +3,21 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, StatusCode, Url};
 use tokio::runtime::{Builder, Runtime};
 
+use super::headers::{rate_limits, retry_after};
 use super::key::{KeySource, Secret};
 use super::wire::{self, Request};
 use super::{Config, Promise};
 use crate::error::Error;
 use crate::fill::cypher::one_line;
 use crate::fill::fault::ServiceFault;
-use crate::fill::node::{Reply, Text};
+use crate::fill::node::{RateLimits, Reply, Text};
 
 /// Longest answer that is read, by text: more than any vector needs, written as plain numbers.
 const BYTES_PER_TEXT: usize = 512 * 1024;
@@ -80,7 +81,11 @@ impl Service {
 
     pub(super) fn submit(&self, texts: Vec<Text>, promise: Promise) {
         let caller = Arc::clone(&self.caller);
-        self.runtime.spawn(async move { promise.keep(caller.embed(&texts).await) });
+        self.runtime.spawn(async move {
+            let mut limits = RateLimits::default();
+            let outcome = caller.embed(&texts, &mut limits).await;
+            promise.keep(outcome, limits);
+        });
     }
 
     pub(super) fn stop(self, limit: Duration) {
@@ -128,17 +133,23 @@ impl Caller {
         })
     }
 
-    async fn embed(&self, texts: &[Text]) -> Result<Reply, ServiceFault> {
+    /// What the service says about its limits is left in `limits`, however the request ends.
+    async fn embed(&self, texts: &[Text], limits: &mut RateLimits) -> Result<Reply, ServiceFault> {
         let base64 = self.base64.load(Ordering::Relaxed);
-        let outcome = self.post(texts, base64).await;
+        let outcome = self.post(texts, base64, limits).await;
         if base64 && outcome.as_ref().is_err_and(complains_of_format) {
             self.base64.store(false, Ordering::Relaxed);
-            return self.post(texts, false).await;
+            return self.post(texts, false, limits).await;
         }
         outcome
     }
 
-    async fn post(&self, texts: &[Text], base64: bool) -> Result<Reply, ServiceFault> {
+    async fn post(
+        &self,
+        texts: &[Text],
+        base64: bool,
+        limits: &mut RateLimits,
+    ) -> Result<Reply, ServiceFault> {
         let key = self.key.read().map_err(ServiceFault::NoKey)?;
         let input: Vec<Cow<'_, str>> = texts.iter().map(Text::to_utf8).collect();
         let encoding_format = base64.then_some("base64");
@@ -149,6 +160,7 @@ impl Caller {
             self.client.post(self.endpoint.0.clone()).headers(headers(key.as_ref())?).body(body);
         let response = request.send().await.map_err(|e| self.unreachable(&e))?;
         let status = response.status();
+        *limits = rate_limits(response.headers());
         if !status.is_success() {
             return Err(self.refusal(status, response, key.as_ref()).await);
         }
@@ -212,16 +224,6 @@ fn headers(key: Option<&Secret>) -> Result<HeaderMap, ServiceFault> {
     Ok(headers)
 }
 
-/// `Retry-After` as seconds or as a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
-}
-
 /// An error with all its causes: reqwest's own words are only "error sending request".
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
@@ -252,24 +254,6 @@ mod tests {
         for bad in ["", "localhost:80", "file:///etc/passwd", "ftp://host/", "https://u:p@host/v1"]
         {
             assert!(url(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let after = |text: &str| {
-            let headers =
-                HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(text).unwrap())]);
-            retry_after(&headers)
-        };
-        assert_eq!(after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(after("0.5"), Some(Duration::from_millis(500)));
-        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
-        let wait = after(&date).unwrap();
-        assert!((90..=100).contains(&wait.as_secs()), "{wait:?}");
-        assert_eq!(after("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
-        for bad in ["soon", "-1", "NaN"] {
-            assert_eq!(after(bad), None, "{bad}");
         }
     }
 }

@@ -72,7 +72,13 @@ impl Batcher {
             }
         }
         let graph = graph.clone();
-        (!inputs.is_empty()).then_some(Batch { graph, inputs, attempts: 0, refused: None })
+        (!inputs.is_empty()).then_some(Batch {
+            graph,
+            inputs,
+            attempts: 0,
+            refused: None,
+            confronted: false,
+        })
     }
 }
 

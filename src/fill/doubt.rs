@@ -90,22 +90,28 @@ impl Filler {
     /// Window and rate ceilings allow the group as one: sent apart, it would prove nothing.
     fn has_room_for(&self, now: Instant, group: usize) -> bool {
         let most = self.settings.lane.concurrency;
-        self.lane.has_room(now) && (most < 2 || self.lane.in_flight() + 1 + group <= most)
+        let fits = self.lane.in_flight() + 1 + group <= most;
+        self.lane.has_room(now) && (self.is_one_by_one() || fits)
     }
 
-    /// A single text is blamed only for what happened beside a good answer.
+    /// A single text is blamed only for what happened beside a good answer; with one request at a
+    /// time, for what happened before one.
     fn is_proven(&self, doubt: &Doubt) -> bool {
-        if doubt.is_single_refusal() {
+        if doubt.is_single_refusal() && !self.is_one_by_one() {
             self.lane.has_succeeded_beside(doubt.since)
         } else {
             self.lane.has_succeeded_since(doubt.since)
         }
     }
 
+    fn is_one_by_one(&self) -> bool {
+        self.settings.lane.concurrency < 2
+    }
+
     /// Sends refused texts once more beside the probe: those that are refused again while it is not
     /// are to blame.
     fn confront(&mut self, now: Instant, group: usize) {
-        if self.settings.lane.concurrency < 2 {
+        if self.is_one_by_one() {
             return;
         }
         for _ in 0..group {
@@ -117,7 +123,7 @@ impl Filler {
 
     /// Whether something in flight may prove that the service answers.
     fn may_be_proven(&self, doubt: &Doubt) -> bool {
-        let beside = doubt.is_single_refusal() && self.settings.lane.concurrency > 1;
+        let beside = doubt.is_single_refusal() && !self.is_one_by_one();
         let mut flights = self.flights.values().map(|flight| flight.sent);
         flights.any(|sent| sent == doubt.since || (!beside && sent > doubt.since))
     }
@@ -126,6 +132,11 @@ impl Filler {
     fn convict(&mut self, doubt: Doubt) {
         if doubt.blame == Blame::Stumble {
             return self.once_more(doubt.batch);
+        }
+        if doubt.is_single_refusal() && self.is_one_by_one() && !doubt.batch.confronted {
+            // The service may have been mended in between: refused, answered, refused, answered is
+            // what blames the text.
+            return self.again(Batch { confronted: true, ..doubt.batch });
         }
         let why = doubt.why;
         self.split_or(doubt.batch, |filler, single| {
@@ -138,7 +149,6 @@ impl Filler {
 
     fn probe(&mut self, now: Instant) {
         let text = Text::new(PROBE.as_bytes(), PROBE.len());
-        self.lane.sent(now, text.estimated_tokens());
         self.submit(now, None, vec![text]);
     }
 
@@ -149,7 +159,7 @@ impl Filler {
         sent: Instant,
         outcome: Result<Reply, ServiceFault>,
     ) {
-        let Err(fault) = outcome else { return self.lane.succeeded(sent) };
+        let Err(fault) = outcome else { return self.lane.succeeded(now, sent) };
         let why = fault.to_string();
         match judge(&fault) {
             Verdict::Throttle(wait) => self.lane.throttled(now, sent, wait, &why),

@@ -220,7 +220,6 @@ impl Filler {
         if let Some(pass) = self.pass_mut(&batch.graph) {
             pass.tally.requests += 1;
         }
-        self.lane.sent(now, batch.tokens());
         let texts = batch.inputs.iter().map(|input| input.text.clone()).collect();
         self.submit(now, Some(batch), texts);
     }
@@ -229,7 +228,9 @@ impl Filler {
         self.tickets += 1;
         let id = BatchId(self.tickets);
         self.figures.requests += 1;
-        self.flights.insert(id, Flight { batch, sent: now });
+        let tokens = texts.iter().map(Text::estimated_tokens).sum();
+        self.lane.sent(now, tokens);
+        self.flights.insert(id, Flight { batch, tokens, sent: now });
         self.actions.push_back(Action::Embed { batch: id, texts });
     }
 

@@ -85,6 +85,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 struct Flight {
     /// What was sent; `None` = a probe ([`doubt`]).
     batch: Option<Batch>,
+    /// Estimated tokens of its texts.
+    tokens: usize,
     sent: Instant,
 }
 
@@ -92,6 +94,8 @@ struct Flight {
 #[derive(Debug)]
 pub(crate) struct Filler {
     settings: Settings,
+    /// When the last event came.
+    last: Instant,
     server: ServerState,
     engine: Option<String>,
     most_rows: usize,
@@ -121,6 +125,7 @@ impl Filler {
         Self {
             lane: Lane::new(settings.lane, seed),
             settings,
+            last: now,
             server: ServerState::default(),
             engine: None,
             most_rows: usize::MAX,
@@ -145,6 +150,9 @@ impl Filler {
 
     /// Takes in what happened. Follow it with [`poll`](Self::poll) until that gives nothing.
     pub(crate) fn handle(&mut self, now: Instant, event: Event) {
+        // No two events share a moment: what is sent at the same moment was handed out together.
+        let now = now.max(self.last + Duration::from_nanos(1));
+        self.last = now;
         match event {
             Event::Configured { settings, embedder_replaced } => {
                 self.configure(now, *settings, embedder_replaced);

@@ -134,17 +134,14 @@ pub(crate) struct Batch {
     pub(crate) attempts: u32,
     /// When this batch, or the one it is a half of, was first refused.
     pub(crate) refused: Option<Instant>,
+    /// A harmless word was answered well between its refusal and this try.
+    pub(crate) confronted: bool,
 }
 
 impl Batch {
     /// Nodes that wait for this batch.
     pub(crate) fn nodes(&self) -> usize {
         self.inputs.iter().map(|input| input.nodes.len()).sum()
-    }
-
-    /// Estimated tokens of all texts.
-    pub(crate) fn tokens(&self) -> usize {
-        self.inputs.iter().map(|input| input.text.estimated_tokens()).sum()
     }
 
     /// Two halves to be tried on their own; `None` for a single text.
@@ -167,6 +164,26 @@ pub(crate) struct Reply {
     pub tokens: Option<u64>,
 }
 
+/// What a service says it still allows, of requests or of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Allowance {
+    /// What it allows in all.
+    pub limit: u64,
+    /// What is left.
+    pub remaining: u64,
+    /// Until nothing is used up any more.
+    pub reset: Duration,
+}
+
+/// What a service says about its limits, if it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct RateLimits {
+    /// Of requests.
+    pub requests: Option<Allowance>,
+    /// Of tokens.
+    pub tokens: Option<Allowance>,
+}
+
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Completion {
@@ -174,6 +191,8 @@ pub(crate) struct Completion {
     pub batch: BatchId,
     /// Vectors, or what went wrong.
     pub outcome: Result<Reply, ServiceFault>,
+    /// What the service says about its limits.
+    pub limits: RateLimits,
     /// From submission to completion.
     pub took: Duration,
 }
@@ -286,7 +305,7 @@ mod tests {
             nodes: vec![Node { id: NodeId(i as u64), label: None }],
         };
         let inputs = texts.iter().enumerate().map(input).collect();
-        Batch { graph: GraphName::new("g"), inputs, attempts: 0, refused: None }
+        Batch { graph: GraphName::new("g"), inputs, attempts: 0, refused: None, confronted: false }
     }
 
     fn reply(vectors: Vec<(usize, Vec<f32>)>) -> Reply {

@@ -50,7 +50,7 @@ impl Filler {
         let doubts = std::mem::take(&mut self.doubts).into_iter().map(|doubt| doubt.batch);
         let batches: Vec<Batch> = flights.filter_map(|flight| flight.batch).chain(doubts).collect();
         for batch in batches {
-            self.again(Batch { refused: None, ..batch });
+            self.again(Batch { refused: None, confronted: false, ..batch });
         }
     }
 

@@ -17,19 +17,18 @@ impl Filler {
     pub(super) fn embedded(&mut self, now: Instant, completion: Completion) {
         // An answer of an embedder that has been replaced is of no use.
         let Some(flight) = self.flights.remove(&completion.batch) else { return };
-        self.lane.returned();
+        self.lane.returned(now, flight.tokens, completion.limits);
         self.note_latency(completion.took);
         let Some(batch) = flight.batch else {
             return self.probed(now, flight.sent, completion.outcome);
         };
         let name = batch.graph.clone();
-        let tokens = batch.tokens() as u64;
         let paired = match completion.outcome {
-            Ok(reply) => self.pair(batch, reply, tokens),
+            Ok(reply) => self.pair(batch, reply, flight.tokens),
             Err(fault) => Err((batch, fault)),
         };
         match paired {
-            Ok(embedded) => self.accept(&name, flight.sent, embedded),
+            Ok(embedded) => self.accept(now, flight.sent, &name, embedded),
             Err((batch, fault)) => self.service_failed(now, flight.sent, batch, &fault),
         }
     }
@@ -38,9 +37,10 @@ impl Filler {
         &mut self,
         batch: Batch,
         reply: Reply,
-        estimate: u64,
+        estimate: usize,
     ) -> Result<Embedded, (Batch, ServiceFault)> {
-        let tokens = reply.tokens.unwrap_or(estimate);
+        let tokens = reply.tokens.unwrap_or(estimate as u64);
+        self.lane.counted(estimate, tokens);
         self.figures.tokens += tokens;
         let dimensions = self.settings.dimensions.or(self.figures.dimensions);
         let Some(pass) = self.pass_mut(&batch.graph) else {
@@ -51,8 +51,8 @@ impl Filler {
         Embedded::pair(batch, reply, dimensions)
     }
 
-    fn accept(&mut self, name: &GraphName, sent: Instant, embedded: Embedded) {
-        self.lane.succeeded(sent);
+    fn accept(&mut self, now: Instant, sent: Instant, name: &GraphName, embedded: Embedded) {
+        self.lane.succeeded(now, sent);
         self.figures.dimensions = Some(embedded.dimensions);
         if let Some(pass) = self.pass_mut(name) {
             pass.land(embedded.rows.len());

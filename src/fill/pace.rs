@@ -3,22 +3,41 @@
 //! Additive increase, multiplicative decrease: every answer widens the window by a fraction, a
 //! throttled one halves it. A request sent before the last halving does not halve again, or one
 //! burst of refusals would end at a window of one.
+//!
+//! Beside the window stand the rates: the user's own ceilings ([`spacing`]), what the service says is
+//! left ([`budget`]), and what it allows without saying so ([`learned`]).
+
+mod budget;
+mod learned;
+#[cfg(test)]
+mod services;
+mod spacing;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use budget::Budget;
+use learned::Learned;
+use spacing::Ceiling;
+
+use super::node::RateLimits;
+
 /// Longest pause between two tries while a service is out of reach.
 const MOST_BACKOFF: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// Pause after a throttled answer that does not say how long.
-const THROTTLE_PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a throttled answer that does not say how long; doubled each time until one is good.
+/// Short while it may be about too many at once, longer once it is known to be about the rate.
+const THROTTLE_PAUSE: Duration = Duration::from_millis(100);
+const RATE_PAUSE: Duration = Duration::from_secs(2);
+const MOST_PAUSE: Duration = Duration::from_secs(30);
+/// How much slower the window grows once it is as wide as one that was refused.
+const CAREFUL: f64 = 0.01;
 /// No service is left alone for longer than this, whatever its Retry-After says.
 const MOST_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// How long a rejected service is left alone by wake-ups.
 const REJECTED_REST: Duration = Duration::from_mins(5);
 /// Successes that are remembered: more than can be in flight.
 const SUCCESSES: usize = 128;
-const MINUTE: Duration = Duration::from_mins(1);
 
 /// Ceilings the user sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +69,8 @@ pub(crate) enum LaneState {
 pub(crate) struct Lane {
     limits: LaneLimits,
     window: f64,
+    /// How wide the window was that was refused last.
+    refused_window: f64,
     in_flight: usize,
     state: LaneState,
     reason: Option<String>,
@@ -58,10 +79,18 @@ pub(crate) struct Lane {
     last_failure: Option<Instant>,
     rejected_at: Option<Instant>,
     failures: u32,
+    /// Refusals for being too fast since the last good answer; those of one moment count once.
+    throttles: u32,
     /// When the last requests were sent that were answered well.
     successes: VecDeque<Instant>,
     requests: Ceiling,
     tokens: Ceiling,
+    requests_left: Budget,
+    tokens_left: Budget,
+    learned: Learned,
+    tokens_in_flight: usize,
+    /// The service's tokens for one of our estimate.
+    token_scale: f64,
     rng: fastrand::Rng,
 }
 
@@ -70,6 +99,7 @@ impl Lane {
     pub(crate) fn new(limits: LaneLimits, seed: u64) -> Self {
         Self {
             window: to_window(limits.concurrency),
+            refused_window: f64::INFINITY,
             limits,
             in_flight: 0,
             state: LaneState::Ready,
@@ -79,9 +109,15 @@ impl Lane {
             last_failure: None,
             rejected_at: None,
             failures: 0,
+            throttles: 0,
             successes: VecDeque::new(),
             requests: Ceiling::new(limits.requests_per_minute),
             tokens: Ceiling::new(limits.tokens_per_minute),
+            requests_left: Budget::default(),
+            tokens_left: Budget::default(),
+            learned: Learned::default(),
+            tokens_in_flight: 0,
+            token_scale: 1.0,
             rng: fastrand::Rng::with_seed(seed),
         }
     }
@@ -131,31 +167,73 @@ impl Lane {
 
     /// When a request may be sent that may not now; `None` = time is not what is waited for.
     pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
-        let until = [self.not_before, self.requests.next, self.tokens.next];
-        until.into_iter().flatten().filter(|at| *at > now).max()
+        let until = [
+            self.not_before.filter(|at| *at > now),
+            self.requests.wait_until(now),
+            self.tokens.wait_until(now),
+            self.requests_left.wait_until(now),
+            self.tokens_left.wait_until(now),
+            self.learned.wait_until(now),
+        ];
+        until.into_iter().flatten().max()
     }
 
-    /// A request was sent.
-    pub(crate) fn sent(&mut self, now: Instant, tokens: usize) {
+    /// A request of so many estimated tokens was sent.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "tokens of one request"
+    )]
+    pub(crate) fn sent(&mut self, now: Instant, estimate: usize) {
+        let tokens = estimate as f64 * self.token_scale;
         self.in_flight += 1;
+        self.tokens_in_flight += estimate;
         self.requests.take(now, 1);
-        self.tokens.take(now, tokens);
+        self.tokens.take(now, tokens as usize);
+        self.requests_left.take(now, 1.0);
+        self.tokens_left.take(now, tokens);
+        self.learned.sent(now);
     }
 
-    /// A request came back, however it ended. What it meant is told by one of the next four.
-    pub(crate) fn returned(&mut self) {
+    /// A request of so many estimated tokens came back, however it ended. What it meant is told by
+    /// one of the next four.
+    #[expect(clippy::cast_precision_loss, reason = "tokens of a few requests")]
+    pub(crate) fn returned(&mut self, now: Instant, estimate: usize, says: RateLimits) {
         self.in_flight = self.in_flight.saturating_sub(1);
+        self.tokens_in_flight = self.tokens_in_flight.saturating_sub(estimate);
+        if let Some(requests) = says.requests {
+            self.requests_left.observe(now, requests, self.in_flight as f64);
+        }
+        if let Some(tokens) = says.tokens {
+            let in_flight = self.tokens_in_flight as f64 * self.token_scale;
+            self.tokens_left.observe(now, tokens, in_flight);
+        }
+    }
+
+    /// The service has counted the tokens of a request.
+    #[expect(clippy::cast_precision_loss, reason = "tokens of one request")]
+    pub(crate) fn counted(&mut self, estimate: usize, tokens: u64) {
+        let scale = (tokens as f64 / estimate.max(1) as f64).clamp(0.1, 10.0);
+        self.token_scale = self.token_scale * 0.9 + scale * 0.1;
     }
 
     /// The answer to a request sent at `sent` was usable.
-    pub(crate) fn succeeded(&mut self, sent: Instant) {
+    pub(crate) fn succeeded(&mut self, now: Instant, sent: Instant) {
+        self.learned.succeeded(now);
         self.successes.truncate(SUCCESSES - 1);
         self.successes.push_front(sent);
-        self.window = (self.window + 1.0 / self.window).min(to_window(self.limits.concurrency));
+        let wide = self.window.floor() + 1.0 >= self.refused_window;
+        let step = if wide { CAREFUL } else { 1.0 } / self.window;
+        if self.window > self.refused_window + 1.0 {
+            self.refused_window = f64::INFINITY;
+        }
+        self.window = (self.window + step).min(to_window(self.limits.concurrency));
         self.state = LaneState::Ready;
         self.reason = None;
         self.not_before = None;
         self.failures = 0;
+        self.throttles = 0;
     }
 
     /// **Where a 429 is answered**: pause as long as the service asks, and halve the window.
@@ -166,14 +244,22 @@ impl Lane {
         wait: Option<Duration>,
         why: &str,
     ) {
-        let wait = wait.unwrap_or(THROTTLE_PAUSE).min(MOST_RETRY_AFTER);
+        // What was in flight together is refused together, and counts as one refusal.
+        let fresh = self.last_cut.is_none_or(|cut| sent > cut);
+        if fresh {
+            self.learned.refused(now, self.window() == 1);
+            self.refused_window = self.window.floor();
+            self.window = (self.window / 2.0).max(1.0);
+            self.last_cut = Some(now);
+            self.throttles = self.throttles.saturating_add(1);
+        }
+        let first = if self.learned.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
+        let doublings = self.throttles.saturating_sub(1).min(8);
+        let ever_longer = first.saturating_mul(1 << doublings).min(MOST_PAUSE);
+        let wait = wait.unwrap_or(ever_longer).min(MOST_RETRY_AFTER);
         // Everybody who was refused at the same time would come back at the same time.
         let jitter = Duration::from_secs_f64(wait.as_secs_f64() * 0.1 * self.rng.f64());
         self.not_before = self.not_before.max(Some(now + wait + jitter));
-        if self.last_cut.is_none_or(|cut| sent > cut) {
-            self.window = (self.window / 2.0).max(1.0);
-            self.last_cut = Some(now);
-        }
         self.enter(LaneState::Throttled, why);
     }
 
@@ -211,12 +297,10 @@ impl Lane {
         self.successes.iter().any(|sent| *sent >= then)
     }
 
-    /// Whether a request sent at the same moment was answered well: only then is a refusal a text's
-    /// own fault. With one request at a time, the moment after has to do.
+    /// Whether a request sent at the same moment was answered well.
     pub(crate) fn has_succeeded_beside(&self, then: Instant) -> bool {
         // What is handed out together carries the same time.
         self.successes.contains(&then)
-            || (self.limits.concurrency < 2 && self.has_succeeded_since(then))
     }
 
     /// Failures in a row.
@@ -255,32 +339,11 @@ fn to_window(concurrency: usize) -> f64 {
     u32::try_from(concurrency.max(1)).map_or(f64::from(u32::MAX), f64::from)
 }
 
-/// A rate ceiling in its simplest exact form: each taking moves the next one into the future by
-/// its share of the minute. No burst, so no minute ever holds more than it may.
-#[derive(Debug)]
-struct Ceiling {
-    per_minute: u32,
-    next: Option<Instant>,
-}
-
-impl Ceiling {
-    fn new(per_minute: u32) -> Self {
-        Self { per_minute, next: None }
-    }
-
-    fn take(&mut self, now: Instant, amount: usize) {
-        if self.per_minute > 0 {
-            let share = MINUTE / self.per_minute;
-            let amount = u32::try_from(amount).unwrap_or(u32::MAX);
-            let from = self.next.filter(|next| *next > now).unwrap_or(now);
-            self.next = Some(from + share.saturating_mul(amount).min(MINUTE));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
 
     fn lane(concurrency: usize) -> Lane {
         let limits = LaneLimits { concurrency, requests_per_minute: 0, tokens_per_minute: 0 };
@@ -313,7 +376,7 @@ mod tests {
         let (mut lane, now) = (lane(8), Instant::now());
         fill_up(&mut lane, now);
         for _ in 0..8 {
-            lane.returned();
+            lane.returned(now, 1, RateLimits::default());
             lane.throttled(now, now, None, "slow down");
         }
         assert_eq!((lane.window(), lane.in_flight()), (4, 0));
@@ -325,7 +388,7 @@ mod tests {
     fn retry_after_is_kept_to_the_second() {
         let (mut lane, now) = (lane(8), Instant::now());
         lane.sent(now, 1);
-        lane.returned();
+        lane.returned(now, 1, RateLimits::default());
         lane.throttled(now, now, Some(Duration::from_secs(20)), "slow down");
         assert!(!lane.has_room(now + Duration::from_secs(19)));
         assert!(lane.has_room(now + Duration::from_secs(23)));
@@ -335,13 +398,13 @@ mod tests {
     fn a_rejected_lane_sends_one_request_once_it_is_forgiven() {
         let (mut lane, now) = (lane(8), Instant::now());
         lane.sent(now, 1);
-        lane.returned();
+        lane.returned(now, 1, RateLimits::default());
         lane.rejected(now, "401");
         assert!(!lane.has_room(now + MINUTE * 60));
         lane.forgive();
         assert_eq!(fill_up(&mut lane, now), 1);
-        lane.returned();
-        lane.succeeded(now);
+        lane.returned(now, 1, RateLimits::default());
+        lane.succeeded(now, now);
         assert_eq!(fill_up(&mut lane, now), 8);
     }
 
@@ -352,7 +415,7 @@ mod tests {
         for _ in 0..200 {
             now += Duration::from_millis(1);
             lane.sent(now, 1);
-            lane.returned();
+            lane.returned(now, 1, RateLimits::default());
             lane.failed(now, now, "connection refused");
             let until = lane.wait_until(now).unwrap_or(now);
             waits.push(until - now);
@@ -371,7 +434,7 @@ mod tests {
             .map(|second| {
                 let now = start + Duration::from_secs(second);
                 let sent = fill_up(&mut lane, now);
-                (0..sent).for_each(|_| lane.returned());
+                (0..sent).for_each(|_| lane.returned(now, 1, RateLimits::default()));
                 sent
             })
             .sum();

@@ -11,7 +11,7 @@ use super::batch::BatchLimits;
 use super::cypher::Similarity;
 use super::event::{Action, Event, RunId, ServerState, Survey, Wish};
 use super::fault::{ServiceFault, StoreFault};
-use super::node::{BatchId, Completion, GraphName, NodeId, Reply, Text};
+use super::node::{BatchId, Completion, GraphName, NodeId, RateLimits, Reply, Text};
 use super::pace::LaneLimits;
 use super::pass::Pass;
 use super::quarantine::is_outdated;
@@ -209,8 +209,13 @@ impl World {
     fn disturb(&mut self) {
         match self.rng.u32(..9) {
             8 => self.ask(),
-            6 => self.refusing = true,
-            7 => self.refusing = false,
+            // A service that changes its mind between two requests could not be told from one that
+            // minds the text.
+            6 | 7 => {
+                self.live(1);
+                self.refusing = !self.refusing;
+                self.live(1);
+            }
             0 => {
                 self.server = *[ServerState::Replica, ServerState::Loading, ServerState::NoEngine]
                     .get(self.rng.usize(..3))
@@ -325,7 +330,10 @@ impl World {
         assert_eq!(distinct.len(), texts.len(), "seed {}: a text is paid for twice", self.seed);
         let took = Duration::from_millis(self.rng.u64(1..80));
         let outcome = self.service(texts);
-        self.later(80, Event::Embedded(Completion { batch, outcome, took }));
+        self.later(
+            80,
+            Event::Embedded(Completion { batch, outcome, limits: RateLimits::default(), took }),
+        );
     }
 
     fn service(&mut self, texts: &[Text]) -> Result<Reply, ServiceFault> {

@@ -13,7 +13,7 @@ use super::{Error as ModelError, Model};
 use crate::embed::{Config, Promise};
 use crate::error::Error;
 use crate::fill::fault::ServiceFault;
-use crate::fill::node::{Reply, Text};
+use crate::fill::node::{RateLimits, Reply, Text};
 
 const NAME: &str = "vectorfill-model";
 /// More than the batches that can be in flight: one more than there are threads.
@@ -93,7 +93,9 @@ fn work(queue: &Receiver<Job>, shared: &Shared) {
     for (texts, promise) in queue {
         let embed = AssertUnwindSafe(|| shared.embed(&texts));
         let panicked = || Err(ServiceFault::Unusable("the local model failed unexpectedly".into()));
-        promise.keep(catch_unwind(embed).unwrap_or_else(|_| panicked()));
+        let outcome = catch_unwind(embed).unwrap_or_else(|_| panicked());
+        // Nobody limits us here.
+        promise.keep(outcome, RateLimits::default());
     }
 }
 

@@ -1,0 +1,129 @@
+//! The rate of a service that refuses without saying how much it allows: learnt from what it took.
+//!
+//! From one refusal to the next a service has taken just what it allows: so many requests, pauses
+//! included. That rate is kept to, and raised ever faster while nothing is refused. Refusals that a
+//! smaller window cures teach nothing: they were about too many at once.
+
+use std::time::{Duration, Instant};
+
+use super::spacing::Spacing;
+
+/// A service that refuses for longer than this counts by the time.
+const LONG: Duration = Duration::from_secs(5);
+/// So many refusals, and one in so many requests, are more than a window that finds its size.
+const MANY: u32 = 5;
+const OFTEN: u32 = 20;
+/// Good answers that tell a rate.
+const ENOUGH: u32 = 10;
+/// After so long without a request, what was taken before says nothing.
+const IDLE: Duration = Duration::from_secs(5);
+/// Share of the learnt rate that is used.
+const USED: f64 = 0.98;
+/// How often a rate that is not refused is raised, and by which share at first.
+const RAISE: Duration = Duration::from_mins(1);
+const FIRST_STEP: f64 = 0.02;
+/// A step this large says that there is no limit any more.
+const LAST_STEP: f64 = 1.0;
+
+/// What has been learnt.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    cycle: Option<Cycle>,
+    pace: Option<Pace>,
+    spacing: Spacing,
+    last_sent: Option<Instant>,
+}
+
+/// From the first good answer after a refusal to the first one after the next.
+#[derive(Debug)]
+struct Cycle {
+    since: Instant,
+    taken: u32,
+    refusals: u32,
+    /// Since when the service refuses.
+    refused: Option<Instant>,
+    /// Refused although one request at a time was sent.
+    alone: bool,
+}
+
+impl Cycle {
+    fn new(since: Instant) -> Self {
+        Self { since, taken: 0, refusals: 0, refused: None, alone: false }
+    }
+
+    /// Whether it is the rate that is refused, `since` then.
+    fn is_about_the_rate(&self, now: Instant, since: Instant) -> bool {
+        let often = self.refusals >= MANY && self.refusals * OFTEN > self.taken;
+        now > since + LONG || (self.taken >= ENOUGH && (self.alone || often))
+    }
+}
+
+#[derive(Debug)]
+struct Pace {
+    per_second: f64,
+    raised: Instant,
+    step: f64,
+}
+
+impl Learned {
+    /// Whether there is a rate to keep to.
+    pub(super) fn is_known(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    pub(super) fn wait_until(&self, now: Instant) -> Option<Instant> {
+        self.spacing.wait_until(now)
+    }
+
+    pub(super) fn sent(&mut self, now: Instant) {
+        let idle = self.last_sent.replace(now).is_none_or(|last| now > last + IDLE);
+        let refusing = self.cycle.as_ref().is_some_and(|cycle| cycle.refused.is_some());
+        if idle && !refusing {
+            self.cycle = Some(Cycle::new(now));
+        }
+        if let Some(pace) = &self.pace {
+            self.spacing.take_punctually(now, Duration::from_secs_f64(1.0 / pace.per_second));
+        }
+    }
+
+    /// A refusal for being too fast; `alone` = only one request at a time was sent.
+    pub(super) fn refused(&mut self, now: Instant, alone: bool) {
+        let cycle = self.cycle.get_or_insert_with(|| Cycle::new(now));
+        cycle.refusals += 1;
+        cycle.refused.get_or_insert(now);
+        cycle.alone |= alone;
+    }
+
+    pub(super) fn succeeded(&mut self, now: Instant) {
+        let Some(cycle) = &mut self.cycle else { return };
+        let Some(refused) = cycle.refused else {
+            cycle.taken += 1;
+            return self.raise(now);
+        };
+        let known = self.pace.is_some() && cycle.taken >= ENOUGH;
+        if known || cycle.is_about_the_rate(now, refused) {
+            let span = now.duration_since(cycle.since).as_secs_f64().max(0.1);
+            // Never so slow that a service which has recovered would not be noticed.
+            let per_second = (f64::from(cycle.taken.max(1)) / span * USED).max(0.1);
+            self.pace = Some(Pace { per_second, raised: now, step: FIRST_STEP });
+            self.cycle = Some(Cycle { taken: 1, ..Cycle::new(now) });
+        } else {
+            cycle.refused = None;
+            cycle.taken += 1;
+        }
+    }
+
+    fn raise(&mut self, now: Instant) {
+        let Some(pace) = &mut self.pace else { return };
+        if now < pace.raised + RAISE {
+            return;
+        }
+        pace.per_second *= 1.0 + pace.step;
+        pace.step *= 2.0;
+        pace.raised = now;
+        if pace.step > LAST_STEP {
+            self.pace = None;
+            self.spacing = Spacing::default();
+        }
+    }
+}
