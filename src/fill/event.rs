@@ -194,6 +194,7 @@ impl From<&StoreFault> for ServerState {
             StoreFault::Replica => Self::Replica,
             StoreFault::NoGraph
             | StoreFault::Paused
+            | StoreFault::Denied(_)
             | StoreFault::Readers
             | StoreFault::OutOfMemory
             | StoreFault::QueueFull

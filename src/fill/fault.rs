@@ -126,6 +126,9 @@ pub(crate) enum StoreFault {
     /// CLIENT PAUSE, a failover or the like: no write may happen now.
     #[error("writes are paused")]
     Paused,
+    /// The server takes no writes from anybody now: too few replicas, or a disk that fails.
+    #[error("{0}")]
+    Denied(String),
     /// A query on the graph runs or waits; a write now would stop the server until it ends.
     #[error("a query on this graph is running")]
     Readers,
@@ -152,9 +155,14 @@ impl StoreFault {
         matches!(self, Self::NoEngine | Self::Loading | Self::Replica)
     }
 
+    /// Whether nothing at all may be written until it passes.
+    pub(crate) fn pauses_all(&self) -> bool {
+        matches!(self, Self::Paused | Self::Denied(_) | Self::OutOfMemory)
+    }
+
     /// Whether waiting is the cure, however long it takes.
     pub(crate) fn passes_by_itself(&self) -> bool {
-        matches!(self, Self::Paused | Self::Readers | Self::OutOfMemory | Self::QueueFull)
+        self.pauses_all() || matches!(self, Self::Readers | Self::QueueFull)
     }
 }
 

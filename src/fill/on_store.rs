@@ -195,7 +195,7 @@ impl Filler {
     }
 
     fn not_written(&mut self, now: Instant, name: &GraphName, job: Job, fault: &StoreFault) {
-        if matches!(fault, StoreFault::Paused | StoreFault::OutOfMemory) {
+        if fault.pauses_all() {
             self.paused = Some(fault.to_string());
         }
         if let Some(pass) = self.pass_mut(name) {

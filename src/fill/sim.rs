@@ -299,7 +299,8 @@ impl World {
             ServerState::Loading => return Some(StoreFault::Loading),
             ServerState::NoEngine => return Some(StoreFault::NoEngine),
         }
-        self.unlucky().then(|| match self.rng.u32(..6) {
+        self.unlucky().then(|| match self.rng.u32(..7) {
+            6 => StoreFault::Denied("NOREPLICAS".into()),
             0 => StoreFault::Paused,
             1 => StoreFault::Readers,
             2 => StoreFault::OutOfMemory,

@@ -18,6 +18,7 @@ use redis_module::{
 
 use super::reply::{self, Node};
 use super::{events, guarded};
+use crate::fill::cypher::one_line;
 use crate::fill::event::{ServerState, Survey};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::GraphName;
@@ -27,6 +28,8 @@ use crate::worker::{Answered, Level, Store};
 /// A query of others that has run longer than this on the graph makes a write wait: it would hold
 /// the server until that query ends.
 const READER: Duration = Duration::from_millis(3);
+/// Longest piece of the engine's own words that is passed on, in characters.
+const ERROR_CHARS: usize = 300;
 /// What `TYPE` says of a graph.
 const GRAPH_TYPE: &[u8] = b"graphdata";
 /// The engine's module name.
@@ -45,6 +48,8 @@ pub(super) struct Engine {
     ctx: DetachedContext,
     inline: CallOptions,
     write: CallOptions,
+    /// As a script's: checks what Redis checks before anybody's write.
+    checked: CallOptions,
     pool: BlockingCallOptions,
     commands_seen: AtomicU64,
 }
@@ -65,6 +70,7 @@ impl Engine {
             // Without `replicate` Redis drops what the engine itself replicates inside the call: the
             // vectors would reach neither the AOF nor a replica.
             write: options().verify_oom().replicate().build(),
+            checked: options().script_mode().build(),
             pool: options().build_blocking(),
             commands_seen: AtomicU64::new(0),
         })
@@ -103,11 +109,23 @@ impl Engine {
     /// cannot change before the write.
     fn may_write(&self, gil: &Gil, write: &Write) -> Result<(), StoreFault> {
         server_lets_write(&gil.0)?;
+        self.server_takes_writes(gil, &write.graph)?;
         // GRAPH.QUERY on a missing key would create the graph: a deleted one must not come back.
         if !is_graph(&gil.0, &write.graph) {
             return Err(StoreFault::NoGraph);
         }
         if write.impatient { Ok(()) } else { self.has_no_reader(gil, &write.graph) }
+    }
+
+    /// `min-replicas-to-write` and `stop-writes-on-bgsave-error` hold for a module only if it asks. A
+    /// script's write is checked; this one changes nothing, whatever the key holds: on a graph it is
+    /// of the wrong type, and an empty string is not written.
+    fn server_takes_writes(&self, gil: &Gil, graph: &GraphName) -> Result<(), StoreFault> {
+        let args: [&[u8]; 3] = [graph.as_str().as_bytes(), b"0", b""];
+        match self.call_with(gil, &self.checked, "SETRANGE", &args) {
+            Err(fault @ StoreFault::Denied(_)) => Err(fault),
+            _ => Ok(()),
+        }
     }
 
     /// A write waits for the graph's readers while it holds the server. Nothing can begin while we
@@ -266,7 +284,10 @@ fn fault_of(error: &ErrorReply<'_>) -> StoreFault {
         ("out of memory", StoreFault::OutOfMemory),
         ("Query's mem consumption exceeded", StoreFault::OutOfMemory),
     ];
-    let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+    let text = one_line(&String::from_utf8_lossy(error.as_bytes()), ERROR_CHARS);
+    if ["NOREPLICAS", "MISCONF"].iter().any(|code| text.contains(code)) {
+        return StoreFault::Denied(text);
+    }
     let known = WORDS.iter().find(|(words, _)| text.contains(words));
     known.map_or_else(|| StoreFault::Other(text.clone()), |(_, fault)| fault.clone())
 }

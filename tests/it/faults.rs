@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Setup, wait_for};
+use crate::harness::{Redis, Server, Setup, wait_for};
 use crate::service::{Answer, Service};
 
 fn refusal(status: u16, message: &str) -> Answer {
@@ -220,4 +220,55 @@ fn a_lone_text_that_is_refused_is_told_from_a_bad_request_by_a_probe() {
     redis.query("kb", "CREATE (:Doc {text: 'poison'})");
     assert_eq!(redis.run("kb").counts(), [1, 0, 0, 1, 0]);
     assert_eq!(redis.status().get("embedder").text("state"), "ready");
+}
+
+/// A fill whose vectors have come and not been written yet.
+fn held_up(server: &Server, service: &Service) -> Redis {
+    let mut redis = server.connect();
+    redis.query("kb", "UNWIND range(1, 20) AS i CREATE (:Doc {text: toString(i)})");
+    service.hold();
+    redis.call::<String>(&["VECTORFILL.RUN", "kb"]);
+    service.wait_for_requests(1);
+    redis
+}
+
+/// Nothing is written, for a reason that STATUS tells, until `cure` is applied.
+fn is_paused(redis: &mut Redis, code: &str, cure: &[&str]) {
+    wait_for("the pause", || (redis.status().text("state") == "paused").then_some(()));
+    let reason = redis.status().text("reason");
+    assert!(reason.contains(code), "{reason}");
+    assert_eq!(redis.number("kb", "MATCH (n) RETURN count(n.embedding)"), 0);
+    redis.call::<String>(cure);
+    wait_for("the vectors", || {
+        (redis.number("kb", "MATCH (n) RETURN count(n.embedding)") == 20).then_some(())
+    });
+}
+
+#[test]
+fn too_few_replicas_stop_our_writes_like_anybodys() {
+    let service = Service::start(8);
+    let server = Setup::with(&service).start();
+    let mut redis = held_up(&server, &service);
+    redis.call::<String>(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    service.release();
+    is_paused(&mut redis, "NOREPLICAS", &["CONFIG", "SET", "min-replicas-to-write", "0"]);
+}
+
+#[test]
+fn a_snapshot_that_failed_stops_our_writes_like_anybodys() {
+    let service = Service::start(8);
+    let setup = Setup::with(&service).arg("--dbfilename", "taken.rdb");
+    // No snapshot can take the name of a directory that is not empty.
+    let folder = setup.folder().join("taken.rdb");
+    let server = setup.start();
+    fs::create_dir_all(folder.join("full")).unwrap();
+    let mut redis = held_up(&server, &service);
+    redis.call::<String>(&["CONFIG", "SET", "save", "3600 1"]);
+    redis.call::<String>(&["BGSAVE"]);
+    wait_for("the failed snapshot", || {
+        let info: String = redis.call(&["INFO", "persistence"]);
+        info.contains("rdb_last_bgsave_status:err").then_some(())
+    });
+    service.release();
+    is_paused(&mut redis, "MISCONF", &["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
 }
