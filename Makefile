@@ -29,7 +29,7 @@ test: lint unit integration
 lint: deps
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --lib --no-default-features -- -D warnings
+	cargo clippy --locked --lib --no-default-features --features inject -- -D warnings
 	.deps/venv/bin/typos
 	python3 demo/check.py
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
@@ -49,7 +49,10 @@ soak: deps
 bench: release
 	VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so cargo bench --locked --bench fill
 
+# The library with panics on demand is kept beside the real one, for the tests of panics.
 build: deps
+	cargo build --locked --lib --features inject
+	cp $(CARGO_TARGET_DIR)/debug/libvectorfill.so $(CARGO_TARGET_DIR)/debug/libvectorfill-inject.so
 	cargo build --locked --lib
 
 release: deps

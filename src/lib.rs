@@ -23,7 +23,7 @@
 //! - `worker`: the thread. Carries out what the core decides.
 //! - `server`: all that knows Redis. `server/graph.rs` takes the GIL.
 //! - `embed`: all that knows HTTP, and the local model.
-//! - `error`: what is told to a person.
+//! - `error`: what is told to a person. `inject`: panics for tests.
 //!
 //! Imports go one way: `lib → server → {worker, embed, fill, error}`, `worker → {fill, embed, error}`,
 //! `embed → {fill, error}`, `fill → error`; a test sees to it.
@@ -31,6 +31,7 @@
 mod embed;
 mod error;
 mod fill;
+mod inject;
 mod server;
 mod worker;
 

@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::fill::cypher::one_line;
 use crate::fill::fault::ServiceFault;
 use crate::fill::node::{RateLimits, Reply, Text};
+use crate::inject::{Point, reached};
 
 /// Longest answer that is read, by text: more than any vector needs, written as plain numbers.
 const BYTES_PER_TEXT: usize = 512 * 1024;
@@ -82,6 +83,7 @@ impl Service {
     pub(super) fn submit(&self, texts: Vec<Text>, promise: Promise) {
         let caller = Arc::clone(&self.caller);
         self.runtime.spawn(async move {
+            reached(Point::Http);
             let mut limits = RateLimits::default();
             let outcome = caller.embed(&texts, &mut limits).await;
             promise.keep(outcome, limits);

@@ -13,6 +13,7 @@ use redis_module_macros::{
 
 use super::{guarded, with_worker};
 use crate::fill::node::GraphName;
+use crate::inject::{Point, reached};
 
 /// Commands of other clients since load.
 static COMMANDS: AtomicU64 = AtomicU64::new(0);
@@ -25,6 +26,7 @@ pub(super) fn commands() -> u64 {
 
 /// A command is about to run. Called for every command of every client, so it does next to nothing.
 pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
+    reached(Point::Filter);
     COMMANDS.fetch_add(1, Ordering::Relaxed);
     let graph = argument(0).and_then(written_graph).and_then(argument);
     if let Some(graph) = graph.and_then(|key| std::str::from_utf8(key).ok()) {
@@ -47,6 +49,7 @@ fn written_graph(name: &[u8]) -> Option<i32> {
 
 fn server_changed() {
     guarded((), || {
+        reached(Point::Event);
         with_worker(crate::worker::Worker::server_changed);
     });
 }

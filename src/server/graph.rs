@@ -23,6 +23,7 @@ use crate::fill::event::{ServerState, Survey};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::GraphName;
 use crate::fill::store::{Read, Write, Written};
+use crate::inject::{Point, reached};
 use crate::worker::{Answered, Level, Store};
 
 /// A query of others that has run longer than this on the graph makes a write wait: it would hold
@@ -184,9 +185,11 @@ impl Store for Engine {
         let cypher = read.cypher();
         let args: [&[u8]; 2] = [read.graph.as_str().as_bytes(), &cypher];
         let answer = move |result: CallResult<'static>| {
-            let outcome = result
-                .map_err(|error| fault_of(&error))
-                .and_then(|reply| reply::answer(&read.query, &Node::from(Ok(reply))));
+            let outcome = guarded(Err(StoreFault::NoReply), || {
+                reached(Point::Reply);
+                let reply = result.map_err(|error| fault_of(&error))?;
+                reply::answer(&read.query, &Node::from(Ok(reply)))
+            });
             // The channel holds more than there can be in flight; when it is gone, the worker is.
             answers.try_send((read.ticket, outcome)).ok();
         };
@@ -199,7 +202,7 @@ impl Store for Engine {
                 future
                     .set_unblock_handler(move |_: &Context, result: CallResult<'static>| {
                         READS.fetch_sub(1, Ordering::SeqCst);
-                        guarded((), || answer(result));
+                        answer(result);
                     })
                     // Gives up only the right to abort the query.
                     .dispose(&gil.0);

@@ -14,6 +14,7 @@ use crate::fill::Filler;
 use crate::fill::event::{Action, Event, RunId};
 use crate::fill::node::Completion;
 use crate::fill::settings::Settings;
+use crate::inject::{Point, reached};
 
 /// More than the requests that can be in flight: `concurrency` is at most 64, before and after a
 /// change of the embedder.
@@ -158,6 +159,7 @@ impl<'a> Body<'a> {
 
     /// Tells the core, and does what it answers.
     fn tell(&mut self, event: Event) {
+        reached(Point::Worker);
         self.changed |= !matches!(event, Event::Tick);
         self.filler.handle(Instant::now(), event);
         while let Some(action) = self.filler.poll() {

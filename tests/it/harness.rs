@@ -25,7 +25,15 @@ pub fn path(variable: &str) -> PathBuf {
 
 /// The module under test. A stale one proves nothing, so it is refused.
 pub fn module() -> PathBuf {
-    let module = path("VECTORFILL_MODULE");
+    fresh(path("VECTORFILL_MODULE"))
+}
+
+/// The module that panics on demand; the Makefile puts it beside the other.
+fn module_with_injection() -> PathBuf {
+    fresh(path("VECTORFILL_MODULE").with_file_name("libvectorfill-inject.so"))
+}
+
+fn fresh(module: PathBuf) -> PathBuf {
     let built = modified(&module);
     let newest = sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").as_path());
     assert!(built >= newest, "{} is older than src/: cargo build first", module.display());
@@ -62,6 +70,7 @@ pub struct Setup {
     module_args: Vec<String>,
     environment: Vec<(String, String)>,
     engine: Engine,
+    injects: bool,
     folder: TempDir,
     file: Option<String>,
     only_file: bool,
@@ -82,6 +91,7 @@ impl Default for Setup {
             module_args: Vec::new(),
             environment: Vec::new(),
             engine: Engine::Before,
+            injects: false,
             folder: tempfile::tempdir().unwrap(),
             file: None,
             only_file: false,
@@ -118,6 +128,12 @@ impl Setup {
 
     pub fn engine(mut self, engine: Engine) -> Self {
         self.engine = engine;
+        self
+    }
+
+    /// With a module that panics on demand.
+    pub fn with_injection(mut self) -> Self {
+        self.injects = true;
         self
     }
 
@@ -171,10 +187,11 @@ impl Setup {
             return;
         }
         let engine = path("VECTORFILL_FALKORDB");
+        let module = if self.injects { module_with_injection() } else { module() };
         if self.engine == Engine::Before {
             command.arg("--loadmodule").arg(&engine);
         }
-        command.arg("--loadmodule").arg(module()).args(&self.module_args);
+        command.arg("--loadmodule").arg(module).args(&self.module_args);
         if self.engine == Engine::After {
             command.arg("--loadmodule").arg(&engine);
         }

@@ -5,12 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a folder may name, and which crates are its alone.
-const LAYERS: [(&str, &[&str]); 5] = [
+const LAYERS: [(&str, &[&str]); 6] = [
     ("error", &[]),
+    ("inject", &[]),
     ("fill", &["error"]),
-    ("embed", &["fill", "error"]),
-    ("worker", &["fill", "embed", "error"]),
-    ("server", &["worker", "embed", "fill", "error"]),
+    ("embed", &["fill", "error", "inject"]),
+    ("worker", &["fill", "embed", "error", "inject"]),
+    ("server", &["worker", "embed", "fill", "error", "inject"]),
 ];
 const OWNED: [(&str, &[&str]); 6] = [
     ("redis_module", &["server", "lib"]),

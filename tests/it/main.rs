@@ -24,6 +24,7 @@ mod layering;
 mod lifecycle;
 #[cfg(feature = "local")]
 mod local;
+mod panics;
 mod quarantine;
 mod replication;
 mod service;

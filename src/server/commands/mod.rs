@@ -7,6 +7,8 @@
 
 mod failures;
 mod help;
+#[cfg(feature = "inject")]
+mod inject;
 mod retry;
 mod run;
 mod status;
@@ -19,10 +21,15 @@ use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString
 use super::{graph, guarded};
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
+use crate::inject::{Point, reached};
 
 /// Runs a command so that a panic becomes an error reply.
 fn answered(work: impl FnOnce() -> RedisResult) -> RedisResult {
-    guarded(Err(RedisError::Str("ERR vectorfill failed unexpectedly; the server goes on")), work)
+    let failed = Err(RedisError::Str("ERR vectorfill failed unexpectedly; the server goes on"));
+    guarded(failed, || {
+        reached(Point::Command);
+        work()
+    })
 }
 
 /// An error reply: a code word and a sentence.

@@ -1,0 +1,27 @@
+//! `VECTORFILL.INJECT point`: only in a build for tests.
+
+use redis_module::{Context, RedisResult, RedisString, RedisValue};
+use redis_module_macros::command;
+
+use super::error;
+use crate::inject::{Point, arm};
+
+#[command({
+    name: "vectorfill.inject",
+    flags: [ReadOnly],
+    summary: "Has a point of the module panic when it is reached next.",
+    complexity: "O(1)",
+    since: "0.1.0",
+    arity: 2,
+    key_spec: [],
+    acl_categories: [Single("vectorfill")],
+})]
+fn inject(_: &Context, args: Vec<RedisString>) -> RedisResult {
+    match args.get(1).and_then(|name| Point::parse(&name.to_string_lossy())) {
+        Some(point) => {
+            arm(point);
+            Ok(RedisValue::SimpleStringStatic("OK"))
+        }
+        None => error("ERR", "there is no such point"),
+    }
+}
