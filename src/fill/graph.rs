@@ -13,8 +13,10 @@ const WAKES: [Duration; 3] =
 /// A woken sweep waits this many times what the last one took, so that sweeping costs at most 5 %
 /// of one of the engine's threads however often the graph is written.
 const REST: u32 = 20;
-/// How long wake-ups leave a graph alone whose last pass left nodes behind.
+/// How long wake-ups leave a graph alone whose last pass left nodes behind; doubled each time, so
+/// that a text which the service never answers is not tried by every write.
 const DEFERRED_REST: Duration = Duration::from_secs(5);
+const MOST_DOUBLINGS: u32 = 6;
 
 /// One graph.
 #[derive(Debug, Default)]
@@ -29,6 +31,8 @@ pub(super) struct Graph {
     pub(super) labels_listed: bool,
     /// The key is gone: forget the graph once its pass has ended.
     pub(super) gone: bool,
+    /// Passes in a row that left nodes behind.
+    deferrals: u32,
     wakes: Vec<Instant>,
     rest_until: Option<Instant>,
 }
@@ -88,7 +92,10 @@ impl Graph {
     pub(super) fn finish(&mut self, now: Instant, pass: &Pass, tally: &Tally) {
         let swept = pass.swept.min(Duration::from_mins(1)) * REST;
         // What was left behind is tried again by the next pass: not by every write.
-        let rest = if tally.deferred > 0 { swept.max(DEFERRED_REST) } else { swept };
+        self.deferrals = if tally.deferred > 0 { self.deferrals.saturating_add(1) } else { 0 };
+        let doublings = self.deferrals.saturating_sub(1).min(MOST_DOUBLINGS);
+        let deferred = DEFERRED_REST.saturating_mul(1 << doublings);
+        let rest = if tally.deferred > 0 { swept.max(deferred) } else { swept };
         self.rest_until = Some(now + rest);
         self.labels_listed |= pass.ending.is_none() && pass.plan.auto_index.is_some();
         self.figures.last_run = Some(now);
