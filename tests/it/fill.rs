@@ -5,7 +5,7 @@ use std::process::Command;
 use redis::Value;
 use serde_json::json;
 
-use crate::harness::{Redis, Server, Setup, path, wait_for};
+use crate::harness::{Redis, Server, Setup, close, path, wait_for};
 use crate::service::{Answer, Service, good, vector_of};
 
 const DIM: usize = 8;
@@ -14,11 +14,6 @@ fn start(service: &Service) -> (Server, Redis) {
     let server = Setup::with(service).start();
     let redis = server.connect();
     (server, redis)
-}
-
-fn close(a: &[f32], b: &[f32]) -> bool {
-    // The engine prints six decimals.
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 2e-6)
 }
 
 fn quoted(text: &str) -> String {

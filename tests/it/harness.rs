@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use redis::{Client, Connection, FromRedisValue, RedisResult, Value};
 use tempfile::TempDir;
 
-use crate::service::Service;
+use crate::service::{Service, vector_of};
 
 /// No test waits longer than this for anything.
 pub const LIMIT: Duration = Duration::from_mins(1);
@@ -324,10 +324,19 @@ impl Redis {
     pub fn vector(&mut self, graph: &str, cypher: &str) -> Option<Vec<f32>> {
         let rows = self.rows("GRAPH.RO_QUERY", graph, cypher);
         assert_eq!(rows.len(), 1, "{cypher}");
-        let text: Option<String> = Option::from_redis_value(rows[0][0].clone()).unwrap();
-        let text = text?;
-        let numbers = text.strip_prefix('<')?.strip_suffix('>')?;
-        Some(numbers.split(", ").map(|number| number.parse().unwrap()).collect())
+        numbers(&rows[0][0])
+    }
+
+    /// Asserts that every node has the vector of its own text; gives the number of nodes.
+    pub fn own_vectors(&mut self, graph: &str) -> usize {
+        let rows = self.rows("GRAPH.RO_QUERY", graph, "MATCH (n) RETURN n.text, n.embedding");
+        for row in &rows {
+            let text = String::from_redis_value(row[0].clone()).unwrap();
+            let vector = numbers(&row[1]).unwrap_or_else(|| panic!("no vector at {text:?}"));
+            let own = vector_of(&text, vector.len());
+            assert!(close(&vector, &own), "{text:?} has {vector:?} and not {own:?}");
+        }
+        rows.len()
     }
 
     /// Runs a pass to its end.
@@ -342,6 +351,19 @@ impl Redis {
     pub fn graph_status(&mut self, graph: &str) -> Tally {
         Tally(self.call(&["VECTORFILL.STATUS", graph]))
     }
+}
+
+/// A vector as the engine prints it.
+fn numbers(value: &Value) -> Option<Vec<f32>> {
+    let text: Option<String> = Option::from_redis_value(value.clone()).unwrap();
+    let text = text?;
+    let numbers = text.strip_prefix('<')?.strip_suffix('>')?;
+    Some(numbers.split(", ").map(|number| number.parse().unwrap()).collect())
+}
+
+/// Whether two vectors are equal, as far as the six decimals that the engine prints can tell.
+pub fn close(a: &[f32], b: &[f32]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 2e-6)
 }
 
 /// A map reply.

@@ -16,6 +16,7 @@
 
 mod commands;
 mod config;
+mod engine;
 mod faults;
 mod fill;
 mod harness;
