@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, Response, Url};
 use tokio::runtime::{Builder, Runtime};
 
 use super::headers::{rate_limits, retry_after};
@@ -20,8 +20,13 @@ use crate::fill::fault::ServiceFault;
 use crate::fill::node::{RateLimits, Reply, Text};
 use crate::inject::{Point, reached};
 
-/// Longest answer that is read, by text: more than any vector needs, written as plain numbers.
-const BYTES_PER_TEXT: usize = 512 * 1024;
+/// Longest answer that is read, by text: 4,096 plain numbers, and the white space of a pretty one.
+/// The requests in flight can all be answered with so much, in memory that is the database's.
+const BYTES_PER_TEXT: usize = 128 * 1024;
+/// A number, a comma, a line break and some white space.
+const BYTES_PER_NUMBER: usize = 32;
+/// Read of every answer beyond that.
+const BYTES_BESIDES: usize = 1 << 20;
 const MOST_BYTES: usize = 256 << 20;
 /// Longest piece of an error's answer that is read.
 const FAILURE_BYTES: usize = 64 * 1024;
@@ -160,41 +165,58 @@ impl Caller {
         let body = serde_json::to_vec(&request).map_err(|e| ServiceFault::Shape(e.to_string()))?;
         let request =
             self.client.post(self.endpoint.0.clone()).headers(headers(key.as_ref())?).body(body);
-        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
-        let status = response.status();
+        let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
         *limits = rate_limits(response.headers());
-        if !status.is_success() {
-            return Err(self.refusal(status, response, key.as_ref()).await);
+        if !response.status().is_success() {
+            return Err(self.refusal(response, key.as_ref()).await);
         }
-        let most = (texts.len() + 2).saturating_mul(BYTES_PER_TEXT).min(MOST_BYTES);
-        let body = self.read(response, most).await?;
+        let mut body = Vec::new();
+        self.read(&mut response, &mut body, 0).await?;
+        wire::check_beginning(&body, |text| scrub(key.as_ref(), text))?;
+        let most = (texts.len() * self.bytes_per_text() + BYTES_BESIDES).min(MOST_BYTES);
+        self.read(&mut response, &mut body, most).await?;
+        if body.len() > most {
+            return Err(ServiceFault::Shape(format!("it is longer than {most} bytes")));
+        }
         wire::parse(&body)
     }
 
-    /// Reads the body up to `most` bytes: what a service sends is not ours to trust.
-    async fn read(&self, mut response: Response, most: usize) -> Result<Vec<u8>, ServiceFault> {
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
-            if body.len() + chunk.len() > most {
-                return Err(ServiceFault::Shape(format!("the answer is longer than {most} bytes")));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+    /// Longest answer to one text: longer only where longer vectors have been asked for.
+    fn bytes_per_text(&self) -> usize {
+        BYTES_PER_TEXT.max(self.dimensions.unwrap_or(0) * BYTES_PER_NUMBER)
     }
 
-    async fn refusal(
+    /// Reads on until the body ends, or is longer than `most`: what a service sends is not ours to
+    /// trust.
+    async fn read(
         &self,
-        status: StatusCode,
-        response: Response,
-        key: Option<&Secret>,
-    ) -> ServiceFault {
+        response: &mut Response,
+        body: &mut Vec<u8>,
+        most: usize,
+    ) -> Result<(), ServiceFault> {
+        while body.len() <= most {
+            match response.chunk().await.map_err(|e| self.unreachable(&e))? {
+                Some(chunk) => body.extend_from_slice(&chunk),
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    async fn refusal(&self, mut response: Response, key: Option<&Secret>) -> ServiceFault {
+        let status = response.status();
         let retry_after = retry_after(response.headers());
+        if let Some(to) = response.headers().get(LOCATION).filter(|_| status.is_redirection()) {
+            let to = scrub(key, &String::from_utf8_lossy(to.as_bytes()));
+            let words = format!("it redirects to {to}, where vectorfill.base-url may have to lead");
+            let (message, status) = (one_line(&words, 200), status.as_u16());
+            return ServiceFault::Refused { status, message, retry_after, quota: false };
+        }
+        let mut body = Vec::new();
         // What cannot be read of an error is not worth another error.
-        let body = self.read(response, FAILURE_BYTES).await.unwrap_or_default();
+        self.read(&mut response, &mut body, FAILURE_BYTES).await.ok();
         // Before anything is cut off: a part of the key is a secret, too.
-        let body = String::from_utf8_lossy(&body);
-        let body = key.map_or_else(|| body.clone().into_owned(), |key| key.scrub(&body));
+        let body = scrub(key, &String::from_utf8_lossy(&body));
         let (message, quota) = wire::parse_failure(body.as_bytes());
         ServiceFault::Refused { status: status.as_u16(), message, retry_after, quota }
     }
@@ -204,8 +226,18 @@ impl Caller {
         if error.is_timeout() {
             return ServiceFault::Timeout { host, limit: self.timeout };
         }
-        ServiceFault::Connection { host, reason: one_line(&causes(error), 200) }
+        // What TLS says of itself does not name it.
+        let what = if is_tls(error) { "the TLS handshake failed: " } else { "" };
+        ServiceFault::Connection {
+            host,
+            reason: one_line(&format!("{what}{}", causes(error)), 200),
+        }
     }
+}
+
+/// `text` without the key, should a service repeat it.
+fn scrub(key: Option<&Secret>, text: &str) -> String {
+    key.map_or_else(|| text.to_owned(), |key| key.scrub(text))
 }
 
 /// A service that knows no base64 says so in a 400 or 422 about the parameter.
@@ -236,6 +268,14 @@ fn causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Whether TLS is what failed. An I/O error does not count what it wraps among its sources.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|wrapped| is_tls(wrapped))
+        || error.source().is_some_and(is_tls)
 }
 
 #[cfg(test)]

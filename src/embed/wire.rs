@@ -10,6 +10,8 @@ use crate::fill::node::Reply;
 
 /// Longest piece of a service's own words that is passed on, in characters.
 const MESSAGE_CHARS: usize = 200;
+/// Longest beginning of an answer that is shown, in characters.
+const BEGINNING_CHARS: usize = 80;
 
 /// The body of a request.
 #[derive(Debug, Serialize)]
@@ -47,6 +49,20 @@ enum Vector {
 struct Usage {
     total_tokens: Option<u64>,
     prompt_tokens: Option<u64>,
+}
+
+/// Refuses what cannot become an answer at its first bytes: nobody wants all of a wrong page.
+pub(super) fn check_beginning(
+    bytes: &[u8],
+    scrub: impl Fn(&str) -> String,
+) -> Result<(), ServiceFault> {
+    match bytes.trim_ascii_start() {
+        [] | [b'{', ..] => Ok(()),
+        other => {
+            let words = one_line(&scrub(&String::from_utf8_lossy(other)), BEGINNING_CHARS);
+            Err(ServiceFault::Shape(format!("it is no JSON object and begins with '{words}'")))
+        }
+    }
 }
 
 /// Reads the body of a successful answer.
@@ -147,6 +163,15 @@ mod tests {
             parse(&bytes[..rng.usize(..bytes.len())]).ok();
             parse_failure(&bytes);
         }
+    }
+
+    #[test]
+    fn a_wrong_page_is_told_by_its_beginning() {
+        let check = |body: &[u8]| check_beginning(body, |text| text.replace("key", "***"));
+        assert!(check(b" \n{\"data\"").is_ok() && check(b" ").is_ok() && check(b"").is_ok());
+        let words = "it is no JSON object and begins with '<p> my ***'".to_owned();
+        assert_eq!(check(b"<p>\n my key"), Err(ServiceFault::Shape(words)));
+        assert!(check(&[0xff; 10_000]).unwrap_err().to_string().chars().count() < 200);
     }
 
     #[test]
