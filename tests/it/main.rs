@@ -25,6 +25,7 @@ mod layering;
 mod lifecycle;
 #[cfg(feature = "local")]
 mod local;
+mod network;
 mod panics;
 mod quarantine;
 mod replication;

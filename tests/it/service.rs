@@ -33,6 +33,8 @@ pub enum Answer {
     Reset,
     /// Bytes as they are, and the connection is closed.
     Raw(Vec<u8>),
+    /// A head, and then the same bytes again and again, with a pause between.
+    Endless(&'static str, Vec<u8>, Duration),
 }
 
 type Script = dyn Fn(&Request) -> Answer + Send + Sync;
@@ -158,6 +160,14 @@ fn serve(mut stream: TcpStream, shared: &Shared) {
                 stream.write_all(&bytes).ok();
                 return;
             }
+            Answer::Endless(head, bytes, pause) => {
+                let mut going = stream.write_all(head.as_bytes()).is_ok();
+                while going {
+                    going = stream.write_all(&bytes).is_ok();
+                    std::thread::sleep(pause);
+                }
+                return;
+            }
         };
         if written.is_err() {
             return;
@@ -186,7 +196,12 @@ fn read_request(stream: &mut TcpStream, shared: &Shared) -> Option<Request> {
         bytes.extend_from_slice(&chunk[..read]);
         let mut headers = [httparse::EMPTY_HEADER; 64];
         let mut request = httparse::Request::new(&mut headers);
-        if let httparse::Status::Complete(head) = request.parse(&bytes).unwrap() {
+        let Ok(parsed) = request.parse(&bytes) else {
+            // TLS on a port for plain HTTP: this is how servers answer that.
+            stream.write_all(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n").ok();
+            return None;
+        };
+        if let httparse::Status::Complete(head) = parsed {
             let text = |header: &httparse::Header<'_>| {
                 (header.name.to_lowercase(), String::from_utf8_lossy(header.value).into_owned())
             };
