@@ -4,6 +4,7 @@
 //! [`Completion`], also when its task panics or its thread dies: the [`Promise`] it carries answers
 //! when it is dropped.
 
+mod endpoint;
 mod headers;
 mod key;
 #[cfg(feature = "local")]
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
+pub(crate) use endpoint::Endpoint;
 pub(crate) use key::KeySource;
-pub(crate) use openai::Endpoint;
 
 use crate::error::Error;
 use crate::fill::fault::ServiceFault;

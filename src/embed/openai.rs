@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Response};
 use tokio::runtime::{Builder, Runtime};
 
+use super::endpoint::Endpoint;
 use super::headers::{rate_limits, retry_after};
 use super::key::{KeySource, Secret};
 use super::wire::{self, Request};
@@ -32,36 +33,6 @@ const MOST_BYTES: usize = 256 << 20;
 const FAILURE_BYTES: usize = 64 * 1024;
 /// A host that does not even accept a connection is not waited for as long as an answer.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// The address requests are posted to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Endpoint(Url);
-
-impl Endpoint {
-    /// Reads `base-url`, to which `/embeddings` is added.
-    pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
-        let refused = |why: &str| Error::setting(setting, value, why);
-        let mut url = Url::parse(value).map_err(|e| refused(&e.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(refused("a URL that begins with http:// or https://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            // The value holds a secret, and so is not repeated.
-            let expected = "a URL without user and password: use vectorfill.api-key-file";
-            return Err(Error::setting(setting, "***", expected));
-        }
-        url.path_segments_mut()
-            .map_err(|()| refused("a URL with a path"))?
-            .pop_if_empty()
-            .push("embeddings");
-        Ok(Self(url))
-    }
-
-    /// The host, for people.
-    pub(crate) fn host(&self) -> &str {
-        self.0.host_str().unwrap_or_default()
-    }
-}
 
 /// A service in reach of HTTP.
 #[derive(Debug)]
@@ -118,7 +89,7 @@ impl Caller {
         // Fails when a provider is installed already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut builder = Client::builder();
-        if config.endpoint.0.scheme() == "http" {
+        if !config.endpoint.needs_tls() {
             // A client that never speaks TLS needs no certificates, and a container may have none.
             builder = builder.tls_certs_only([]);
         }
@@ -164,7 +135,7 @@ impl Caller {
         let request = Request { model, input: &input, encoding_format, dimensions };
         let body = serde_json::to_vec(&request).map_err(|e| ServiceFault::Shape(e.to_string()))?;
         let request =
-            self.client.post(self.endpoint.0.clone()).headers(headers(key.as_ref())?).body(body);
+            self.client.post(self.endpoint.url()).headers(headers(key.as_ref())?).body(body);
         let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
         *limits = rate_limits(response.headers());
         if !response.status().is_success() {
@@ -276,26 +247,4 @@ fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<rustls::Error>()
         || wrapped.is_some_and(|wrapped| is_tls(wrapped))
         || error.source().is_some_and(is_tls)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_is_added_once() {
-        let url = |value| Endpoint::parse("base-url", value).map(|endpoint| endpoint.0.to_string());
-        assert_eq!(
-            url("https://api.openai.com/v1").unwrap(),
-            "https://api.openai.com/v1/embeddings"
-        );
-        assert_eq!(
-            url("http://localhost:11434/v1/").unwrap(),
-            "http://localhost:11434/v1/embeddings"
-        );
-        for bad in ["", "localhost:80", "file:///etc/passwd", "ftp://host/", "https://u:p@host/v1"]
-        {
-            assert!(url(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -237,7 +237,7 @@ impl Filler {
     /// One write at a time: it holds the server, and the next is sized by what it took.
     fn hand_out_write(&mut self, now: Instant) {
         let errand = self.errands.iter().any(Errand::is_writing);
-        let busy = errand || self.passes().any(|pass| pass.writing);
+        let busy = errand || self.passes().any(|pass| pass.writing.is_some());
         if busy || self.server != ServerState::Ready || self.duty.wait_until(now).is_some() {
             return;
         }
@@ -248,7 +248,7 @@ impl Filler {
         for name in self.in_turn() {
             let Some(pass) = self.pass_mut(&name) else { continue };
             if let Some(job) = pass.next_job(now) {
-                pass.writing = true;
+                pass.writing = Some(job.nodes());
                 let waited = pass.waiting_since.map(|since| now.duration_since(since));
                 let impatient = waited.zip(patience).is_some_and(|(waited, most)| waited >= most);
                 let rule = pass.plan.rule.clone();

@@ -156,7 +156,7 @@ impl Filler {
             }
         };
         if let Some(pass) = self.pass_mut(&name) {
-            pass.writing = false;
+            pass.writing = None;
         }
         match outcome {
             Ok(written) => self.wrote(&name, job, &written),

@@ -100,8 +100,8 @@ pub(super) struct Pass {
     building_since: Option<Instant>,
     pub(super) slicer: Slicer,
     pub(super) reading: Option<Reading>,
-    /// A write has been handed out and not come back.
-    pub(super) writing: bool,
+    /// A write has been handed out and not come back, of so many nodes.
+    pub(super) writing: Option<usize>,
     /// After a fault of the store.
     pub(super) not_before: Option<Instant>,
     pub(super) store_failures: u32,
@@ -146,7 +146,7 @@ impl Pass {
             building_since: None,
             slicer: Slicer::default(),
             reading: None,
-            writing: false,
+            writing: None,
             not_before: None,
             store_failures: 0,
             waiting_since: None,
@@ -163,7 +163,8 @@ impl Pass {
     /// Selected nodes that are not settled.
     pub(super) fn held(&self) -> usize {
         let retries: usize = self.retries.iter().map(Batch::nodes).sum();
-        self.batcher.len() + retries + self.in_flight + self.rows.len() + self.marks.len()
+        let to_write = self.rows.len() + self.marks.len() + self.writing.unwrap_or(0);
+        self.batcher.len() + retries + self.in_flight + to_write
     }
 
     /// The query this pass needs next, if it needs one; `room` = nodes it may still take in.
@@ -175,7 +176,7 @@ impl Pass {
             return None;
         }
         match &self.stage {
-            Stage::Building if self.writing || !self.indexes_to_create.is_empty() => None,
+            Stage::Building if self.writing.is_some() || !self.indexes_to_create.is_empty() => None,
             Stage::Indexes | Stage::Building => Some(Query::Indexes),
             Stage::Counting(sweep) => sweep
                 .window(self.plan.most_rows)
@@ -214,7 +215,7 @@ impl Pass {
 
     /// Moves on once everything selected is settled.
     pub(super) fn step(&mut self) -> Step {
-        if self.held() > 0 || self.reading.is_some() || self.writing {
+        if self.held() > 0 || self.reading.is_some() || self.writing.is_some() {
             return Step::Stay;
         }
         if self.ending.is_some() {

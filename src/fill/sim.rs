@@ -2,7 +2,7 @@
 //! that is only a number. What must always hold is checked after every step.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,6 +77,10 @@ struct World {
     stumbles: bool,
     /// Whether passes are scheduled, or only asked for and woken.
     scheduled: bool,
+    /// Writes to this graph never succeed.
+    cursed: Option<GraphName>,
+    /// When the requests of the last minute were sent.
+    sent: VecDeque<Instant>,
     seed: u64,
 }
 
@@ -132,6 +136,8 @@ impl World {
             refusing: false,
             stumbles: seed.is_multiple_of(5),
             scheduled: !seed.is_multiple_of(3),
+            cursed: seed.is_multiple_of(13).then(|| GraphName::new("g1")),
+            sent: VecDeque::new(),
             rng,
             seed,
         };
@@ -325,6 +331,7 @@ impl World {
     fn perform_embed(&mut self, batch: BatchId, texts: &[Text]) {
         self.in_flight += 1;
         self.requests += 1;
+        self.check_rate();
         assert!(self.in_flight <= CONCURRENCY, "seed {}: too many in flight", self.seed);
         assert!(!texts.is_empty() && texts.len() <= BATCH, "seed {}", self.seed);
         let distinct: BTreeSet<_> = texts.iter().map(Text::bytes).collect();
@@ -335,6 +342,16 @@ impl World {
             80,
             Event::Embedded(Completion { batch, outcome, limits: RateLimits::default(), took }),
         );
+    }
+
+    /// No minute holds more requests than the user's ceiling allows; a probe and the suspects beside
+    /// it go out as one.
+    fn check_rate(&mut self) {
+        let (now, most) = (self.now, settings(self.seed).lane.requests_per_minute as usize);
+        self.sent.retain(|at| *at + Duration::from_mins(1) > now);
+        self.sent.push_back(now);
+        let within = most == 0 || self.sent.len() <= most + CONCURRENCY;
+        assert!(within, "seed {}: {} requests in a minute", self.seed, self.sent.len());
     }
 
     fn service(&mut self, texts: &[Text]) -> Result<Reply, ServiceFault> {
@@ -382,7 +399,9 @@ impl World {
     fn perform_write(&mut self, write: Write) {
         self.writes += 1;
         assert_eq!(self.writes, 1, "seed {}: one write at a time", self.seed);
-        let fault = self.store_fault();
+        let cursed = self.cursed.as_ref() == Some(&write.graph);
+        let curse = cursed.then(|| StoreFault::Other("the engine refuses this graph".into()));
+        let fault = self.store_fault().or(curse);
         let outcome = match (fault, self.graphs.get_mut(&write.graph)) {
             (Some(fault), _) => Err(fault),
             (None, None) => Err(StoreFault::NoGraph),
@@ -413,7 +432,7 @@ impl World {
         }
         let most = (CONCURRENCY * BATCH * 2 + BATCH) * self.filler.graphs.len().max(1);
         for pass in self.filler.passes().filter(|pass| pass.ending.is_some()) {
-            let leaving = pass.in_flight > 0 || pass.reading.is_some() || pass.writing;
+            let leaving = pass.in_flight > 0 || pass.reading.is_some() || pass.writing.is_some();
             let to_write = !pass.rows.is_empty() || !pass.marks.is_empty();
             assert!(leaving || to_write, "seed {seed}: a pass that cannot end: {pass:#?}");
         }
@@ -458,7 +477,10 @@ impl World {
 
     /// Nothing is missing once everything is calm.
     fn assert_complete(&self) {
-        for (name, graph) in &self.graphs {
+        // A graph that cannot be written to starves no other.
+        for (name, graph) in
+            self.graphs.iter().filter(|(name, _)| self.cursed.as_ref() != Some(name))
+        {
             for (id, node) in graph.iter().filter(|(_, node)| !node.text.is_empty()) {
                 let done = node.vector.is_some() || node.is_quarantined();
                 let done = done || node.text.contains("stumble");

@@ -204,6 +204,15 @@ pub(crate) struct NewIndex {
 }
 
 impl Job {
+    /// How many nodes it writes.
+    pub(crate) fn nodes(&self) -> usize {
+        match self {
+            Self::Vectors(rows) => rows.len(),
+            Self::Quarantine(marks) => marks.len(),
+            Self::CreateIndex(_) => 0,
+        }
+    }
+
     /// About how long the query is.
     pub(crate) fn query_bytes(&self) -> usize {
         match self {

@@ -142,10 +142,7 @@ impl Engine {
     }
 
     fn list(&self, gil: &Gil) -> Result<Vec<GraphName>, StoreFault> {
-        let reply = Node::from(Ok(self.call(gil, "GRAPH.LIST", &[])?));
-        // A key that is no UTF-8 cannot be named in STATUS, the log or a setting.
-        let names = reply.items().iter().filter_map(Node::text);
-        Ok(names.map(GraphName::new).collect())
+        Ok(names(&Node::from(Ok(self.call(gil, "GRAPH.LIST", &[])?))))
     }
 
     fn engine_version(&self, gil: &Gil) -> Option<String> {
@@ -241,6 +238,19 @@ pub(super) fn is_graph(ctx: &Context, graph: &GraphName) -> bool {
     let reply: CallResult<'static> =
         ctx.call_ext("TYPE", &options, [graph.as_str().as_bytes()].as_slice());
     reply.is_ok_and(|reply| reply::bytes(&reply).as_deref() == Some(GRAPH_TYPE))
+}
+
+/// All graphs there are. The caller holds the GIL.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(super) fn graphs(ctx: &Context) -> Vec<GraphName> {
+    let options = CallOptionsBuilder::new().errors_as_replies().build();
+    let reply: CallResult<'static> = ctx.call_ext("GRAPH.LIST", &options, &[] as &[&[u8]]);
+    names(&Node::from(reply))
+}
+
+/// A key that is no UTF-8 cannot be named in STATUS, the log or a setting.
+fn names(list: &Node) -> Vec<GraphName> {
+    list.items().iter().filter_map(Node::text).map(GraphName::new).collect()
 }
 
 /// Whether `ACL CAT` knows the category. The caller holds the GIL already: it is the main thread.

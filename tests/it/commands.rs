@@ -149,7 +149,16 @@ fn the_commands_are_documented_and_in_a_category() {
     assert!(format!("{:?}", docs.get("arguments").0).contains("timeout-ms"));
     let mut commands: Vec<String> = redis.call(&["ACL", "CAT", "vectorfill"]);
     commands.sort();
-    assert_eq!(commands, ["vectorfill.help", "vectorfill.run", "vectorfill.status"]);
+    assert_eq!(
+        commands,
+        [
+            "vectorfill.failures",
+            "vectorfill.help",
+            "vectorfill.retry",
+            "vectorfill.run",
+            "vectorfill.status"
+        ]
+    );
     let help: Vec<String> = redis.call(&["VECTORFILL.HELP"]);
     assert!(help[0].starts_with("VECTORFILL.RUN"));
 }
@@ -168,6 +177,8 @@ fn a_user_without_the_key_neither_runs_nor_sees_the_graph() {
     assert!(bob.error(&["VECTORFILL.STATUS", "theirs"]).starts_with("NOPERM "));
     assert_eq!(bob.status().get("graphs").keys(), ["mine"]);
     assert_eq!(bob.call::<String>(&["VECTORFILL.RUN", "mine"]), "OK");
+    let all = bob.error(&["VECTORFILL.RUN"]);
+    assert!(all.starts_with("NOPERM this user may not write all graphs"), "{all}");
 }
 
 #[test]

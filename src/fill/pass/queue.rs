@@ -56,7 +56,7 @@ impl Pass {
 
     /// The write to be made next; at most one is out at a time. **Where rows become a slice.**
     pub(in crate::fill) fn next_job(&mut self, now: Instant) -> Option<Job> {
-        if self.writing || self.not_before.is_some_and(|at| at > now) {
+        if self.writing.is_some() || self.not_before.is_some_and(|at| at > now) {
             return None;
         }
         if let Some(index) = self.indexes_to_create.pop_front() {

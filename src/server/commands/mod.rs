@@ -66,9 +66,9 @@ fn number(
     )
 }
 
-/// Whether the user behind this command may read the key.
-fn may_read(ctx: &Context, graph: &GraphName) -> bool {
+/// Whether the user behind this command may do this to the key.
+fn may(ctx: &Context, graph: &GraphName, permission: &AclPermissions) -> bool {
     let user = ctx.get_current_user();
     let key = RedisString::create_from_slice(ctx.ctx, graph.as_str().as_bytes());
-    ctx.acl_check_key_permission(&user, &key, &AclPermissions::ACCESS).is_ok()
+    ctx.acl_check_key_permission(&user, &key, permission).is_ok()
 }

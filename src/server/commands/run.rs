@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use redis_module::{Context, ContextFlags, RedisError, RedisResult, RedisString, RedisValue};
+use redis_module::{
+    AclPermissions, Context, ContextFlags, RedisError, RedisResult, RedisString, RedisValue,
+};
 use redis_module_macros::command;
 
 use super::waiting::{Limit, fault, leave, may_wait, wait};
-use super::{answered, error, graph_name};
+use super::{answered, error, graph_name, may};
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
 use crate::server::{config, graph, with_worker};
@@ -97,6 +99,9 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     if server == crate::fill::event::ServerState::NoEngine {
         return fault(&RunFault::NoEngine);
     }
+    if request.graph.is_none() && !may_write_all(ctx) {
+        return error("NOPERM", "this user may not write all graphs: name one");
+    }
     if let Some(graph) = &request.graph {
         if !graph::is_graph(ctx, graph) {
             return fault(&RunFault::NoGraph(graph.clone()));
@@ -109,4 +114,10 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
         return error("NOKEY", reason);
     }
     if request.wait.is_some() { may_wait(ctx, "WAIT") } else { Ok(()) }
+}
+
+/// A pass over all graphs is for those who may write all of them.
+fn may_write_all(ctx: &Context) -> bool {
+    let permission = AclPermissions::UPDATE;
+    graph::graphs(ctx).iter().all(|graph| may(ctx, graph, &permission))
 }

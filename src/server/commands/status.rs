@@ -1,9 +1,9 @@
 //! `VECTORFILL.STATUS [graph]`
 
-use redis_module::{Context, RedisError, RedisResult, RedisString};
+use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
 
-use super::{answered, error, graph_name, may_read};
+use super::{answered, error, graph_name, may};
 use crate::server::{status, with_worker};
 use crate::worker::Worker;
 
@@ -36,7 +36,9 @@ fn status_command(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
 
 fn all(ctx: &Context) -> RedisResult {
     match with_worker(Worker::published) {
-        Some(published) => Ok(status::status(&published, |graph| may_read(ctx, graph))),
+        Some(published) => {
+            Ok(status::status(&published, |graph| may(ctx, graph, &AclPermissions::ACCESS)))
+        }
         None => error("ERR", "the worker is not running"),
     }
 }
