@@ -1,8 +1,10 @@
 //! Pending nodes become batches: under the limits of count and tokens, equal texts once.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
-use super::node::{Batch, GraphName, Input, Pending, Text};
+use super::known::Known;
+use super::node::{Batch, GraphName, Input, Pending, Row, Text};
 
 /// What one request may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +19,9 @@ pub(crate) struct BatchLimits {
 #[derive(Debug, Default)]
 pub(crate) struct Batcher {
     queue: VecDeque<Pending>,
+    /// Nodes whose text is on its way for another node.
+    waiting: Vec<Pending>,
+    /// Of what is in the queue.
     tokens: usize,
 }
 
@@ -29,7 +34,7 @@ impl Batcher {
 
     /// Nodes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+        self.queue.len() + self.waiting.len()
     }
 
     /// Bytes of text that wait, estimated.
@@ -45,26 +50,61 @@ impl Batcher {
     /// Takes all nodes out again, and returns how many there were.
     pub(crate) fn clear(&mut self) -> usize {
         self.tokens = 0;
-        self.queue.drain(..).len()
+        self.queue.drain(..).len() + self.waiting.drain(..).len()
+    }
+
+    /// Takes out the nodes whose vector is known, where the index takes it, and puts those aside
+    /// whose text is on its way.
+    pub(super) fn sort(
+        &mut self,
+        known: &mut Known,
+        indexes: &BTreeMap<String, usize>,
+    ) -> VecDeque<Row> {
+        let mut rows = VecDeque::new();
+        let queue = std::mem::take(&mut self.queue);
+        let waiting = std::mem::take(&mut self.waiting);
+        self.tokens = 0;
+        // What came first goes first.
+        for Pending { node, text } in waiting.into_iter().chain(queue) {
+            let index = node.label.as_deref().and_then(|label| indexes.get(label));
+            let fits = |vector: &Arc<[f32]>| index.is_none_or(|length| *length == vector.len());
+            if let Some(vector) = known.vector(&text).filter(fits) {
+                rows.push_back(Row { node, text, vector });
+            } else if known.is_sent(&text) {
+                self.waiting.push(Pending { node, text });
+            } else {
+                self.push(Pending { node, text });
+            }
+        }
+        rows
     }
 
     /// **Where pending nodes become a batch.** A text over the token limit is a batch of its own,
     /// never none: the service, not we, says whether it is too long.
-    pub(crate) fn next(&mut self, graph: &GraphName, limits: BatchLimits) -> Option<Batch> {
+    pub(super) fn next(
+        &mut self,
+        graph: &GraphName,
+        limits: BatchLimits,
+        known: &Known,
+    ) -> Option<Batch> {
         let mut inputs: Vec<Input> = Vec::new();
         let mut position: HashMap<Text, usize> = HashMap::new();
         let mut tokens = 0;
         while let Some(first) = self.queue.front() {
-            let known = position.get(&first.text).copied();
-            let cost = if known.is_some() { 0 } else { first.text.estimated_tokens() };
+            let here = position.get(&first.text).copied();
+            let elsewhere = known.is_sent(&first.text);
+            let free = here.is_some() || elsewhere;
+            let cost = if free { 0 } else { first.text.estimated_tokens() };
             let fits = inputs.len() < limits.texts && tokens + cost <= limits.tokens;
-            if known.is_none() && !fits && !inputs.is_empty() {
+            if !free && !fits && !inputs.is_empty() {
                 break;
             }
             let Some(pending) = self.queue.pop_front() else { break };
             self.tokens = self.tokens.saturating_sub(pending.text.estimated_tokens());
             tokens += cost;
-            if let Some(input) = known.and_then(|at| inputs.get_mut(at)) {
+            if elsewhere {
+                self.waiting.push(pending);
+            } else if let Some(input) = here.and_then(|at| inputs.get_mut(at)) {
                 input.nodes.push(pending.node);
             } else {
                 position.insert(pending.text.clone(), inputs.len());
@@ -98,9 +138,11 @@ mod tests {
 
     fn sizes(batcher: &mut Batcher, texts: usize, tokens: usize) -> Vec<(usize, usize)> {
         let graph = GraphName::new("g");
-        std::iter::from_fn(|| batcher.next(&graph, BatchLimits { texts, tokens }))
-            .map(|batch| (batch.inputs.len(), batch.nodes()))
-            .collect()
+        std::iter::from_fn(|| {
+            batcher.next(&graph, BatchLimits { texts, tokens }, &Known::default())
+        })
+        .map(|batch| (batch.inputs.len(), batch.nodes()))
+        .collect()
     }
 
     #[test]

@@ -44,6 +44,7 @@ impl Filler {
         self.survey_when_due(now);
         self.wake_when_due(now);
         self.give_up_reads(now);
+        self.known.expire(now);
         loop {
             if self.may_begin() {
                 self.begin_passes(now);
@@ -200,13 +201,16 @@ impl Filler {
     fn hand_out_batch(&mut self, now: Instant, name: &GraphName) -> bool {
         let limits = self.settings.batch;
         let (capacity, heavy) = (self.capacity(), self.is_heavy());
-        let Some(pass) = self.pass_mut(name) else { return false };
+        let Some(pass) = self.graphs.get_mut(name).and_then(|graph| graph.pass.as_mut()) else {
+            return false;
+        };
+        pass.settle_known(&mut self.known);
         let retry = pass.retries.pop_front();
         let repeated = retry.is_some();
         // What is full will not become fuller, nor will what has no room for more.
         let no_more = !pass.expects_more() || pass.held() >= capacity || heavy;
         let ready = pass.batcher.is_full(limits) || no_more;
-        let fresh = || ready.then(|| pass.batcher.next(name, limits)).flatten();
+        let fresh = || ready.then(|| pass.batcher.next(name, limits, &self.known)).flatten();
         let Some(batch) = retry.or_else(fresh) else { return false };
         pass.in_flight += batch.nodes();
         self.figures.retries += u64::from(repeated);
@@ -229,6 +233,9 @@ impl Filler {
         let id = BatchId(self.tickets);
         self.figures.requests += 1;
         let tokens = texts.iter().map(Text::estimated_tokens).sum();
+        if batch.is_some() {
+            self.known.sent(&texts);
+        }
         self.lane.sent(now, tokens);
         self.flights.insert(id, Flight { batch, tokens, sent: now });
         self.actions.push_back(Action::Embed { batch: id, texts });

@@ -40,6 +40,7 @@ mod errand;
 pub(crate) mod event;
 pub(crate) mod fault;
 mod graph;
+mod known;
 pub(crate) mod node;
 mod on_request;
 mod on_service;
@@ -65,6 +66,7 @@ use doubt::Doubt;
 use errand::Errand;
 use event::{Action, Event, RunFault, ServerState};
 use graph::Graph;
+use known::Known;
 use node::{Batch, BatchId, GraphName};
 use pace::Lane;
 use pass::Ending;
@@ -110,6 +112,7 @@ pub(crate) struct Filler {
     lane: Lane,
     duty: Duty,
     flights: HashMap<BatchId, Flight>,
+    known: Known,
     doubts: Vec<Doubt>,
     runs: Runs,
     errands: Vec<Errand>,
@@ -138,6 +141,7 @@ impl Filler {
             turn: None,
             duty: Duty::default(),
             flights: HashMap::new(),
+            known: Known::default(),
             doubts: Vec::new(),
             runs: Runs::default(),
             errands: Vec::new(),
@@ -187,6 +191,7 @@ impl Filler {
             self.next_run.filter(|_| self.may_begin()),
             self.lane.wait_until(now),
             self.duty.wait_until(now),
+            self.known.expires(),
         ];
         let errands = self.errands.iter().map(|errand| Some(errand.deadline()));
         graphs.chain(own).chain(errands).flatten().filter(|at| *at > now).min()

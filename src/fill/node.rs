@@ -144,6 +144,11 @@ impl Batch {
         self.inputs.iter().map(|input| input.nodes.len()).sum()
     }
 
+    /// The texts of the request.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &Text> {
+        self.inputs.iter().map(|input| &input.text)
+    }
+
     /// Two halves to be tried on their own; `None` for a single text.
     pub(crate) fn bisect(mut self) -> Result<(Self, Self), Self> {
         if self.inputs.len() < 2 {

@@ -18,6 +18,7 @@ impl Filler {
         let rejected = self.lane.state() == LaneState::Rejected;
         if embedder_replaced {
             self.lane.reset();
+            self.known.forget();
             self.figures.dimensions = None;
             self.recall_flights();
         }
@@ -47,8 +48,12 @@ impl Filler {
     /// What the old embedder had in flight is sent again: it never comes back.
     fn recall_flights(&mut self) {
         let flights = std::mem::take(&mut self.flights).into_values();
+        let flights: Vec<_> = flights.filter_map(|flight| flight.batch).collect();
+        for batch in &flights {
+            self.known.landed(batch.texts());
+        }
         let doubts = std::mem::take(&mut self.doubts).into_iter().map(|doubt| doubt.batch);
-        let batches: Vec<Batch> = flights.filter_map(|flight| flight.batch).chain(doubts).collect();
+        let batches: Vec<Batch> = flights.into_iter().chain(doubts).collect();
         for batch in batches {
             self.again(Batch { refused: None, confronted: false, ..batch });
         }

@@ -23,6 +23,7 @@ impl Filler {
             return self.probed(now, flight.sent, completion.outcome);
         };
         let name = batch.graph.clone();
+        self.known.landed(batch.texts());
         let paired = match completion.outcome {
             Ok(reply) => self.pair(batch, reply, flight.tokens),
             Err(fault) => Err((batch, fault)),
@@ -54,6 +55,9 @@ impl Filler {
     fn accept(&mut self, now: Instant, sent: Instant, name: &GraphName, embedded: Embedded) {
         self.lane.succeeded(now, sent);
         self.figures.dimensions = Some(embedded.dimensions);
+        for row in &embedded.rows {
+            self.known.learn(now, &row.text, &row.vector);
+        }
         if let Some(pass) = self.pass_mut(name) {
             pass.land(embedded.rows.len());
             pass.accept(embedded.rows);

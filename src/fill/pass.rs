@@ -113,6 +113,8 @@ pub(super) struct Pass {
     /// Labels that have vectors.
     labels: BTreeSet<String>,
     pub(super) plan: Plan,
+    /// What had come back and come in when the texts were last compared with what is known.
+    known_seen: (u64, u64),
     resweeps: u32,
     stale_before: u64,
     pub(super) counted: Counted,
@@ -153,6 +155,7 @@ impl Pass {
             indexes: BTreeMap::new(),
             indexed: BTreeMap::new(),
             labels: BTreeSet::new(),
+            known_seen: (0, 0),
             resweeps: 0,
             stale_before: 0,
             counted: Counted::default(),

@@ -66,6 +66,8 @@ struct World {
     count: u64,
     /// Share of bad luck, in percent; 0 once the world has calmed down.
     malice: u32,
+    /// There is, or was, bad luck in this life.
+    malice_ever: u32,
     in_flight: usize,
     writes: usize,
     requests: usize,
@@ -81,6 +83,10 @@ struct World {
     cursed: Option<GraphName>,
     /// When the requests of the last minute were sent.
     sent: VecDeque<Instant>,
+    /// When a text was last embedded.
+    paid: BTreeMap<String, Instant>,
+    /// Texts that were part of a request that failed.
+    faulted: BTreeSet<String>,
     seed: u64,
 }
 
@@ -128,6 +134,7 @@ impl World {
             events: BTreeMap::new(),
             count: 0,
             malice,
+            malice_ever: malice,
             in_flight: 0,
             writes: 0,
             requests: 0,
@@ -138,6 +145,8 @@ impl World {
             scheduled: !seed.is_multiple_of(3),
             cursed: seed.is_multiple_of(13).then(|| GraphName::new("g1")),
             sent: VecDeque::new(),
+            paid: BTreeMap::new(),
+            faulted: BTreeSet::new(),
             rng,
             seed,
         };
@@ -354,6 +363,20 @@ impl World {
         assert!(within, "seed {}: {} requests in a minute", self.seed, self.sent.len());
     }
 
+    /// Without a fault, no text is paid for twice while it is remembered.
+    fn check_paid(&mut self, texts: &[Text]) {
+        for text in texts {
+            let before = self.paid.insert(text.to_utf8().into_owned(), self.now);
+            let again = before.is_some_and(|at| at + Duration::from_mins(5) > self.now);
+            let explained = text.to_utf8() == "ok" || self.faulted.contains(&*text.to_utf8());
+            assert!(
+                !again || self.malice_ever > 0 || explained,
+                "seed {}: {text:?} again",
+                self.seed
+            );
+        }
+    }
+
     fn service(&mut self, texts: &[Text]) -> Result<Reply, ServiceFault> {
         let refused = |status, retry_after, quota| ServiceFault::Refused {
             status,
@@ -362,6 +385,10 @@ impl World {
             quota,
         };
         let holds = |word: &str| texts.iter().any(|text| text.to_utf8().contains(word));
+        if self.refusing || holds("poison") || holds("stumble") {
+            // What shared a request with it has to be sent again.
+            self.faulted.extend(texts.iter().map(|text| text.to_utf8().into_owned()));
+        }
         if self.refusing || holds("poison") {
             return Err(refused(400, None, false));
         }
@@ -371,6 +398,7 @@ impl World {
         let mut vectors: Vec<(usize, Vec<f32>)> =
             texts.iter().map(|text| vector_of(&text.to_utf8())).enumerate().collect();
         self.rng.shuffle(&mut vectors);
+        self.check_paid(texts);
         if !self.unlucky() {
             return Ok(Reply { vectors, tokens: None });
         }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Ending, Pass};
+use crate::fill::known::Known;
 use crate::fill::node::{Batch, Row};
 use crate::fill::quarantine;
 use crate::fill::store::{Job, Mark};
@@ -44,6 +45,17 @@ impl Pass {
         } else {
             self.retries.push_back(batch);
         }
+    }
+
+    /// Nodes whose vector is known become rows, and those whose text is on its way wait for it. Only
+    /// looks when something came back or came in.
+    pub(in crate::fill) fn settle_known(&mut self, known: &mut Known) {
+        let seen = (known.landings(), self.tally.selected);
+        if std::mem::replace(&mut self.known_seen, seen) == seen {
+            return;
+        }
+        let mut sorted = self.batcher.sort(known, &self.indexes);
+        self.rows.append(&mut sorted);
     }
 
     /// Takes in rows to be written.
