@@ -115,7 +115,10 @@ impl<'a> Body<'a> {
             let settings = lock(&shared.settings).clone();
             self.configure(settings);
         }
-        for graph in std::mem::take(&mut *lock(&shared.touched)) {
+        // Taken out first: in the head of the loop the lock would be held to the loop's end, while a
+        // write waits for the main thread, which waits for this lock.
+        let touched = std::mem::take(&mut *lock(&shared.touched));
+        for graph in touched {
             self.tell(Event::Touched(graph));
         }
     }
