@@ -22,6 +22,7 @@ mod fill;
 mod harness;
 mod latency;
 mod layering;
+mod life;
 mod lifecycle;
 #[cfg(feature = "local")]
 mod local;

@@ -5,7 +5,7 @@ use crate::service::{Service, paced};
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 
-fn ro_number(redis: &mut Redis, cypher: &str) -> i64 {
+pub fn ro_number(redis: &mut Redis, cypher: &str) -> i64 {
     let reply: Vec<redis::Value> =
         redis.try_call(&["GRAPH.RO_QUERY", "kb", cypher]).unwrap_or_default();
     let Some(redis::Value::Array(rows)) = reply.get(1) else { return -1 };
@@ -14,18 +14,18 @@ fn ro_number(redis: &mut Redis, cypher: &str) -> i64 {
 }
 
 /// Everything in the graph: DEBUG DIGEST does not look into one.
-fn contents(redis: &mut Redis) -> redis::Value {
+pub fn contents(redis: &mut Redis) -> redis::Value {
     let all = "MATCH (n) RETURN ID(n), n.text, n.embedding ORDER BY ID(n)";
     let reply: Vec<redis::Value> = redis.call(&["GRAPH.RO_QUERY", "kb", all]);
     reply[1].clone()
 }
 
 /// Sends its data at once, and does not wait for further replicas.
-fn master(service: &Service) -> Server {
+pub fn master(service: &Service) -> Server {
     Setup::with(service).arg("--repl-diskless-sync-delay", "0").start()
 }
 
-fn replica_of(master: &Server, service: &Service) -> Server {
+pub fn replica_of(master: &Server, service: &Service) -> Server {
     let port = master.port.to_string();
     Setup::with(service).arg("--replicaof", &format!("127.0.0.1 {port}")).start()
 }
