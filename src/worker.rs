@@ -24,7 +24,7 @@ use crate::embed::Config;
 use crate::error::Error;
 use crate::fill::event::{Outcome, RunFault, Survey, Wish};
 use crate::fill::fault::StoreFault;
-use crate::fill::node::GraphName;
+use crate::fill::node::{GraphName, Text};
 use crate::fill::settings::Settings;
 use crate::fill::status::Snapshot;
 use crate::fill::store::{Answer, Read, Ticket, Write, Written};
@@ -91,6 +91,8 @@ pub(crate) enum Demand {
     Pass(Option<GraphName>),
     /// Something of a graph's quarantine.
     Errand(GraphName, Wish),
+    /// The vectors of some texts.
+    Question(Vec<Text>),
 }
 
 impl fmt::Debug for Request {

@@ -22,7 +22,7 @@ pub(crate) use key::KeySource;
 
 use crate::error::Error;
 use crate::fill::fault::ServiceFault;
-use crate::fill::node::{BatchId, Completion, RateLimits, Reply, Text};
+use crate::fill::node::{BatchId, Completion, RateLimits, Reply, Role, Text};
 
 /// Who computes the vectors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,10 @@ pub(crate) struct Config {
     pub dimensions: Option<NonZeroUsize>,
     /// Where the API key is.
     pub key: KeySource,
+    /// What is put in front of a node's text.
+    pub document_prefix: String,
+    /// What is put in front of a question.
+    pub query_prefix: String,
     /// Longest wait for one HTTP answer, connecting included.
     pub timeout: Duration,
     /// Threads of a local model.
@@ -94,6 +98,8 @@ impl Config {
 #[derive(Debug)]
 pub(crate) struct Embedder {
     kind: Kind,
+    /// Of documents, and of questions.
+    prefixes: (String, String),
     completions: Sender<Completion>,
 }
 
@@ -118,16 +124,22 @@ impl Embedder {
             Provider::Local => Ok(Kind::Broken("this build has no feature 'local'".into())),
         };
         let kind = kind.unwrap_or_else(|error| Kind::Broken(error.to_string()));
-        Self { kind, completions }
+        let prefixes = (config.document_prefix.clone(), config.query_prefix.clone());
+        Self { kind, prefixes, completions }
     }
 
     /// Asks for the vectors of `texts`; never waits.
-    pub(crate) fn submit(&self, batch: BatchId, texts: Vec<Text>) {
+    pub(crate) fn submit(&self, batch: BatchId, role: Role, texts: &[Text]) {
+        let prefix = match role {
+            Role::Document => &self.prefixes.0,
+            Role::Question => &self.prefixes.1,
+        };
+        let texts = texts.iter().map(|text| format!("{prefix}{}", text.to_utf8())).collect();
         let promise = Promise::new(batch, self.completions.clone());
         match &self.kind {
             Kind::Service(service) => service.submit(texts, promise),
             #[cfg(feature = "local")]
-            Kind::Local(pool) => pool.submit(texts, promise),
+            Kind::Local(pool) => pool.submit(role, texts, promise),
             Kind::Broken(reason) => {
                 promise.keep(Err(ServiceFault::Unusable(reason.clone())), RateLimits::default());
             }

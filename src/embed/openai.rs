@@ -1,6 +1,5 @@
 //! OpenAI and all services that speak its protocol: one client, one runtime, one POST a batch.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +17,7 @@ use super::{Config, Promise};
 use crate::error::Error;
 use crate::fill::cypher::one_line;
 use crate::fill::fault::ServiceFault;
-use crate::fill::node::{RateLimits, Reply, Text};
+use crate::fill::node::{RateLimits, Reply};
 use crate::inject::{Point, reached};
 
 /// Longest answer that is read, by text: 4,096 plain numbers, and the white space of a pretty one.
@@ -56,7 +55,7 @@ impl Service {
         Ok(Self { runtime, caller: Arc::new(Caller::new(config)?) })
     }
 
-    pub(super) fn submit(&self, texts: Vec<Text>, promise: Promise) {
+    pub(super) fn submit(&self, texts: Vec<String>, promise: Promise) {
         let caller = Arc::clone(&self.caller);
         self.runtime.spawn(async move {
             reached(Point::Http);
@@ -112,7 +111,11 @@ impl Caller {
     }
 
     /// What the service says about its limits is left in `limits`, however the request ends.
-    async fn embed(&self, texts: &[Text], limits: &mut RateLimits) -> Result<Reply, ServiceFault> {
+    async fn embed(
+        &self,
+        texts: &[String],
+        limits: &mut RateLimits,
+    ) -> Result<Reply, ServiceFault> {
         let base64 = self.base64.load(Ordering::Relaxed);
         let outcome = self.post(texts, base64, limits).await;
         if base64 && outcome.as_ref().is_err_and(complains_of_format) {
@@ -124,15 +127,14 @@ impl Caller {
 
     async fn post(
         &self,
-        texts: &[Text],
+        texts: &[String],
         base64: bool,
         limits: &mut RateLimits,
     ) -> Result<Reply, ServiceFault> {
         let key = self.key.read().map_err(ServiceFault::NoKey)?;
-        let input: Vec<Cow<'_, str>> = texts.iter().map(Text::to_utf8).collect();
         let encoding_format = base64.then_some("base64");
         let (model, dimensions) = (self.model.as_str(), self.dimensions);
-        let request = Request { model, input: &input, encoding_format, dimensions };
+        let request = Request { model, input: texts, encoding_format, dimensions };
         let body = serde_json::to_vec(&request).map_err(|e| ServiceFault::Shape(e.to_string()))?;
         let request =
             self.client.post(self.endpoint.url()).headers(headers(key.as_ref())?).body(body);

@@ -17,7 +17,7 @@ const BEGINNING_CHARS: usize = 80;
 #[derive(Debug, Serialize)]
 pub(super) struct Request<'a> {
     pub(super) model: &'a str,
-    pub(super) input: &'a [std::borrow::Cow<'a, str>],
+    pub(super) input: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) encoding_format: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -180,6 +180,34 @@ pub(crate) fn create_index(rule: &Rule, index: &NewIndex) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A user's query with the vector as its first parameter; what parameters it has of its own follow.
+pub(crate) fn with_vector(query: &[u8], numbers: &[f32]) -> Vec<u8> {
+    const WORD: &[u8] = b"CYPHER";
+    let trimmed = query.trim_ascii_start();
+    let own = trimmed.split_at_checked(WORD.len()).filter(|(word, rest)| {
+        word.eq_ignore_ascii_case(WORD) && rest.first().is_some_and(u8::is_ascii_whitespace)
+    });
+    let mut out = b"CYPHER vector=".to_vec();
+    vector(&mut out, numbers);
+    out.push(b' ');
+    out.extend(own.map_or(query, |(_, rest)| rest));
+    out
+}
+
+/// Finds the `k` nodes of a label that are nearest to `$vector`: rows `[id, score, text]`.
+pub(crate) fn search(rule: &Rule, label: &[u8], k: usize) -> Vec<u8> {
+    let mut query = b"CALL db.idx.vector.queryNodes(".to_vec();
+    string(&mut query, label);
+    query.push(b',');
+    string(&mut query, rule.target.as_str().as_bytes());
+    let source = rule.source.quoted();
+    query.extend(
+        format!(",{k},vecf32($vector)) YIELD node, score RETURN ID(node), score, node.{source}")
+            .bytes(),
+    );
+    query
+}
+
 /// Whether a query that GRAPH.INFO names is a sweep of ours: no user's query begins like one.
 pub(crate) fn is_sweep(query: &[u8]) -> bool {
     query.starts_with(SWEEP)
@@ -309,6 +337,15 @@ mod tests {
         let params = "CYPHER ids=[7] texts=['Zoë'] cut=[true] vectors=[[0.1,-2.0]] UNWIND";
         assert!(query.starts_with(params), "{query}");
         assert!(query.contains("AND n.`embedding` IS NULL SET n.`embedding`"), "{query}");
+    }
+
+    #[test]
+    fn a_vector_comes_before_a_querys_own_parameters() {
+        let with = |query: &str| text(with_vector(query.as_bytes(), &[0.5, -1.0]));
+        assert_eq!(with("RETURN 1"), "CYPHER vector=[0.5,-1.0] RETURN 1");
+        assert_eq!(with(" cypher a=1 RETURN $a"), "CYPHER vector=[0.5,-1.0]  a=1 RETURN $a");
+        assert_eq!(with("CYPHERS"), "CYPHER vector=[0.5,-1.0] CYPHERS");
+        assert_eq!(with(""), "CYPHER vector=[0.5,-1.0] ");
     }
 
     #[test]

@@ -8,11 +8,11 @@
 
 use std::time::Instant;
 
-use super::Filler;
 use super::fault::{ServiceFault, Verdict, judge};
-use super::node::{Batch, Reply, Text};
+use super::node::{Batch, Reply, Role, Text};
 use super::pace::LaneState;
 use super::pass::Ending;
+use super::{Cargo, Filler};
 
 /// What a probe sends.
 const PROBE: &str = "ok";
@@ -149,7 +149,7 @@ impl Filler {
 
     fn probe(&mut self, now: Instant) {
         let text = Text::new(PROBE.as_bytes(), PROBE.len());
-        self.submit(now, None, vec![text]);
+        self.submit(now, Cargo::Probe, Role::Document, vec![text]);
     }
 
     /// A probe came back.

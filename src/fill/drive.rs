@@ -6,12 +6,12 @@ use super::errand::Errand;
 use super::event::{Action, Outcome, Report, ServerState};
 use super::fault::StoreFault;
 use super::graph::Graph;
-use super::node::{Batch, BatchId, GraphName, Text};
+use super::node::{Batch, BatchId, GraphName, Role, Text};
 use super::pace::LaneState;
 use super::pass::{Ending, Pass, Plan, Reading, Step};
 use super::store::{Change, Query, Read, Ticket, Write};
 use super::tally::Tally;
-use super::{Filler, Flight};
+use super::{Cargo, Filler, Flight};
 
 /// Reads in flight over all graphs: one more than one, so that the engine's answer to the first
 /// does not find us idle; not many, because each takes a thread from the users.
@@ -45,6 +45,7 @@ impl Filler {
         self.wake_when_due(now);
         self.give_up_reads(now);
         self.known.expire(now);
+        self.hand_out_questions(now);
         loop {
             if self.may_begin() {
                 self.begin_passes(now);
@@ -225,20 +226,20 @@ impl Filler {
             pass.tally.requests += 1;
         }
         let texts = batch.inputs.iter().map(|input| input.text.clone()).collect();
-        self.submit(now, Some(batch), texts);
+        self.submit(now, Cargo::Batch(batch), Role::Document, texts);
     }
 
-    pub(super) fn submit(&mut self, now: Instant, batch: Option<Batch>, texts: Vec<Text>) {
+    pub(super) fn submit(&mut self, now: Instant, cargo: Cargo, role: Role, texts: Vec<Text>) {
         self.tickets += 1;
         let id = BatchId(self.tickets);
         self.figures.requests += 1;
         let tokens = texts.iter().map(Text::estimated_tokens).sum();
-        if batch.is_some() {
+        if matches!(cargo, Cargo::Batch(_)) {
             self.known.sent(&texts);
         }
         self.lane.sent(now, tokens);
-        self.flights.insert(id, Flight { batch, tokens, sent: now });
-        self.actions.push_back(Action::Embed { batch: id, texts });
+        self.flights.insert(id, Flight { cargo, tokens, sent: now });
+        self.actions.push_back(Action::Embed { batch: id, role, texts });
     }
 
     /// One write at a time: it holds the server, and the next is sized by what it took.

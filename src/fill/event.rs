@@ -1,9 +1,10 @@
 //! What the core is told and what it asks for: the whole of its contact with the world.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::fault::StoreFault;
-use super::node::{BatchId, Completion, GraphName, NodeId, Text};
+use super::node::{BatchId, Completion, GraphName, NodeId, Role, Text};
 use super::settings::Settings;
 use super::store::{Answer, Read, Ticket, Write, Written};
 use super::tally::Tally;
@@ -37,6 +38,13 @@ pub(crate) enum Event {
         graph: GraphName,
         /// What is asked.
         wish: Wish,
+    },
+    /// A user waits for the vectors of some texts.
+    Question {
+        /// Names the request in the answer.
+        run: RunId,
+        /// What is to be embedded.
+        texts: Vec<Text>,
     },
     /// The user has given up waiting; the pass goes on.
     GaveUp(RunId),
@@ -73,6 +81,8 @@ pub(crate) enum Action {
     Embed {
         /// Names the request in the answer.
         batch: BatchId,
+        /// What for.
+        role: Role,
         /// What to embed.
         texts: Vec<Text>,
     },
@@ -105,12 +115,14 @@ pub(crate) enum Wish {
 }
 
 /// What came of a user's request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
     /// The figures of the passes asked for.
     Pass(Tally),
     /// To [`Wish::List`].
     Failures(Vec<Failure>),
+    /// To a question: one vector a text, in the order of the texts.
+    Vectors(Vec<Arc<[f32]>>),
     /// To [`Wish::Lift`]: how many nodes are tried again.
     Lifted(u64),
 }
@@ -158,6 +170,9 @@ pub(crate) enum RunFault {
     /// The engine's words.
     #[error("{0}")]
     Store(String),
+    /// The embedder's words.
+    #[error("{0}")]
+    Embed(String),
 }
 
 /// Whether the server lets us work.

@@ -48,6 +48,7 @@ mod on_store;
 pub(crate) mod pace;
 mod pass;
 mod quarantine;
+pub(crate) mod question;
 pub(crate) mod rule;
 mod runs;
 pub(crate) mod scan;
@@ -70,6 +71,7 @@ use known::Known;
 use node::{Batch, BatchId, GraphName};
 use pace::Lane;
 use pass::Ending;
+use question::{Question, Questions};
 use runs::Runs;
 use settings::Settings;
 use slice::Duty;
@@ -85,11 +87,21 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A request at the embedder.
 #[derive(Debug)]
 struct Flight {
-    /// What was sent; `None` = a probe ([`doubt`]).
-    batch: Option<Batch>,
+    cargo: Cargo,
     /// Estimated tokens of its texts.
     tokens: usize,
     sent: Instant,
+}
+
+/// What a request was sent for.
+#[derive(Debug)]
+enum Cargo {
+    /// Nodes of a graph.
+    Batch(Batch),
+    /// To see whether the embedder answers at all ([`doubt`]).
+    Probe,
+    /// Users who wait ([`question`]).
+    Question(Question),
 }
 
 /// Keeps every node supplied with a vector. See the [module documentation](self).
@@ -113,6 +125,7 @@ pub(crate) struct Filler {
     duty: Duty,
     flights: HashMap<BatchId, Flight>,
     known: Known,
+    questions: Questions,
     doubts: Vec<Doubt>,
     runs: Runs,
     errands: Vec<Errand>,
@@ -125,6 +138,7 @@ pub(crate) struct Filler {
 impl Filler {
     /// A filler that looks at the server first of all. `seed` decides the jitter of its backoffs.
     pub(crate) fn new(settings: Settings, seed: u64, now: Instant) -> Self {
+        let questions = Questions::new(settings.query_cache);
         Self {
             lane: Lane::new(settings.lane, seed),
             settings,
@@ -142,6 +156,7 @@ impl Filler {
             duty: Duty::default(),
             flights: HashMap::new(),
             known: Known::default(),
+            questions,
             doubts: Vec::new(),
             runs: Runs::default(),
             errands: Vec::new(),
@@ -165,7 +180,11 @@ impl Filler {
             Event::Touched(graph) => self.touched(now, &graph),
             Event::Run { run, graph } => self.run(now, run, graph),
             Event::Errand { run, graph, wish } => self.ask(now, run, graph, wish),
-            Event::GaveUp(run) => self.runs.close(run),
+            Event::Question { run, texts } => self.question(now, run, texts),
+            Event::GaveUp(run) => {
+                self.runs.close(run);
+                self.questions.close(run);
+            }
             Event::Surveyed(survey) => self.surveyed(now, survey),
             Event::Read { ticket, outcome } => self.read(now, ticket, outcome),
             Event::Embedded(completion) => self.embedded(now, completion),
@@ -190,6 +209,7 @@ impl Filler {
             self.survey_at,
             self.next_run.filter(|_| self.may_begin()),
             self.lane.wait_until(now),
+            self.lane.question_waits_until(now).filter(|_| self.questions.is_queued()),
             self.duty.wait_until(now),
             self.known.expires(),
         ];
@@ -199,9 +219,8 @@ impl Filler {
 
     /// Whether anything is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        self.surveying
-            || !self.errands.is_empty()
-            || self.graphs.values().any(|graph| graph.pass.is_some())
+        let asked = !self.errands.is_empty() || !self.questions.is_empty();
+        self.surveying || asked || self.graphs.values().any(|graph| graph.pass.is_some())
     }
 
     /// The picture STATUS shows.
@@ -221,6 +240,7 @@ impl Filler {
             paused: self.paused.clone(),
             next_run: self.next_run,
             lane,
+            questions: self.questions.figures(),
             totals: self.totals.clone(),
             graphs: graphs.collect(),
         }

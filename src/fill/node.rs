@@ -119,6 +119,15 @@ pub(crate) struct Input {
     pub nodes: Vec<Node>,
 }
 
+/// What a text is embedded for. Some models want to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// To be found: the text of a node.
+    Document,
+    /// To find others.
+    Question,
+}
+
 /// Identifies a request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct BatchId(pub u64);
@@ -264,7 +273,7 @@ fn rows_of((input, vector): (Input, Arc<[f32]>)) -> impl Iterator<Item = Row> {
 }
 
 /// Vectors in the order of the texts, each index exactly once.
-fn by_index(
+pub(crate) fn by_index(
     reply: Reply,
     expected: usize,
     dimensions: Option<usize>,

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use super::Filler;
 use super::event::{Action, RunFault, RunId};
 use super::node::{Batch, GraphName};
 use super::pace::LaneState;
 use super::pass::Ending;
 use super::settings::Settings;
+use super::{Cargo, Filler};
 
 impl Filler {
     pub(super) fn configure(&mut self, now: Instant, settings: Settings, embedder_replaced: bool) {
@@ -19,10 +19,12 @@ impl Filler {
         if embedder_replaced {
             self.lane.reset();
             self.known.forget();
+            self.questions.forget();
             self.figures.dimensions = None;
             self.recall_flights();
         }
         self.lane.configure(self.settings.lane);
+        self.questions.resize(self.settings.query_cache);
         let other_rule = before.rule != self.settings.rule;
         if other_rule || before.auto_index != self.settings.auto_index {
             self.list_labels_again();
@@ -47,13 +49,18 @@ impl Filler {
 
     /// What the old embedder had in flight is sent again: it never comes back.
     fn recall_flights(&mut self) {
-        let flights = std::mem::take(&mut self.flights).into_values();
-        let flights: Vec<_> = flights.filter_map(|flight| flight.batch).collect();
-        for batch in &flights {
-            self.known.landed(batch.texts());
+        let mut batches: Vec<Batch> = Vec::new();
+        for flight in std::mem::take(&mut self.flights).into_values() {
+            match flight.cargo {
+                Cargo::Batch(batch) => {
+                    self.known.landed(batch.texts());
+                    batches.push(batch);
+                }
+                Cargo::Question(question) => self.questions.again(question),
+                Cargo::Probe => {}
+            }
         }
-        let doubts = std::mem::take(&mut self.doubts).into_iter().map(|doubt| doubt.batch);
-        let batches: Vec<Batch> = flights.into_iter().chain(doubts).collect();
+        batches.extend(std::mem::take(&mut self.doubts).into_iter().map(|doubt| doubt.batch));
         for batch in batches {
             self.again(Batch { refused: None, confronted: false, ..batch });
         }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::Filler;
 use super::cypher::one_line;
 use super::doubt::Blame;
 use super::fault::{ServiceFault, Verdict, judge};
 use super::node::{Batch, Completion, Embedded, GraphName, Reply};
 use super::pass::{Ending, Pass};
+use super::{Cargo, Filler};
 
 /// Longest reason written into a graph, in characters.
 const REASON_CHARS: usize = 200;
@@ -19,8 +19,12 @@ impl Filler {
         let Some(flight) = self.flights.remove(&completion.batch) else { return };
         self.lane.returned(now, flight.tokens, completion.limits);
         self.note_latency(completion.took);
-        let Some(batch) = flight.batch else {
-            return self.probed(now, flight.sent, completion.outcome);
+        let batch = match flight.cargo {
+            Cargo::Batch(batch) => batch,
+            Cargo::Probe => return self.probed(now, flight.sent, completion.outcome),
+            Cargo::Question(question) => {
+                return self.question_answered(now, flight.sent, question, completion);
+            }
         };
         let name = batch.graph.clone();
         self.known.landed(batch.texts());

@@ -44,6 +44,8 @@ const SUCCESSES: usize = 128;
 pub(crate) struct LaneLimits {
     /// Most requests in flight (`concurrency`).
     pub concurrency: usize,
+    /// Questions that may be in flight beside these.
+    pub beside: usize,
     /// `requests-per-minute`; 0 = none.
     pub requests_per_minute: u32,
     /// `tokens-per-minute`; 0 = none.
@@ -64,6 +66,15 @@ pub(crate) enum LaneState {
     Rejected,
 }
 
+/// How far questions may run ahead of a rate that batches keep to: a tenth of a minute's worth.
+const CREDIT: Duration = Duration::from_secs(6);
+/// After a question, batches leave room for the next for so long.
+const ASKED_LATELY: Duration = Duration::from_mins(1);
+/// Share of `concurrency` that they leave.
+const SHARE: usize = 8;
+/// A rejected embedder is tried by a question after so long: perhaps it has been mended.
+const REJECTED_TRY: Duration = Duration::from_secs(1);
+
 /// Paces the requests of all graphs.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -78,6 +89,7 @@ pub(crate) struct Lane {
     last_cut: Option<Instant>,
     last_failure: Option<Instant>,
     rejected_at: Option<Instant>,
+    asked_at: Option<Instant>,
     failures: u32,
     /// Refusals for being too fast since the last good answer; those of one moment count once.
     throttles: u32,
@@ -108,6 +120,7 @@ impl Lane {
             last_cut: None,
             last_failure: None,
             rejected_at: None,
+            asked_at: None,
             failures: 0,
             throttles: 0,
             successes: VecDeque::new(),
@@ -157,12 +170,53 @@ impl Lane {
     /// Whether a request may be sent now.
     pub(crate) fn has_room(&self, now: Instant) -> bool {
         let waiting = self.wait_until(now).is_some();
+        let most = self.limits.concurrency.saturating_sub(self.kept_free(now));
         let allowed = match self.state {
-            LaneState::Ready | LaneState::Throttled => self.window(),
+            LaneState::Ready | LaneState::Throttled => self.window().min(most),
             LaneState::Cooling => 1,
             LaneState::Rejected => 0,
         };
         !waiting && self.in_flight < allowed
+    }
+
+    /// Requests that are not sent so that a question finds room.
+    fn kept_free(&self, now: Instant) -> usize {
+        let lately = self.asked_at.is_some_and(|at| now < at + ASKED_LATELY);
+        let possible = lately && self.limits.concurrency > 1 && self.limits.beside == 0;
+        if possible { self.limits.concurrency.div_ceil(SHARE) } else { 0 }
+    }
+
+    /// A question has come.
+    pub(crate) fn asked(&mut self, now: Instant) {
+        self.asked_at = Some(now);
+    }
+
+    /// Why a question need not be sent: a person has to mend something, and it was tried just now.
+    pub(crate) fn refusal(&self, now: Instant) -> Option<&str> {
+        let tried = self.rejected_at.is_some_and(|at| now < at + REJECTED_TRY);
+        self.reason().filter(|_| tried && self.state == LaneState::Rejected)
+    }
+
+    /// Whether a question may be sent now. It does not wait for the window, nor for a service that is
+    /// out of reach: a user wants to know.
+    pub(crate) fn has_room_for_question(&self, now: Instant) -> bool {
+        let most = self.limits.concurrency + self.limits.beside;
+        self.in_flight < most && self.question_waits_until(now).is_none()
+    }
+
+    /// When a question may be sent that may not now, because the service says so, or because
+    /// questions have used up their own share of a rate.
+    pub(crate) fn question_waits_until(&self, now: Instant) -> Option<Instant> {
+        let pause = self.not_before.filter(|at| *at > now && self.state == LaneState::Throttled);
+        let ahead = now + CREDIT;
+        let rates = [
+            self.requests.wait_until(ahead),
+            self.tokens.wait_until(ahead),
+            self.learned.wait_until(ahead),
+        ];
+        let rates = rates.into_iter().flatten().max().map(|at| now + at.duration_since(ahead));
+        let left = [self.requests_left.empty_until(now), self.tokens_left.empty_until(now)];
+        [pause, rates].into_iter().chain(left).flatten().max()
     }
 
     /// When a request may be sent that may not now; `None` = time is not what is waited for.
@@ -346,7 +400,8 @@ mod tests {
     const MINUTE: Duration = Duration::from_mins(1);
 
     fn lane(concurrency: usize) -> Lane {
-        let limits = LaneLimits { concurrency, requests_per_minute: 0, tokens_per_minute: 0 };
+        let limits =
+            LaneLimits { concurrency, beside: 0, requests_per_minute: 0, tokens_per_minute: 0 };
         Lane::new(limits, 7)
     }
 
@@ -428,7 +483,12 @@ mod tests {
 
     #[test]
     fn a_ceiling_spreads_requests_over_the_minute() {
-        let limits = LaneLimits { concurrency: 64, requests_per_minute: 60, tokens_per_minute: 0 };
+        let limits = LaneLimits {
+            concurrency: 64,
+            beside: 0,
+            requests_per_minute: 60,
+            tokens_per_minute: 0,
+        };
         let (mut lane, start) = (Lane::new(limits, 7), Instant::now());
         let sent: usize = (0..60)
             .map(|second| {

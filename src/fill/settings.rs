@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub batch: BatchLimits,
     /// How many requests there may be.
     pub lane: LaneLimits,
+    /// Answers to questions that are kept.
+    pub query_cache: usize,
     /// Tries of one batch in one pass.
     pub max_attempts: u32,
     /// Length every vector must have; `None` = what the model gives.

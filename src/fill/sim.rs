@@ -110,7 +110,8 @@ fn settings(seed: u64) -> Settings {
             max_text_chars: MOST_CHARS,
         }),
         batch: BatchLimits { texts: BATCH, tokens: 1_000 },
-        lane: LaneLimits { concurrency, requests_per_minute, tokens_per_minute: 0 },
+        lane: LaneLimits { concurrency, beside: 0, requests_per_minute, tokens_per_minute: 0 },
+        query_cache: 3,
         max_attempts: 4,
         dimensions: None,
         write_budget: Duration::from_millis(5),
@@ -222,7 +223,15 @@ impl World {
 
     /// The server or a user does something.
     fn disturb(&mut self) {
-        match self.rng.u32(..9) {
+        match self.rng.u32(..10) {
+            9 => {
+                self.run_ids += 1;
+                let texts =
+                    (0..self.rng.usize(1..8)).map(|_| format!("text {}", self.rng.u32(..30)));
+                let texts = texts.map(|text| Text::new(text.as_bytes(), MOST_CHARS)).collect();
+                self.runs.insert(RunId(self.run_ids));
+                self.tell(Event::Question { run: RunId(self.run_ids), texts });
+            }
             8 => self.ask(),
             // A service that changes its mind between two requests could not be told from one that
             // minds the text.
@@ -294,7 +303,7 @@ impl World {
                 self.later(1, Event::Surveyed(survey));
             }
             Action::Read(read) => self.perform_read(&read),
-            Action::Embed { batch, texts } => self.perform_embed(batch, &texts),
+            Action::Embed { batch, texts, .. } => self.perform_embed(batch, &texts),
             Action::Write(write) => self.perform_write(write),
             Action::Answer { run, .. } => {
                 assert!(self.runs.remove(&run), "seed {}: {run:?} is answered twice", self.seed);

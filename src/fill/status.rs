@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::event::ServerState;
 use super::node::GraphName;
 use super::pace::LaneState;
+use super::question::QuestionFigures;
 use super::tally::Tally;
 
 /// Everything STATUS tells that the core knows.
@@ -23,6 +24,8 @@ pub(crate) struct Snapshot {
     pub next_run: Option<Instant>,
     /// The embedding lane.
     pub lane: LaneFigures,
+    /// What users have asked.
+    pub questions: QuestionFigures,
     /// Sum of all passes since load.
     pub totals: Tally,
     /// By graph.

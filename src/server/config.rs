@@ -57,6 +57,9 @@ static BASE_URL: Word = word("base-url", "https://api.openai.com/v1", |name, val
 .env("OPENAI_BASE_URL")
 .protected();
 static MODEL: Word = word("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL");
+static DOCUMENT_PREFIX: Word = word("document-prefix", "", anything);
+static QUERY_PREFIX: Word = word("query-prefix", "", anything);
+static QUERY_CACHE: Integer = integer("query-cache", 1_000, 0, 100_000);
 static LOCAL_THREADS: Integer = integer("local-threads", 0, 0, 256);
 static DIMENSIONS: Integer = integer("dimensions", 0, 0, 65_536);
 static API_KEY_ENV: Word = word("api-key-env", "OPENAI_API_KEY", anything).protected();
@@ -75,7 +78,8 @@ static AUTO_INDEX: Switch = switch("auto-index");
 static SIMILARITY: Word =
     word("similarity", "cosine", |name, value| similarity(name, value).map(drop));
 
-static INTEGERS: [&Integer; 13] = [
+static INTEGERS: [&Integer; 14] = [
+    &QUERY_CACHE,
     &INTERVAL,
     &LOCAL_THREADS,
     &DIMENSIONS,
@@ -91,7 +95,9 @@ static INTEGERS: [&Integer; 13] = [
     &WRITE_PATIENCE_MS,
 ];
 static SWITCHES: [&Switch; 3] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX];
-static WORDS: [&Word; 11] = [
+static WORDS: [&Word; 13] = [
+    &DOCUMENT_PREFIX,
+    &QUERY_PREFIX,
     &GRAPHS,
     &LABEL,
     &SOURCE,
@@ -156,6 +162,7 @@ pub(super) fn settings() -> Result<(Settings, Config), Error> {
         rule: Arc::new(rule()?),
         batch: BatchLimits { texts: BATCH_SIZE.unsigned(), tokens: BATCH_TOKENS.unsigned() },
         lane: lane(&config),
+        query_cache: QUERY_CACHE.unsigned(),
         max_attempts: MAX_ATTEMPTS.small(),
         dimensions: config.dimensions.map(NonZeroUsize::get),
         write_budget: WRITE_BUDGET_MS.duration(MILLISECOND).unwrap_or(MILLISECOND),
@@ -178,13 +185,15 @@ fn rule() -> Result<Rule, Error> {
 }
 
 fn lane(config: &Config) -> LaneLimits {
-    let concurrency = match config.provider {
-        Provider::OpenAi => CONCURRENCY.unsigned(),
+    let (concurrency, beside) = match config.provider {
+        Provider::OpenAi => (CONCURRENCY.unsigned(), 0),
         // One batch more than there are threads keeps each of them busy; more would only wait.
-        Provider::Local => config.threads.get() + 1,
+        // Questions have a thread of their own, and one that waits for it.
+        Provider::Local => (config.threads.get() + 1, 2),
     };
     LaneLimits {
         concurrency,
+        beside,
         requests_per_minute: REQUESTS_PER_MINUTE.small(),
         tokens_per_minute: TOKENS_PER_MINUTE.small(),
     }
@@ -202,6 +211,8 @@ fn embedder() -> Result<Config, Error> {
         endpoint: Endpoint::parse(BASE_URL.name, &BASE_URL.read())?,
         model: MODEL.read(),
         dimensions: NonZeroUsize::new(DIMENSIONS.unsigned()),
+        document_prefix: DOCUMENT_PREFIX.read(),
+        query_prefix: QUERY_PREFIX.read(),
         key: KeySource { file: filled(&API_KEY_FILE), variable: filled(&API_KEY_ENV) },
         timeout: REQUEST_TIMEOUT_MS.duration(MILLISECOND).unwrap_or(SECOND),
         threads: NonZeroUsize::new(LOCAL_THREADS.unsigned()).unwrap_or_else(half_the_cores),

@@ -5,9 +5,13 @@
 //! write that the engine commits on another thread later can meet a CLIENT PAUSE or a failover in
 //! between, which ends the server; and it would wait for the graph's readers with the GIL in hand.
 
+pub(super) mod ask;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use crossbeam_channel::Sender;
 use redis_module::logging::RedisLogLevel;
 use redis_module::{
@@ -44,9 +48,13 @@ pub(super) fn is_reading() -> bool {
     READS.load(Ordering::SeqCst) > 0
 }
 
+/// The context of the module as it is loaded now: a client's own knows no module, and a call that
+/// does not wait needs one.
+static CONTEXT: ArcSwapOption<DetachedContext> = ArcSwapOption::const_empty();
+
 /// The engine, from the worker's side.
 pub(super) struct Engine {
-    ctx: DetachedContext,
+    ctx: Arc<DetachedContext>,
     inline: CallOptions,
     write: CallOptions,
     /// As a script's: checks what Redis checks before anybody's write.
@@ -64,6 +72,8 @@ impl Engine {
     pub(super) fn new(ctx: &Context) -> Result<Self, RedisError> {
         let detached = DetachedContext::new();
         detached.set_context(ctx)?;
+        let detached = Arc::new(detached);
+        CONTEXT.store(Some(Arc::clone(&detached)));
         let options = || CallOptionsBuilder::new().errors_as_replies().resp(CallOptionResp::Resp2);
         Ok(Self {
             ctx: detached,

@@ -1,5 +1,6 @@
 //! The server side: what Redis calls, and what calls Redis.
 
+mod client;
 pub(crate) mod commands;
 mod config;
 mod events;

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use redis_module::{CallReply, CallResult};
+use redis_module::{CallReply, CallResult, RedisValue};
 
 use crate::fill::cypher::{BEYOND, FOUND, LABEL, UNFILLED, is_sweep, one_line};
 use crate::fill::fault::StoreFault;
@@ -101,6 +101,46 @@ impl Node {
             _ => None,
         })
     }
+}
+
+/// The reply as it came. Strings stay what they are: a line break in one must not end a line of the
+/// protocol.
+pub(super) fn value(reply: &CallReply<'_>) -> RedisValue {
+    match reply {
+        CallReply::I64(number) => RedisValue::Integer(number.to_i64()),
+        CallReply::String(text) => RedisValue::StringBuffer(text.as_bytes().to_vec()),
+        CallReply::Array(items) => {
+            RedisValue::Array(items.iter().map(|item| part(&item)).collect())
+        }
+        CallReply::Double(number) => RedisValue::Float(number.to_double()),
+        CallReply::Bool(truth) => RedisValue::Bool(truth.to_bool()),
+        // Nothing else is in a reply of the engine's.
+        CallReply::Unknown
+        | CallReply::Null(_)
+        | CallReply::Map(_)
+        | CallReply::Set(_)
+        | CallReply::BigNumber(_)
+        | CallReply::VerbatimString(_) => RedisValue::Null,
+    }
+}
+
+fn part(item: &CallResult<'_>) -> RedisValue {
+    match item {
+        Ok(reply) => value(reply),
+        Err(e) => RedisValue::StringBuffer(e.as_bytes().to_vec()),
+    }
+}
+
+/// What a search has found: a list of `[id, score, text]`.
+pub(super) fn found(reply: &Node) -> RedisValue {
+    let found = rows(reply).iter().filter_map(|row| {
+        let [id, score, text] = row.items() else { return None };
+        let score = score.text()?.parse().ok()?;
+        let text = text.bytes().map_or(RedisValue::Null, |t| RedisValue::StringBuffer(t.to_vec()));
+        let id = RedisValue::Integer(id.integer()?);
+        Some(RedisValue::Array(vec![id, RedisValue::Float(score), text]))
+    });
+    RedisValue::Array(found.collect())
 }
 
 /// The bytes of a string reply.

@@ -81,6 +81,7 @@ fn embedder(snapshot: &Snapshot) -> RedisValue {
     let lane = &snapshot.lane;
     let config = config::settings().ok().map(|(_, config)| config);
     let config = config.as_ref();
+    let questions = &snapshot.questions;
     map([
         ("provider", optional(config.map(|config| config.provider.as_str()))),
         ("model", optional(config.map(|config| config.model.as_str()))),
@@ -94,6 +95,9 @@ fn embedder(snapshot: &Snapshot) -> RedisValue {
         ("retries", integer(lane.retries)),
         ("tokens", integer(lane.tokens)),
         ("latency_ms", RedisValue::Float(lane.latency_ms)),
+        ("questions", integer(questions.asked)),
+        ("query_cache_hits", integer(questions.hits)),
+        ("query_cache_entries", questions.kept.into()),
     ])
 }
 
@@ -195,7 +199,10 @@ fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
         .field("embedder_requests", lane.requests)?
         .field("embedder_retries", lane.retries)?
         .field("embedder_tokens", lane.tokens)?
-        .field("embedder_latency_ms", format!("{:.1}", lane.latency_ms))?;
+        .field("embedder_latency_ms", format!("{:.1}", lane.latency_ms))?
+        .field("embedder_questions", snapshot.questions.asked)?
+        .field("embedder_query_cache_hits", snapshot.questions.hits)?
+        .field("embedder_query_cache_entries", snapshot.questions.kept as u64)?;
     for (name, figures) in &snapshot.graphs {
         section = section.field(&format!("graph_{}", info_name(name)), graph_line(figures))?;
     }

@@ -147,8 +147,9 @@ impl<'a> Body<'a> {
             (Demand::Errand(graph, wish), Some(run)) => {
                 self.tell(Event::Errand { run, graph, wish });
             }
+            (Demand::Question(texts), Some(run)) => self.tell(Event::Question { run, texts }),
             // Nobody would hear of it.
-            (Demand::Errand(..), None) => {}
+            (Demand::Errand(..) | Demand::Question(_), None) => {}
         }
     }
 
@@ -178,7 +179,7 @@ impl<'a> Body<'a> {
                 self.filler.handle(Instant::now(), Event::Surveyed(survey));
             }
             Action::Read(read) => self.store.read(read, self.answers.0.clone()),
-            Action::Embed { batch, texts } => self.embedder.submit(batch, texts),
+            Action::Embed { batch, role, texts } => self.embedder.submit(batch, role, &texts),
             Action::Write(write) => {
                 let outcome = self.store.write(&write);
                 self.filler.handle(Instant::now(), Event::Written { write, outcome });

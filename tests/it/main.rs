@@ -29,5 +29,6 @@ mod local;
 mod network;
 mod panics;
 mod quarantine;
+mod question;
 mod replication;
 mod service;

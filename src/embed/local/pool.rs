@@ -13,7 +13,7 @@ use super::{Error as ModelError, Model};
 use crate::embed::{Config, Promise};
 use crate::error::Error;
 use crate::fill::fault::ServiceFault;
-use crate::fill::node::{RateLimits, Reply, Text};
+use crate::fill::node::{RateLimits, Reply, Role};
 
 const NAME: &str = "vectorfill-model";
 /// More than the batches that can be in flight: one more than there are threads.
@@ -22,12 +22,14 @@ const MOST_JOBS: usize = 512;
 const NICENESS: i32 = 10;
 
 /// Texts to embed, and whom to answer.
-type Job = (Vec<Text>, Promise);
+type Job = (Vec<String>, Promise);
 
 /// A model with its threads. Dropped, it cancels what they compute.
 #[derive(Debug)]
 pub(in crate::embed) struct Pool {
     jobs: Sender<Job>,
+    /// A thread of their own answers these: a batch takes seconds.
+    questions: Sender<Job>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -45,22 +47,25 @@ impl Pool {
     /// each request.
     pub(in crate::embed) fn start(config: &Config) -> Result<Self, Error> {
         let (jobs, queue) = bounded(MOST_JOBS);
+        let (questions, asked) = bounded(MOST_JOBS);
         let (model, cancel) = (OnceLock::new(), AtomicBool::new(false));
         let shared = Arc::new(Shared { folder: config.model.clone().into(), model, cancel });
-        let spawn = |_| {
-            let (queue, shared) = (Receiver::clone(&queue), Arc::clone(&shared));
+        let spawn = |queue: &Receiver<Job>| {
+            let (queue, shared) = (Receiver::clone(queue), Arc::clone(&shared));
             std::thread::Builder::new()
                 .name(NAME.into())
                 .spawn(move || work(&queue, &shared))
                 .map_err(|e| Error::Thread { name: NAME, reason: e.to_string() })
         };
-        let threads = (0..config.threads.get()).map(spawn).collect::<Result<_, _>>()?;
-        Ok(Self { jobs, shared, threads })
+        let queues = std::iter::repeat_n(&queue, config.threads.get()).chain([&asked]);
+        let threads = queues.map(spawn).collect::<Result<_, _>>()?;
+        Ok(Self { jobs, questions, shared, threads })
     }
 
-    pub(in crate::embed) fn submit(&self, texts: Vec<Text>, promise: Promise) {
+    pub(in crate::embed) fn submit(&self, role: Role, texts: Vec<String>, promise: Promise) {
+        let jobs = if role == Role::Question { &self.questions } else { &self.jobs };
         // What does not fit is dropped, and so answered: the promise sees to it.
-        self.jobs.try_send((texts, promise)).ok();
+        jobs.try_send((texts, promise)).ok();
     }
 
     /// Ends the threads. A thread looks at the flag between two layers, so it is not waited for
@@ -100,11 +105,10 @@ fn work(queue: &Receiver<Job>, shared: &Shared) {
 }
 
 impl Shared {
-    fn embed(&self, texts: &[Text]) -> Result<Reply, ServiceFault> {
+    fn embed(&self, texts: &[String]) -> Result<Reply, ServiceFault> {
         let model = self.model.get_or_init(|| Model::open(&self.folder).map_err(|e| e.to_string()));
         let model = model.as_ref().map_err(|reason| self.unusable(reason))?;
-        let texts: Vec<_> = texts.iter().map(Text::to_utf8).collect();
-        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let (vectors, tokens) =
             model.embed(&texts, &self.cancel).map_err(|error| self.fault(&error))?;
         let vectors = vectors.into_iter().enumerate().collect();

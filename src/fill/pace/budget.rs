@@ -44,6 +44,12 @@ impl Budget {
         self.known = Some(Known { limit, left: left - in_flight, full_at, per_second });
     }
 
+    /// When something is left again; `None` = something is.
+    pub(super) fn empty_until(&self, now: Instant) -> Option<Instant> {
+        let known = self.known.as_ref().filter(|known| known.full_at > now && known.left < 1.0)?;
+        Some(known.full_at)
+    }
+
     /// When the next request may be sent; `None` = now.
     pub(super) fn wait_until(&self, now: Instant) -> Option<Instant> {
         let known = self.known.as_ref().filter(|known| known.full_at > now)?;

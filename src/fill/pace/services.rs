@@ -109,7 +109,8 @@ impl Service {
 
 /// Keeps the lane busy for `minutes`; the service answers 50 ms later.
 fn fill(service: &mut Service, minutes: u32) {
-    let limits = LaneLimits { concurrency: 8, requests_per_minute: 0, tokens_per_minute: 0 };
+    let limits =
+        LaneLimits { concurrency: 8, beside: 0, requests_per_minute: 0, tokens_per_minute: 0 };
     let mut lane = Lane::new(limits, 7);
     let mut now = service.start;
     let mut flying = VecDeque::new();

@@ -3,7 +3,7 @@
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-const LINES: [&str; 15] = [
+const LINES: [&str; 22] = [
     "VECTORFILL.RUN [graph] [WAIT timeout-ms]",
     "    Schedules a pass over one graph or all. With WAIT, replies with the pass's tally once it",
     "    has ended, or with TIMEOUT; 0 waits without a limit.",
@@ -14,6 +14,13 @@ const LINES: [&str; 15] = [
     "VECTORFILL.RETRY graph [id ...]",
     "    Lifts the quarantine of these nodes, or of all, tries them again, and replies with how many",
     "    there were.",
+    "VECTORFILL.EMBED text [text ...] [FORMAT floats|blob]",
+    "    Gives the vector of each text, as a list of numbers or as little-endian 32-bit floats.",
+    "VECTORFILL.QUERY graph cypher TEXT text [TIMEOUT ms] [--compact]",
+    "    Embeds the text, runs the read-only query with it as $vector, and replies as",
+    "    GRAPH.RO_QUERY does.",
+    "VECTORFILL.SEARCH graph label k text",
+    "    Lists the k nodes of a label that are nearest to the text, as [id, score, text].",
     "VECTORFILL.HELP",
     "    Prints this.",
     "CONFIG GET vectorfill.*",

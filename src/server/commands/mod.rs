@@ -5,12 +5,16 @@
     reason = "the signature of a command is given"
 )]
 
+mod embed;
 mod failures;
 mod help;
 #[cfg(feature = "inject")]
 mod inject;
+mod query;
+mod question;
 mod retry;
 mod run;
+mod search;
 mod status;
 mod waiting;
 

@@ -1,13 +1,12 @@
-//! A client that waits for the worker: blocked alone, and answered once.
+//! Commands that wait for the worker, with their client blocked meanwhile.
 
 use std::time::Duration;
 
-use redis_module::{
-    BlockedClient, Context, ContextFlags, RedisError, RedisResult, RedisValue, ThreadSafeContext,
-};
+use redis_module::{Context, ContextFlags, RedisError, RedisResult, RedisValue};
 
 use super::error;
 use crate::fill::event::{Failure, Outcome, RunFault};
+use crate::server::client::Client;
 use crate::server::{status, with_worker};
 use crate::worker::{Demand, Request, WaitFault, Waiter};
 
@@ -21,9 +20,18 @@ pub(super) fn leave(demand: Demand) -> Result<(), RedisError> {
 
 /// Blocks the client until the worker has done what is demanded.
 pub(super) fn wait(ctx: &Context, demand: Demand, limit: Limit) -> RedisResult {
-    let client = ThreadSafeContext::with_blocked_client(ctx.block_client());
-    let waiter = Client { client, answered: false };
-    // Not taken, the waiter is dropped and answers by itself.
+    wait_then(ctx, demand, limit, |client, outcome| client.reply(Ok(value(outcome))))
+}
+
+/// Blocks the client, and does `then` with it when the worker is done.
+pub(super) fn wait_then(
+    ctx: &Context,
+    demand: Demand,
+    limit: Limit,
+    then: impl FnOnce(Client, Outcome) + Send + 'static,
+) -> RedisResult {
+    let waiter = Then { client: Client::block(ctx, limit), then };
+    // Not taken, the client is dropped and answered by that.
     hand_over(Request { demand, waiter: Some((Box::new(waiter), limit)) }).ok();
     Ok(RedisValue::NoReply)
 }
@@ -45,33 +53,20 @@ fn hand_over(request: Request) -> Result<(), RedisError> {
     }
 }
 
-/// A blocked client. Whatever happens to it, it is answered once.
-struct Client {
-    client: ThreadSafeContext<BlockedClient>,
-    answered: bool,
+struct Then<F> {
+    client: Client,
+    then: F,
 }
 
-impl Client {
-    fn reply(&mut self, result: RedisResult) {
-        self.answered = true;
-        self.client.reply(result);
-    }
-}
-
-impl Waiter for Client {
-    fn answer(mut self: Box<Self>, outcome: Result<Outcome, WaitFault>) {
-        self.reply(match outcome {
-            Ok(outcome) => Ok(value(outcome)),
-            Err(WaitFault::Run(run)) => fault(&run),
-            Err(WaitFault::Timeout) => error("TIMEOUT", "the pass goes on: see VECTORFILL.STATUS"),
-        });
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.reply(error("ERR", "the worker did not take it up: see VECTORFILL.STATUS"));
+impl<F: FnOnce(Client, Outcome) + Send> Waiter for Then<F> {
+    fn answer(self: Box<Self>, outcome: Result<Outcome, WaitFault>) {
+        let Self { client, then } = *self;
+        match outcome {
+            Ok(outcome) => then(client, outcome),
+            Err(WaitFault::Run(run)) => client.reply(fault(&run)),
+            Err(WaitFault::Timeout) => {
+                client.reply(error("TIMEOUT", "it goes on: see VECTORFILL.STATUS"));
+            }
         }
     }
 }
@@ -83,6 +78,8 @@ fn value(outcome: Outcome) -> RedisValue {
         Outcome::Failures(failures) => {
             RedisValue::Array(failures.into_iter().map(failure).collect())
         }
+        // Who asks for vectors makes the reply of them.
+        Outcome::Vectors(_) => RedisValue::Null,
     }
 }
 
@@ -100,6 +97,7 @@ pub(super) fn fault<T>(fault: &RunFault) -> Result<T, RedisError> {
         RunFault::NoEngine => "NOENGINE",
         RunFault::NoGraph(_) => "NOGRAPH",
         RunFault::Late { .. } => "TIMEOUT",
+        RunFault::Embed(_) => "EMBED",
         RunFault::Busy | RunFault::Store(_) => "ERR",
     };
     error(code, fault)

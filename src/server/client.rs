@@ -1,0 +1,52 @@
+//! A blocked client: waits alone, and is answered once, whatever becomes of its request.
+
+use std::time::{Duration, Instant};
+
+use redis_module::{
+    BlockedClient, Context, ContextFlags, RedisError, RedisResult, ThreadSafeContext,
+};
+
+/// The client of one command.
+pub(super) struct Client {
+    blocked: ThreadSafeContext<BlockedClient>,
+    answered: bool,
+    speaks_resp3: bool,
+    until: Option<Instant>,
+}
+
+impl Client {
+    /// Blocks the client of the command that runs now; `limit` is what the user wants to wait at most.
+    pub(super) fn block(ctx: &Context, limit: Option<Duration>) -> Self {
+        Self {
+            blocked: ThreadSafeContext::with_blocked_client(ctx.block_client()),
+            answered: false,
+            speaks_resp3: ctx.get_flags().contains(ContextFlags::FLAGS_RESP3),
+            until: limit.map(|limit| Instant::now() + limit),
+        }
+    }
+
+    /// Answers, and lets the client go on.
+    pub(super) fn reply(mut self, result: RedisResult) {
+        self.answered = true;
+        self.blocked.reply(result);
+    }
+
+    /// Whether the client reads RESP3.
+    pub(super) fn speaks_resp3(&self) -> bool {
+        self.speaks_resp3
+    }
+
+    /// What is left of the user's limit; `None` = there is none.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(Instant::now()))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if !self.answered {
+            let words = "ERR the worker did not take it up: see VECTORFILL.STATUS";
+            self.blocked.reply(Err(RedisError::Str(words)));
+        }
+    }
+}

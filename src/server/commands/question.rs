@@ -1,0 +1,68 @@
+//! What EMBED, QUERY and SEARCH share: a text becomes a vector, by the model that fills.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis_module::{Context, RedisError, RedisResult, RedisString};
+
+use super::waiting::{Limit, fault, may_wait, wait_then};
+use super::{error, existing_graph};
+use crate::embed::Config;
+use crate::fill::event::{Outcome, RunFault, ServerState};
+use crate::fill::node::{GraphName, Text};
+use crate::fill::settings::Settings;
+use crate::server::client::Client;
+use crate::server::{config, with_worker};
+use crate::worker::{Demand, Worker};
+
+/// A question that may be asked.
+pub(super) struct Question {
+    pub(super) settings: Settings,
+    pub(super) embedder: Config,
+}
+
+impl Question {
+    /// Refuses what cannot work before it costs anything; `what` names the command.
+    pub(super) fn new(ctx: &Context, what: &str) -> Result<Self, RedisError> {
+        let read = config::settings().map_err(|e| RedisError::String(format!("ERR {e}")));
+        let (settings, embedder) = read?;
+        may_wait(ctx, what)?;
+        if let Some(reason) = embedder.missing_key() {
+            return error("NOKEY", reason);
+        }
+        Ok(Self { settings, embedder })
+    }
+
+    /// Has the texts embedded, and does `then` with the vectors. Without a limit of the user's, that
+    /// of a request holds.
+    pub(super) fn ask(
+        &self,
+        ctx: &Context,
+        texts: &[RedisString],
+        limit: Limit,
+        then: impl FnOnce(Client, Vec<Arc<[f32]>>) + Send + 'static,
+    ) -> RedisResult {
+        let most = self.settings.rule.max_text_chars;
+        let texts = texts.iter().map(|text| Text::new(text.as_slice(), most)).collect();
+        let limit = limit.unwrap_or_else(|| self.embedder.timeout.saturating_mul(2));
+        wait_then(ctx, Demand::Question(texts), Some(limit), |client, outcome| match outcome {
+            Outcome::Vectors(vectors) => then(client, vectors),
+            // Dropped, the client is told that nothing came.
+            Outcome::Pass(_) | Outcome::Failures(_) | Outcome::Lifted(_) => {}
+        })
+    }
+}
+
+/// A graph that can be asked.
+pub(super) fn graph(ctx: &Context, arg: &RedisString) -> Result<GraphName, RedisError> {
+    let published = with_worker(Worker::published);
+    if published.is_some_and(|published| published.snapshot.server == ServerState::NoEngine) {
+        return fault(&RunFault::NoEngine);
+    }
+    existing_graph(ctx, arg)
+}
+
+/// `TIMEOUT ms`.
+pub(super) fn limit(arg: &RedisString) -> Result<Duration, RedisError> {
+    super::number("TIMEOUT", arg, 1..=86_400_000).map(|ms| Duration::from_millis(ms as u64))
+}
