@@ -20,6 +20,10 @@ const MOST_READS: usize = 2;
 const READ_LIMIT: Duration = Duration::from_mins(1);
 /// Most rows of one reply, whatever their size.
 const MOST_ROWS: usize = 128;
+/// How often a write is put off because a query has just begun. It may be a long one, and a write
+/// would wait for it with the server in hand; where one short query follows the other without a gap,
+/// a write that never dared would never come.
+pub(super) const MOST_PUT_OFF: u32 = 8;
 /// Passes that select and embed at the same time; the others wait for their turn.
 const MOST_OPEN: usize = 8;
 /// Passes in all, with those that wait for the queries of others.
@@ -259,10 +263,11 @@ impl Filler {
                 pass.writing = Some(job.nodes());
                 let waited = pass.waiting_since.map(|since| now.duration_since(since));
                 let impatient = waited.zip(patience).is_some_and(|(waited, most)| waited >= most);
+                let hurried = pass.put_off >= MOST_PUT_OFF;
                 let rule = pass.plan.rule.clone();
                 self.turn = Some(name.clone());
                 let change = Change::Job(job);
-                let write = Write { graph: name, rule, change, impatient };
+                let write = Write { graph: name, rule, change, impatient, hurried };
                 self.actions.push_back(Action::Write(write));
                 return;
             }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Filler;
+use super::drive::MOST_PUT_OFF;
 use super::event::{Action, Failure, Outcome, RunFault, RunId, ServerState, Wish};
 use super::fault::StoreFault;
 use super::node::{GraphName, NodeId};
@@ -37,6 +38,7 @@ pub(super) struct Errand {
     lifted: u64,
     reading: Option<(Ticket, Query)>,
     writing: bool,
+    put_off: u32,
     not_before: Option<Instant>,
     until: Instant,
 }
@@ -58,6 +60,7 @@ impl Errand {
             lifted: 0,
             reading: None,
             writing: false,
+            put_off: 0,
             not_before: None,
             until: now + LIMIT,
         }
@@ -163,7 +166,8 @@ impl Filler {
         let ids = errand.ids.drain(..most).collect();
         let change = Change::Lift { errand: errand.id, ids };
         let (graph, rule) = (errand.graph.clone(), self.settings.rule.clone());
-        self.actions.push_back(Action::Write(Write { graph, rule, change, impatient: false }));
+        let (impatient, hurried) = (false, errand.put_off >= MOST_PUT_OFF);
+        self.actions.push_back(Action::Write(Write { graph, rule, change, impatient, hurried }));
         true
     }
 
@@ -197,7 +201,10 @@ impl Filler {
         let Some(errand) = self.errands.iter_mut().find(|errand| errand.id == id) else { return };
         errand.writing = false;
         match outcome {
-            Ok(lifted) => errand.lifted += lifted as u64,
+            Ok(lifted) => {
+                errand.lifted += lifted as u64;
+                errand.put_off = 0;
+            }
             Err(fault) => {
                 ids.into_iter().rev().for_each(|id| errand.ids.push_front(id));
                 self.errand_failed(now, id, &fault);
@@ -211,6 +218,7 @@ impl Filler {
         let mut errand = self.errands.remove(at);
         if fault.passes_by_itself() || *fault == StoreFault::Timeout {
             errand.not_before = Some(now + PAUSE);
+            errand.put_off += u32::from(*fault == StoreFault::Begun);
             errand.sweep.iter_mut().for_each(Sweep::narrow);
             self.errands.push(errand);
             return;

@@ -211,6 +211,7 @@ impl From<&StoreFault> for ServerState {
             | StoreFault::Paused
             | StoreFault::Denied(_)
             | StoreFault::Readers
+            | StoreFault::Begun
             | StoreFault::OutOfMemory
             | StoreFault::QueueFull
             | StoreFault::Timeout

@@ -132,6 +132,9 @@ pub(crate) enum StoreFault {
     /// A query on the graph runs or waits; a write now would stop the server until it ends.
     #[error("a query on this graph is running")]
     Readers,
+    /// A query on the graph runs and may yet take long: nobody knows so soon.
+    #[error("a query on this graph has just begun")]
+    Begun,
     /// `maxmemory` is reached.
     #[error("the server is out of memory (maxmemory)")]
     OutOfMemory,
@@ -162,7 +165,7 @@ impl StoreFault {
 
     /// Whether waiting is the cure, however long it takes.
     pub(crate) fn passes_by_itself(&self) -> bool {
-        self.pauses_all() || matches!(self, Self::Readers | Self::QueueFull)
+        self.pauses_all() || matches!(self, Self::Readers | Self::Begun | Self::QueueFull)
     }
 }
 

@@ -171,6 +171,7 @@ impl Filler {
         pass.store_failures = 0;
         pass.not_before = None;
         pass.waiting_since = None;
+        pass.put_off = 0;
         let figures = &mut graph.figures;
         if job.query_bytes() > 0 {
             pass.slicer.learn(job.query_bytes(), written.held, budget);
@@ -202,6 +203,7 @@ impl Filler {
             if *fault == StoreFault::Readers && !matches!(job, Job::CreateIndex(_)) {
                 pass.waiting_since.get_or_insert(now);
             }
+            pass.put_off += u32::from(*fault == StoreFault::Begun);
             if matches!(job, Job::CreateIndex(_)) && matches!(fault, StoreFault::Other(_)) {
                 // The index can be created by somebody else, or be refused for good: the vectors
                 // are safe either way, so the pass goes on and tells.
@@ -228,7 +230,8 @@ fn settle_rows(pass: &mut Pass, rows: &[Row], ids: &[NodeId]) -> u64 {
 /// Backs off from the store.
 fn pause(pass: &mut Pass, now: Instant, fault: &StoreFault) {
     // A gap between two readers is short, and asking for it costs a tenth of a millisecond.
-    let most = if *fault == StoreFault::Readers { READERS_PAUSE } else { MOST_STORE_PAUSE };
+    let readers = matches!(fault, StoreFault::Readers | StoreFault::Begun);
+    let most = if readers { READERS_PAUSE } else { MOST_STORE_PAUSE };
     let pause = FIRST_STORE_PAUSE.saturating_mul(1 << pass.store_failures.min(10));
     pass.store_failures = pass.store_failures.saturating_add(1);
     pass.not_before = Some(now + pause.min(most));

@@ -107,6 +107,8 @@ pub(super) struct Pass {
     pub(super) store_failures: u32,
     /// Since when a write has waited for the queries of others.
     pub(super) waiting_since: Option<Instant>,
+    /// Writes in a row that met a query which had just begun.
+    pub(super) put_off: u32,
     /// Dimension by label of the indexes there are.
     pub(super) indexes: BTreeMap<String, usize>,
     pub(super) indexed: BTreeMap<String, usize>,
@@ -152,6 +154,7 @@ impl Pass {
             not_before: None,
             store_failures: 0,
             waiting_since: None,
+            put_off: 0,
             indexes: BTreeMap::new(),
             indexed: BTreeMap::new(),
             labels: BTreeSet::new(),

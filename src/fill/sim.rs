@@ -323,7 +323,8 @@ impl World {
             ServerState::Loading => return Some(StoreFault::Loading),
             ServerState::NoEngine => return Some(StoreFault::NoEngine),
         }
-        self.unlucky().then(|| match self.rng.u32(..7) {
+        self.unlucky().then(|| match self.rng.u32(..8) {
+            7 => StoreFault::Begun,
             6 => StoreFault::Denied("NOREPLICAS".into()),
             0 => StoreFault::Paused,
             1 => StoreFault::Readers,

@@ -154,6 +154,8 @@ pub(crate) struct Write {
     pub change: Change,
     /// Go ahead even though queries run on the graph: patience has ended.
     pub impatient: bool,
+    /// Go ahead even though a query has just begun: one always has.
+    pub hurried: bool,
 }
 
 /// Who writes what.

@@ -30,8 +30,8 @@ use crate::fill::store::{Read, Write, Written};
 use crate::inject::{Point, reached};
 use crate::worker::{Answered, Level, Store};
 
-/// A query of others that has run longer than this on the graph makes a write wait: it would hold
-/// the server until that query ends.
+/// A query of others that has run longer than this on the graph is a long one: a write would hold
+/// the server until that query ends. One that has just begun may become one.
 const READER: Duration = Duration::from_millis(3);
 /// Longest piece of the engine's own words that is passed on, in characters.
 const ERROR_CHARS: usize = 300;
@@ -125,7 +125,7 @@ impl Engine {
         if !is_graph(&gil.0, &write.graph) {
             return Err(StoreFault::NoGraph);
         }
-        if write.impatient { Ok(()) } else { self.has_no_reader(gil, &write.graph) }
+        if write.impatient { Ok(()) } else { self.has_no_reader(gil, write) }
     }
 
     /// `min-replicas-to-write` and `stop-writes-on-bgsave-error` hold for a module only if it asks. A
@@ -141,11 +141,13 @@ impl Engine {
 
     /// A write waits for the graph's readers while it holds the server. Nothing can begin while we
     /// hold it, so "no reader now" stays true until the write is done.
-    fn has_no_reader(&self, gil: &Gil, graph: &GraphName) -> Result<(), StoreFault> {
+    fn has_no_reader(&self, gil: &Gil, write: &Write) -> Result<(), StoreFault> {
         let reply = self.call(gil, "GRAPH.INFO", &[b"RunningQueries", b"WaitingQueries"])?;
-        let name = graph.as_str().as_bytes();
-        if reply::has_reader(&Node::brief(reply), name, READER) {
+        let (reply, name) = (Node::brief(reply), write.graph.as_str().as_bytes());
+        if reply::has_reader(&reply, name, READER) {
             Err(StoreFault::Readers)
+        } else if !write.hurried && reply::has_reader(&reply, name, Duration::ZERO) {
+            Err(StoreFault::Begun)
         } else {
             Ok(())
         }
