@@ -97,7 +97,8 @@ impl Graph {
         let deferred = DEFERRED_REST.saturating_mul(1 << doublings);
         let rest = if tally.deferred > 0 { swept.max(deferred) } else { swept };
         self.rest_until = Some(now + rest);
-        self.labels_listed |= pass.ending.is_none() && pass.plan.auto_index.is_some();
+        let indexed = pass.ending.is_none() && pass.plan.auto_index.is_some();
+        self.labels_listed |= indexed && !pass.left_unindexed;
         self.figures.last_run = Some(now);
         self.figures.last_error.clone_from(&tally.error);
         self.figures.last_pass = Some(tally.clone());

@@ -191,6 +191,8 @@ impl Filler {
             }
             Job::CreateIndex(index) => {
                 pass.indexed.insert(index.label.as_str().to_owned(), index.dimensions);
+                pass.building = true;
+                pass.building_since = None;
             }
         }
     }

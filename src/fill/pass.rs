@@ -97,7 +97,12 @@ pub(super) struct Pass {
     pub(super) indexes_to_create: VecDeque<NewIndex>,
     /// What sweeping has cost the engine's threads.
     pub(super) swept: Duration,
-    building_since: Option<Instant>,
+    /// An index may be being built. The engine keeps its graph locked meanwhile, for ten thousand
+    /// nodes at a time: a write would wait for that with the server in hand.
+    pub(super) building: bool,
+    pub(super) building_since: Option<Instant>,
+    /// Labels are left without an index, because another took too long to build.
+    pub(super) left_unindexed: bool,
     pub(super) slicer: Slicer,
     pub(super) reading: Option<Reading>,
     /// A write has been handed out and not come back, of so many nodes.
@@ -147,7 +152,9 @@ impl Pass {
             marks: VecDeque::new(),
             indexes_to_create: VecDeque::new(),
             swept: Duration::ZERO,
+            building: false,
             building_since: None,
+            left_unindexed: false,
             slicer: Slicer::default(),
             reading: None,
             writing: None,
@@ -182,7 +189,8 @@ impl Pass {
             return None;
         }
         match &self.stage {
-            Stage::Building if self.writing.is_some() || !self.indexes_to_create.is_empty() => None,
+            Stage::Building if self.writing.is_some() => None,
+            Stage::Building if !self.building && !self.indexes_to_create.is_empty() => None,
             Stage::Indexes | Stage::Building => Some(Query::Indexes),
             Stage::Counting(sweep) => sweep
                 .window(self.plan.most_rows)
@@ -246,6 +254,7 @@ impl Pass {
     pub(super) fn state(&self) -> GraphState {
         match self.stage {
             _ if self.waiting_since.is_some() => GraphState::Waiting,
+            Stage::Indexes if self.building => GraphState::Indexing,
             Stage::Indexes | Stage::Counting(_) => GraphState::Counting,
             Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => GraphState::Filling,
             Stage::Sampling(_) | Stage::Building => GraphState::Indexing,

@@ -336,12 +336,13 @@ impl World {
     }
 
     fn perform_read(&mut self, read: &Read) {
-        let fault = self.store_fault();
+        let (fault, built) = (self.store_fault(), !self.unlucky());
         let outcome = match (fault, self.graphs.get(&read.graph)) {
             (Some(fault), _) => Err(fault),
             (None, None) => Err(StoreFault::NoGraph),
             (None, Some(graph)) => {
-                Ok(answer(graph, self.indexed.contains(&read.graph), &read.query))
+                let ready = self.indexed.contains(&read.graph).then_some(built);
+                Ok(answer(graph, ready, &read.query))
             }
         };
         self.later(5, Event::Read { ticket: read.ticket, outcome });
@@ -538,15 +539,15 @@ impl World {
     }
 }
 
-fn answer(graph: &Graph, indexed: bool, query: &Query) -> Answer {
+fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
     let inside = |window: &Window| graph.range(window.lo..window.hi);
     let beyond = |window: &Window| graph.range(window.hi..).next().map(|(id, _)| *id);
     let took = Duration::from_micros(100);
     let pending = |node: &Node| !node.text.is_empty() && node.vector.is_none();
     match query {
         Query::Indexes => {
-            let index = Index { label: "Doc".into(), dimension: DIMENSIONS, ready: true };
-            Answer::Indexes(if indexed { vec![index] } else { vec![] })
+            let index = |ready| Index { label: "Doc".into(), dimension: DIMENSIONS, ready };
+            Answer::Indexes(indexed.map(index).into_iter().collect())
         }
         Query::Sample(_) => Answer::Sample(Some(DIMENSIONS)),
         Query::Count { window, .. } => {

@@ -21,10 +21,11 @@ const BUILD_WATCH: Duration = Duration::from_secs(10);
 impl Pass {
     /// The indexes are known.
     pub(in crate::fill) fn learn_indexes(&mut self, now: Instant, found: Vec<Index>) {
-        let building = found.iter().any(|index| !index.ready);
+        self.building = found.iter().any(|index| !index.ready);
         self.indexes = found.into_iter().map(|index| (index.label, index.dimension)).collect();
         match self.stage {
-            Stage::Building => self.watch(now, building),
+            Stage::Building => self.watch(now),
+            Stage::Indexes if self.building => self.not_before = Some(now + BUILD_POLL),
             Stage::Indexes => self.stage = Stage::Counting(Sweep::new(self.plan.most_rows)),
             Stage::Counting(_)
             | Stage::Filling(_)
@@ -36,11 +37,13 @@ impl Pass {
 
     /// Looks on while an index is built: a small one is ready at the end of the pass, and a large one
     /// does not keep new nodes waiting.
-    fn watch(&mut self, now: Instant, building: bool) {
+    fn watch(&mut self, now: Instant) {
         let since = *self.building_since.get_or_insert(now);
-        if building && now < since + BUILD_WATCH {
+        if self.building && now < since + BUILD_WATCH {
             self.not_before = Some(now + BUILD_POLL);
-        } else {
+        } else if self.building || self.indexes_to_create.is_empty() {
+            self.left_unindexed = !self.indexes_to_create.is_empty();
+            self.indexes_to_create.clear();
             self.stage = Stage::Done;
         }
     }
@@ -118,6 +121,8 @@ impl Pass {
         }
         if labels.is_empty() {
             self.stage = Stage::Building;
+            // One may be: that is asked first.
+            self.building = true;
         }
     }
 

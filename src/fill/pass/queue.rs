@@ -71,7 +71,9 @@ impl Pass {
         if self.writing.is_some() || self.not_before.is_some_and(|at| at > now) {
             return None;
         }
-        if let Some(index) = self.indexes_to_create.pop_front() {
+        if !self.building
+            && let Some(index) = self.indexes_to_create.pop_front()
+        {
             return Some(Job::CreateIndex(index));
         }
         if !self.marks.is_empty() {
