@@ -119,10 +119,10 @@ fn fill_in_the_gaps(at_once: usize) {
     assert_eq!(redis.run("kb").counts(), [500, 500, 0, 0, 0]);
     stop.store(true, Ordering::Relaxed);
     let (times, rounds) = (pinger.join().unwrap(), reader.join().unwrap());
-    let stalls: Vec<_> = times.into_iter().filter(|took| *took > LONG / 4).collect();
+    let stalls: Vec<_> = times.into_iter().filter(|took| *took > LONG / 2).collect();
     assert!(rounds > 4, "it went on in the gaps");
-    // One for the cores, which are not ours alone.
-    assert!(stalls.len() <= 1, "{rounds} rounds, PINGs of {stalls:?}");
+    // The cores are not ours alone; a write that is not put off stalls in every second or third.
+    assert!(stalls.len() * 5 <= rounds, "{rounds} rounds, PINGs of {stalls:?}");
 }
 
 #[test]
@@ -160,4 +160,44 @@ fn clients_that_write_during_a_fill_never_stop_the_server() {
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     let longest = pinger.join().unwrap()[0];
     assert!(longest < Duration::from_secs(1), "{longest:?}");
+}
+
+/// Five thousand nodes of a label: their index is built for more than a second.
+fn label(redis: &mut Redis, label: &str) {
+    let texts = format!("UNWIND range(1, 5000) AS i CREATE (:{label} {{text: '{label} ' + i}})");
+    redis.query("kb", &texts);
+}
+
+#[test]
+fn an_index_is_not_created_while_another_is_built() {
+    let service = Service::start(256);
+    let server = Setup::with(&service).start();
+    let mut redis = server.connect();
+    label(&mut redis, "Doc");
+    label(&mut redis, "Note");
+    let stop = Arc::new(AtomicBool::new(false));
+    let pinger = pinger(&server, &stop);
+    assert_eq!(redis.run("kb").number("written"), 10_000);
+    stop.store(true, Ordering::Relaxed);
+    let longest = pinger.join().unwrap()[0];
+    assert!(longest < Duration::from_millis(300), "{longest:?}");
+    let ready = "CALL db.indexes() YIELD status WHERE status = 'OPERATIONAL' RETURN count(status)";
+    assert_eq!(redis.number("kb", ready), 2);
+}
+
+#[test]
+fn nothing_is_written_while_an_index_is_built() {
+    let service = Service::start(256);
+    let server = Setup::with(&service).set("auto-index", "no").start();
+    let mut redis = server.connect();
+    label(&mut redis, "Doc");
+    redis.run("kb");
+    redis.query("kb", "CREATE (:Doc {text: 'later'})");
+    redis.query("kb", "CREATE VECTOR INDEX FOR (n:Doc) ON (n.embedding) OPTIONS {dimension: 256, similarityFunction: 'cosine'}");
+    let stop = Arc::new(AtomicBool::new(false));
+    let pinger = pinger(&server, &stop);
+    assert_eq!(redis.run("kb").counts(), [1, 1, 0, 0, 0]);
+    stop.store(true, Ordering::Relaxed);
+    let longest = pinger.join().unwrap()[0];
+    assert!(longest < Duration::from_millis(300), "{longest:?}");
 }
