@@ -46,8 +46,11 @@ integration: build
 soak: deps
 	VECTORFILL_SEEDS=10000..1000000 cargo test --locked --release --lib sim
 
+# make bench PARTS="speed ping" measures only these; BENCHMARKS.md says which parts there are.
 bench: release
-	VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so cargo bench --locked --bench fill
+	tools/deps.sh bench
+	VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so \
+	cargo bench --locked --bench fill -- $(PARTS)
 
 # The library with panics on demand is kept beside the real one, for the tests of panics.
 build: deps

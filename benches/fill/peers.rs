@@ -1,0 +1,77 @@
+//! The others: two jobs in Python, and the service's own limit.
+
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use std::io::Write as _;
+
+use serde::Deserialize;
+
+use crate::harness::path;
+use crate::service::{Service, message};
+use crate::stage::{Stage, text_of};
+
+/// The module's defaults: the same requests are sent without it.
+const BATCH: usize = 50;
+const CONCURRENCY: usize = 8;
+
+#[derive(Deserialize)]
+struct Outcome {
+    written: usize,
+    seconds: f64,
+}
+
+/// What many write first: see the script.
+pub fn polling(stage: &Stage, service: &Service, limit: Duration) -> f64 {
+    python("polling.py", stage, &[&service.url(), &limit.as_secs().to_string()])
+}
+
+/// What an expert writes: see the script.
+pub fn expert(stage: &Stage, service: &Service) -> f64 {
+    python("expert.py", stage, &[&service.url()])
+}
+
+/// Runs a script; it takes the time itself, so that starting Python is not counted.
+fn python(script: &str, stage: &Stage, args: &[&str]) -> f64 {
+    let script = format!("{}/benches/peers/{script}", env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(path("VECTORFILL_PYTHON"));
+    command.arg(script).arg(stage.server.port.to_string()).args(args);
+    let output = command.output().unwrap();
+    let failure = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} (the clients come with `make bench`): {failure}");
+    let outcome: Outcome = serde_json::from_slice(&output.stdout).unwrap();
+    outcome.written as f64 / outcome.seconds
+}
+
+/// The same requests as the module sends, at the same concurrency, with the answers thrown away.
+pub fn service_alone(service: &Service, nodes: usize) -> f64 {
+    let requests: Vec<Vec<u8>> =
+        (0..nodes).step_by(BATCH).map(|first| request(first, (first + BATCH).min(nodes))).collect();
+    let next = AtomicUsize::new(0);
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..CONCURRENCY {
+            scope.spawn(|| {
+                let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();
+                stream.set_nodelay(true).unwrap();
+                while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    stream.write_all(request).unwrap();
+                    message(&mut stream).unwrap();
+                }
+            });
+        }
+    });
+    nodes as f64 / begun.elapsed().as_secs_f64()
+}
+
+fn request(first: usize, end: usize) -> Vec<u8> {
+    let texts: Vec<String> = (first..end).map(text_of).collect();
+    let body = serde_json::json!({ "model": "m", "input": texts, "encoding_format": "base64" });
+    let body = body.to_string();
+    let length = body.len();
+    let head =
+        format!("POST /v1/embeddings HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
+    (head + &body).into_bytes()
+}
