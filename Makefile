@@ -42,9 +42,11 @@ unit: deps
 integration: build
 	VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/debug/libvectorfill.so $(TEST) --test it
 
-# A hundred times as many simulated lives as `make test` leads.
-soak: deps
+# A hundred times as many simulated lives as `make test` leads, then ten minutes of a real server with
+# a bad service; VECTORFILL_SOAK_MINUTES, _NODES and _SEED change that.
+soak: release
 	VECTORFILL_SEEDS=10000..1000000 cargo test --locked --release --lib sim
+	VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so cargo bench --locked --bench soak
 
 # make bench PARTS="speed ping" measures only these; BENCHMARKS.md says which parts there are.
 bench: release

@@ -230,7 +230,10 @@ impl Server {
     }
 
     pub fn connect(&self) -> Redis {
-        Redis(self.try_connect().expect("the server accepts connections"))
+        let connection = self.try_connect().expect("the server accepts connections");
+        // A server that hangs is a failure, and not a test without end.
+        connection.set_read_timeout(Some(LIMIT * 2)).unwrap();
+        Redis(connection)
     }
 
     /// As after a power cut.

@@ -42,11 +42,14 @@ type Script = dyn Fn(&Request) -> Answer + Send + Sync;
 #[derive(Default)]
 struct State {
     requests: Vec<Request>,
+    taken: usize,
     held: bool,
 }
 
 struct Shared {
     dimensions: usize,
+    /// Whether requests are kept for the test to look at.
+    remembers: bool,
     script: Box<Script>,
     state: Mutex<State>,
     released: Condvar,
@@ -68,10 +71,23 @@ impl Service {
         dimensions: usize,
         script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> Self {
+        Self::launch(dimensions, true, Box::new(script))
+    }
+
+    /// Keeps no request: for more texts than the memory should hold.
+    #[allow(dead_code, reason = "not every program that shares this file asks for so much")]
+    pub fn forgetful(
+        dimensions: usize,
+        script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::launch(dimensions, false, Box::new(script))
+    }
+
+    fn launch(dimensions: usize, remembers: bool, script: Box<Script>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (state, released) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { dimensions, script: Box::new(script), state, released });
+        let shared = Arc::new(Shared { dimensions, remembers, script, state, released });
         let serving = Arc::clone(&shared);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -126,13 +142,18 @@ pub fn vector_of(text: &str, dimensions: usize) -> Vec<f32> {
         .collect()
 }
 
+/// A vector as base64.
+pub fn encoded(vector: &[f32]) -> Value {
+    let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
+    json!(STANDARD.encode(bytes))
+}
+
 /// The body of a good answer.
 pub fn good(request: &Request, dimensions: usize) -> Value {
     let base64 = request.body["encoding_format"] == "base64";
     let item = |(index, text): (usize, &String)| {
         let vector = vector_of(text, dimensions);
-        let bytes: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let embedding = if base64 { json!(STANDARD.encode(bytes)) } else { json!(vector) };
+        let embedding = if base64 { encoded(&vector) } else { json!(vector) };
         json!({ "object": "embedding", "index": index, "embedding": embedding })
     };
     let data: Vec<Value> = request.texts.iter().enumerate().map(item).collect();
@@ -226,9 +247,11 @@ fn read_request(stream: &mut TcpStream, shared: &Shared) -> Option<Request> {
     let texts = body["input"].as_array().unwrap().iter();
     let texts = texts.map(|text| text.as_str().unwrap().to_owned()).collect();
     let mut state = shared.state.lock().unwrap();
-    let number = state.requests.len();
-    let request = Request { number, texts, body, headers };
-    state.requests.push(request.clone());
+    let request = Request { number: state.taken, texts, body, headers };
+    state.taken += 1;
+    if shared.remembers {
+        state.requests.push(request.clone());
+    }
     Some(request)
 }
 
