@@ -1,5 +1,5 @@
 """Shows vectorfill at work: starts redis-server with both modules, loads a graph of notes, watches
-their vectors come, and asks two questions that share no word with their answers."""
+their vectors come, asks two questions that share no word with their answers, and takes yours."""
 
 import argparse
 import json
@@ -17,12 +17,13 @@ import redis
 HERE = Path(__file__).resolve().parent
 DEPS = HERE.parent / ".deps"
 GRAPH = "tarrow"
-HOP = """
-MATCH (note:Note {id: $id})
+NEAREST = """
+CALL db.idx.vector.queryNodes('Note', 'embedding', 1, vecf32($vector)) YIELD node AS note, score
 OPTIONAL MATCH (author:Person)-[:WROTE]->(note)
 OPTIONAL MATCH (note)-[:ABOUT]->(place:Place)
 OPTIONAL MATCH (later:Note)-[:FOLLOWS]->(note)
-RETURN author.name, author.role, collect(DISTINCT place.name), collect(DISTINCT later.title)
+RETURN note.id, note.title, note.text, score, author.name, author.role,
+       collect(DISTINCT place.name), collect(DISTINCT later.title)
 """
 
 
@@ -124,22 +125,28 @@ def watch(client, total):
 
 
 def ask(client, question):
-    """A question is a node like any other: it gets its vector, and the index is asked with it."""
-    query(client, "CREATE (:Question {text: $text})", text=question)
-    client.execute_command("VECTORFILL.RUN", GRAPH, "WAIT", "60000")
-    found = query(
-        client,
-        "MATCH (q:Question {text: $text}) "
-        "CALL db.idx.vector.queryNodes('Note', 'embedding', 1, q.embedding) YIELD node, score "
-        "RETURN node.id, node.title, node.text, score",
-        text=question,
-    )
-    note, title, text, score = found[0]
-    author, role, places, later = query(client, HOP, id=note)[0]
+    """One command embeds the question, finds the nearest note, and brings the graph around it along."""
+    reply = client.execute_command("VECTORFILL.QUERY", GRAPH, NEAREST, "TEXT", question)
+    note, title, text, score, author, role, places, later = reply[1][0]
     print(f"\nQ: {question}")
     print(f"A: {title}: {text}")
     print(f"   distance {float(score):.3f} | written by {author}, {role} | about {places} | followed by {later}")
     return note
+
+
+def prompt(client):
+    print("\nAsk the notes something; an empty line ends it.")
+    while True:
+        try:
+            question = input("? ").strip()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if not question:
+            return
+        try:
+            ask(client, question)
+        except redis.RedisError as error:
+            print(error)
 
 
 def main():
@@ -164,7 +171,7 @@ def main():
         right = [ask(client, item["question"]) == item["answer"] for item in questions]
         print(f"\nLook around: redis-cli -p {port} VECTORFILL.STATUS")
         if sys.stdin.isatty() and sys.stdout.isatty():
-            input("Press Enter to stop the server. ")
+            prompt(client)
         if args.provider == "local" and not all(right):
             sys.exit("an answer is not the one that was expected")
     finally:

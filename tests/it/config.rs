@@ -5,7 +5,7 @@ use std::fs;
 use crate::harness::{Redis, Setup, wait_for};
 use crate::service::Service;
 
-const NAMES: [&str; 27] = [
+const NAMES: [&str; 30] = [
     "api-key-env",
     "api-key-file",
     "auto-index",
@@ -14,6 +14,7 @@ const NAMES: [&str; 27] = [
     "batch-tokens",
     "concurrency",
     "dimensions",
+    "document-prefix",
     "enabled",
     "error-property",
     "graphs",
@@ -24,6 +25,8 @@ const NAMES: [&str; 27] = [
     "max-text-chars",
     "model",
     "provider",
+    "query-cache",
+    "query-prefix",
     "request-timeout-ms",
     "requests-per-minute",
     "similarity",

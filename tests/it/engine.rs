@@ -7,6 +7,7 @@ use redis::Value;
 
 use crate::harness::{Redis, Server, Setup, Tally, wait_for};
 use crate::service::{Service, paced};
+use crate::vectors::own_vectors;
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 const INDEXED: &str = "CALL db.indexes() YIELD options RETURN options.embedding.dimension";
@@ -105,7 +106,7 @@ fn a_graph_that_is_replaced_in_a_fill_gets_only_vectors_of_its_own() {
         redis.call::<Value>(way);
         texts(&mut redis, "kb", first + 300, first + 400);
         wait_for("the new vectors", || (redis.number("kb", FILLED) == 101).then_some(()));
-        assert_eq!(redis.own_vectors("kb"), 101, "{way:?}");
+        assert_eq!(own_vectors(&mut redis, "kb"), 101, "{way:?}");
         redis.call::<Value>(way);
     }
 }
@@ -153,7 +154,7 @@ fn a_copy_of_a_graph_is_filled() {
     texts(&mut redis, "kb", 1, 60);
     redis.call::<Value>(&["GRAPH.COPY", "kb", "copy"]);
     wait_for("the vectors", || (redis.number("copy", FILLED) == 60).then_some(()));
-    assert_eq!(redis.own_vectors("copy"), 60);
+    assert_eq!(own_vectors(&mut redis, "copy"), 60);
     assert_eq!(redis.number("kb", FILLED), 0);
 }
 
@@ -169,7 +170,7 @@ fn a_graph_renamed_in_a_fill_is_filled_and_its_old_name_does_not_come_back() {
     redis.call::<String>(&["RENAME", "kb", "moved"]);
     service.release();
     wait_for("the vectors", || (redis.number("moved", FILLED) == 60).then_some(()));
-    assert_eq!(redis.own_vectors("moved"), 60);
+    assert_eq!(own_vectors(&mut redis, "moved"), 60);
     assert_eq!(settled(&mut redis, 120)[1..3], [60, 60]);
     assert_eq!(redis.call::<i64>(&["EXISTS", "kb"]), 0);
     assert_eq!(redis.status().get("graphs").keys(), ["moved"]);
@@ -189,11 +190,11 @@ fn databases_swapped_in_a_fill_mix_up_no_vectors() {
     service.release();
     settled(&mut redis, 80);
     redis.run("kb");
-    assert_eq!(redis.own_vectors("kb"), 60, "of the graph that came into database 0");
+    assert_eq!(own_vectors(&mut redis, "kb"), 60, "of the graph that came into database 0");
     redis.call::<String>(&["SWAPDB", "0", "1"]);
     assert_eq!(redis.number("kb", FILLED), 0, "the other was out of reach");
     redis.run("kb");
-    assert_eq!(redis.own_vectors("kb"), 80);
+    assert_eq!(own_vectors(&mut redis, "kb"), 80);
     assert!(server.is_alive());
 }
 

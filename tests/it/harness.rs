@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use redis::{Client, Connection, FromRedisValue, RedisResult, Value};
 use tempfile::TempDir;
 
-use crate::service::{Service, vector_of};
+use crate::service::Service;
 
 /// No test waits longer than this for anything.
 pub const LIMIT: Duration = Duration::from_mins(1);
@@ -306,7 +306,7 @@ impl Redis {
         self.rows("GRAPH.QUERY", graph, cypher)
     }
 
-    fn rows(&mut self, command: &str, graph: &str, cypher: &str) -> Vec<Vec<Value>> {
+    pub fn rows(&mut self, command: &str, graph: &str, cypher: &str) -> Vec<Vec<Value>> {
         let reply: Vec<Value> = self.call(&[command, graph, cypher]);
         let Some(Value::Array(rows)) = (reply.len() == 3).then(|| reply[1].clone()) else {
             return Vec::new();
@@ -330,18 +330,6 @@ impl Redis {
         numbers(&rows[0][0])
     }
 
-    /// Asserts that every node has the vector of its own text; gives the number of nodes.
-    pub fn own_vectors(&mut self, graph: &str) -> usize {
-        let rows = self.rows("GRAPH.RO_QUERY", graph, "MATCH (n) RETURN n.text, n.embedding");
-        for row in &rows {
-            let text = String::from_redis_value(row[0].clone()).unwrap();
-            let vector = numbers(&row[1]).unwrap_or_else(|| panic!("no vector at {text:?}"));
-            let own = vector_of(&text, vector.len());
-            assert!(close(&vector, &own), "{text:?} has {vector:?} and not {own:?}");
-        }
-        rows.len()
-    }
-
     /// Runs a pass to its end.
     pub fn run(&mut self, graph: &str) -> Tally {
         Tally(self.call(&["VECTORFILL.RUN", graph, "WAIT", "60000"]))
@@ -357,7 +345,7 @@ impl Redis {
 }
 
 /// A vector as the engine prints it.
-fn numbers(value: &Value) -> Option<Vec<f32>> {
+pub fn numbers(value: &Value) -> Option<Vec<f32>> {
     let text: Option<String> = Option::from_redis_value(value.clone()).unwrap();
     let text = text?;
     let numbers = text.strip_prefix('<')?.strip_suffix('>')?;

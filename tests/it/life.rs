@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::harness::{Redis, Server, Setup, wait_for};
 use crate::replication::{contents, ro_number};
 use crate::service::{Service, paced};
+use crate::vectors::own_vectors;
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 const NODES: i64 = 2_000;
@@ -43,7 +44,7 @@ fn under_way(redis: &mut Redis) {
 
 fn all_of_it(redis: &mut Redis) {
     wait_for("all of it", || (ro_number(redis, FILLED) == NODES).then_some(()));
-    assert_eq!(redis.own_vectors("kb") as i64, NODES);
+    assert_eq!(own_vectors(redis, "kb") as i64, NODES);
 }
 
 /// The role has changed; gives the time until the new master asks its service.

@@ -32,3 +32,4 @@ mod quarantine;
 mod question;
 mod replication;
 mod service;
+mod vectors;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Redis, Server, Setup, wait_for};
 use crate::service::{Answer, Service};
+use crate::vectors::own_vectors;
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 const MARKED: &str = "MATCH (n) RETURN count(n.embedding_error)";
@@ -50,7 +51,7 @@ fn recovers(answer: impl Fn() -> Answer + Send + Sync + 'static, told: &[&str]) 
     endures(&mut redis, told);
     well.store(true, Ordering::Relaxed);
     assert_eq!(redis.run("kb").counts(), [10, 10, 0, 0, 0]);
-    assert_eq!(redis.own_vectors("kb"), 10);
+    assert_eq!(own_vectors(&mut redis, "kb"), 10);
     assert_eq!(redis.status().get("embedder").text("state"), "ready");
 }
 
