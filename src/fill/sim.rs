@@ -11,7 +11,7 @@ use super::batch::BatchLimits;
 use super::cypher::Similarity;
 use super::event::{Action, Event, RunId, ServerState, Survey, Wish};
 use super::fault::{ServiceFault, StoreFault};
-use super::node::{BatchId, Completion, GraphName, NodeId, RateLimits, Reply, Text};
+use super::node::{Allowance, BatchId, Completion, GraphName, NodeId, RateLimits, Reply, Text};
 use super::pace::LaneLimits;
 use super::pass::Pass;
 use super::quarantine::is_outdated;
@@ -358,10 +358,18 @@ impl World {
         assert_eq!(distinct.len(), texts.len(), "seed {}: a text is paid for twice", self.seed);
         let took = Duration::from_millis(self.rng.u64(1..80));
         let outcome = self.service(texts);
-        self.later(
-            80,
-            Event::Embedded(Completion { batch, outcome, limits: RateLimits::default(), took }),
-        );
+        let limits = self.headers();
+        self.later(80, Event::Embedded(Completion { batch, outcome, limits, took }));
+    }
+
+    /// What the service says is left: the truth, a lie, or nothing.
+    fn headers(&mut self) -> RateLimits {
+        let limit = 6_000;
+        let lie = self.unlucky();
+        let remaining = if lie { self.rng.u64(..limit) } else { limit };
+        let reset = Duration::from_millis(self.rng.u64(..if lie { 100_000 } else { 100 }));
+        let says = self.rng.bool().then_some(Allowance { limit, remaining, reset });
+        RateLimits { requests: says, tokens: says.filter(|_| self.rng.bool()) }
     }
 
     /// No minute holds more requests than the user's ceiling allows; a probe and the suspects beside
@@ -413,7 +421,8 @@ impl World {
         if !self.unlucky() {
             return Ok(Reply { vectors, tokens: None });
         }
-        match self.rng.u32(..10) {
+        match self.rng.u32(..11) {
+            10 => Err(ServiceFault::Timeout { host: "h".into(), limit: Duration::from_secs(30) }),
             0 => Err(refused(429, None, false)),
             1 => Err(refused(429, Some(Duration::from_secs(2)), false)),
             2 => Err(refused(429, None, true)),
