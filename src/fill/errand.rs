@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::Filler;
-use super::drive::MOST_PUT_OFF;
 use super::event::{Action, Failure, Outcome, RunFault, RunId, ServerState, Wish};
 use super::fault::StoreFault;
+use super::hand_out::MOST_PUT_OFF;
 use super::node::{GraphName, NodeId};
 use super::quarantine;
 use super::scan::Sweep;

@@ -28,8 +28,9 @@
 //!
 //! # The files of this state machine
 //!
-//! `mod.rs` takes events in and says when to come back; `drive.rs` decides what to do next;
-//! `on_request.rs` decides what a wish of the user means (one about the quarantine, `errand.rs`), `on_store.rs` and `on_service.rs` what an
+//! `mod.rs` takes events in and says when to come back; `drive.rs` decides what to do next, and
+//! `hand_out.rs` what each graph gets;
+//! `on_request.rs` decides what a wish of the user means (one about the quarantine, `errand.rs`; a question, `on_question.rs`), `on_store.rs` and `on_service.rs` what an
 //! answer means.
 
 pub(crate) mod batch;
@@ -40,8 +41,10 @@ mod errand;
 pub(crate) mod event;
 pub(crate) mod fault;
 mod graph;
+mod hand_out;
 mod known;
 pub(crate) mod node;
+mod on_question;
 mod on_request;
 mod on_service;
 mod on_store;
@@ -219,7 +222,7 @@ impl Filler {
 
     /// Whether anything is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        let asked = !self.errands.is_empty() || !self.questions.is_empty();
+        let asked = !self.errands.is_empty() || self.questions.waiting() > 0;
         self.surveying || asked || self.graphs.values().any(|graph| graph.pass.is_some())
     }
 

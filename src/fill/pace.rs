@@ -1,17 +1,16 @@
 //! The embedding lane: how many requests may be in flight now, and when to try again after a fault.
 //!
-//! Additive increase, multiplicative decrease: every answer widens the window by a fraction, a
-//! throttled one halves it. A request sent before the last halving does not halve again, or one
-//! burst of refusals would end at a window of one.
-//!
-//! Beside the window stand the rates: the user's own ceilings ([`spacing`]), what the service says is
+//! Two things bound what is sent: the [`window`], which finds how many requests a service takes at
+//! once, and the rates: the user's own ceilings ([`spacing`]), what the service says is
 //! left ([`budget`]), and what it allows without saying so ([`learned`]).
 
 mod budget;
 mod learned;
+mod questions;
 #[cfg(test)]
 mod services;
 mod spacing;
+mod window;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -19,6 +18,7 @@ use std::time::{Duration, Instant};
 use budget::Budget;
 use learned::Learned;
 use spacing::Ceiling;
+use window::Window;
 
 use super::node::RateLimits;
 
@@ -30,8 +30,6 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 const THROTTLE_PAUSE: Duration = Duration::from_millis(100);
 const RATE_PAUSE: Duration = Duration::from_secs(2);
 const MOST_PAUSE: Duration = Duration::from_secs(30);
-/// How much slower the window grows once it is as wide as one that was refused.
-const CAREFUL: f64 = 0.01;
 /// No service is left alone for longer than this, whatever its Retry-After says.
 const MOST_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// How long a rejected service is left alone by wake-ups.
@@ -66,22 +64,11 @@ pub(crate) enum LaneState {
     Rejected,
 }
 
-/// How far questions may run ahead of a rate that batches keep to: a tenth of a minute's worth.
-const CREDIT: Duration = Duration::from_secs(6);
-/// After a question, batches leave room for the next for so long.
-const ASKED_LATELY: Duration = Duration::from_mins(1);
-/// Share of `concurrency` that they leave.
-const SHARE: usize = 8;
-/// A rejected embedder is tried by a question after so long: perhaps it has been mended.
-const REJECTED_TRY: Duration = Duration::from_secs(1);
-
 /// Paces the requests of all graphs.
 #[derive(Debug)]
 pub(crate) struct Lane {
     limits: LaneLimits,
-    window: f64,
-    /// How wide the window was that was refused last.
-    refused_window: f64,
+    window: Window,
     in_flight: usize,
     state: LaneState,
     reason: Option<String>,
@@ -110,8 +97,7 @@ impl Lane {
     /// A lane nobody has complained about yet. `seed` decides the jitter.
     pub(crate) fn new(limits: LaneLimits, seed: u64) -> Self {
         Self {
-            window: to_window(limits.concurrency),
-            refused_window: f64::INFINITY,
+            window: Window::new(limits.concurrency),
             limits,
             in_flight: 0,
             state: LaneState::Ready,
@@ -139,7 +125,7 @@ impl Lane {
     pub(crate) fn configure(&mut self, limits: LaneLimits) {
         if limits != self.limits {
             self.limits = limits;
-            self.window = to_window(limits.concurrency);
+            self.window = Window::new(limits.concurrency);
             self.requests = Ceiling::new(limits.requests_per_minute);
             self.tokens = Ceiling::new(limits.tokens_per_minute);
         }
@@ -177,46 +163,6 @@ impl Lane {
             LaneState::Rejected => 0,
         };
         !waiting && self.in_flight < allowed
-    }
-
-    /// Requests that are not sent so that a question finds room.
-    fn kept_free(&self, now: Instant) -> usize {
-        let lately = self.asked_at.is_some_and(|at| now < at + ASKED_LATELY);
-        let possible = lately && self.limits.concurrency > 1 && self.limits.beside == 0;
-        if possible { self.limits.concurrency.div_ceil(SHARE) } else { 0 }
-    }
-
-    /// A question has come.
-    pub(crate) fn asked(&mut self, now: Instant) {
-        self.asked_at = Some(now);
-    }
-
-    /// Why a question need not be sent: a person has to mend something, and it was tried just now.
-    pub(crate) fn refusal(&self, now: Instant) -> Option<&str> {
-        let tried = self.rejected_at.is_some_and(|at| now < at + REJECTED_TRY);
-        self.reason().filter(|_| tried && self.state == LaneState::Rejected)
-    }
-
-    /// Whether a question may be sent now. It does not wait for the window, nor for a service that is
-    /// out of reach: a user wants to know.
-    pub(crate) fn has_room_for_question(&self, now: Instant) -> bool {
-        let most = self.limits.concurrency + self.limits.beside;
-        self.in_flight < most && self.question_waits_until(now).is_none()
-    }
-
-    /// When a question may be sent that may not now, because the service says so, or because
-    /// questions have used up their own share of a rate.
-    pub(crate) fn question_waits_until(&self, now: Instant) -> Option<Instant> {
-        let pause = self.not_before.filter(|at| *at > now && self.state == LaneState::Throttled);
-        let ahead = now + CREDIT;
-        let rates = [
-            self.requests.wait_until(ahead),
-            self.tokens.wait_until(ahead),
-            self.learned.wait_until(ahead),
-        ];
-        let rates = rates.into_iter().flatten().max().map(|at| now + at.duration_since(ahead));
-        let left = [self.requests_left.empty_until(now), self.tokens_left.empty_until(now)];
-        [pause, rates].into_iter().chain(left).flatten().max()
     }
 
     /// When a request may be sent that may not now; `None` = time is not what is waited for.
@@ -277,12 +223,7 @@ impl Lane {
         self.learned.succeeded(now);
         self.successes.truncate(SUCCESSES - 1);
         self.successes.push_front(sent);
-        let wide = self.window.floor() + 1.0 >= self.refused_window;
-        let step = if wide { CAREFUL } else { 1.0 } / self.window;
-        if self.window > self.refused_window + 1.0 {
-            self.refused_window = f64::INFINITY;
-        }
-        self.window = (self.window + step).min(to_window(self.limits.concurrency));
+        self.window.widen();
         self.state = LaneState::Ready;
         self.reason = None;
         self.not_before = None;
@@ -302,8 +243,7 @@ impl Lane {
         let fresh = self.last_cut.is_none_or(|cut| sent > cut);
         if fresh {
             self.learned.refused(now, self.window() == 1);
-            self.refused_window = self.window.floor();
-            self.window = (self.window / 2.0).max(1.0);
+            self.window.halve();
             self.last_cut = Some(now);
             self.throttles = self.throttles.saturating_add(1);
         }
@@ -379,18 +319,8 @@ impl Lane {
 
     /// Most requests in flight that the lane allows itself.
     pub(crate) fn window(&self) -> usize {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 1 and the setting `concurrency`"
-        )]
-        let window = self.window as usize;
-        window
+        self.window.width()
     }
-}
-
-fn to_window(concurrency: usize) -> f64 {
-    u32::try_from(concurrency.max(1)).map_or(f64::from(u32::MAX), f64::from)
 }
 
 #[cfg(test)]

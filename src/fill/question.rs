@@ -5,22 +5,14 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Instant;
 
 use lru::LruCache;
 
-use super::event::{Action, Outcome, RunFault, RunId};
-use super::fault::{ServiceFault, Verdict, judge};
-use super::node::{Completion, Reply, Role, Text, by_index};
-use super::{Cargo, Filler};
-
-/// Users who wait for answers at the same time.
-const MOST_ASKED: usize = 1_024;
-/// Tries of one question, while the service stumbles.
-const TRIES: u32 = 3;
+use super::event::RunId;
+use super::node::Text;
 
 /// The vector of a text.
-type Vector = Arc<[f32]>;
+pub(super) type Vector = Arc<[f32]>;
 
 /// What a user has asked.
 #[derive(Debug)]
@@ -34,7 +26,7 @@ struct Asked {
 #[derive(Debug, Clone)]
 pub(super) struct Question {
     pub(super) texts: Vec<Text>,
-    tries: u32,
+    pub(super) tries: u32,
 }
 
 /// All questions that have not been answered, and the last answers.
@@ -89,9 +81,9 @@ impl Questions {
         QuestionFigures { kept: self.answers.as_ref().map_or(0, LruCache::len), ..self.figures }
     }
 
-    /// Whether anybody waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.asked.is_empty()
+    /// Users who wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.asked.len()
     }
 
     /// Whether something is to be sent.
@@ -99,7 +91,8 @@ impl Questions {
         !self.queue.is_empty()
     }
 
-    fn ask(&mut self, run: RunId, texts: Vec<Text>, most: usize) {
+    /// A user asks; what is neither known nor under way is queued, at most so many texts a request.
+    pub(super) fn ask(&mut self, run: RunId, texts: Vec<Text>, most: usize) {
         let mut found = HashMap::new();
         let mut missing = Vec::new();
         for text in &texts {
@@ -118,7 +111,7 @@ impl Questions {
     }
 
     /// The next request; texts that nobody waits for any more are left out.
-    fn next(&mut self) -> Option<Question> {
+    pub(super) fn next(&mut self) -> Option<Question> {
         while let Some(mut question) = self.queue.pop_front() {
             let asked = &self.asked;
             let wanted = |text: &Text| asked.iter().any(|asked| asked.texts.contains(text));
@@ -144,7 +137,8 @@ impl Questions {
         self.queue.push_front(question);
     }
 
-    fn learn(&mut self, texts: Vec<Text>, vectors: Vec<Vector>) {
+    /// The vectors of these texts have come.
+    pub(super) fn learn(&mut self, texts: Vec<Text>, vectors: Vec<Vector>) {
         for (text, vector) in texts.into_iter().zip(vectors) {
             self.under_way.remove(&text);
             for asked in self.asked.iter_mut().filter(|asked| asked.texts.contains(&text)) {
@@ -157,7 +151,7 @@ impl Questions {
     }
 
     /// Takes out those who have all their vectors, in the order of their texts.
-    fn complete(&mut self) -> Vec<(RunId, Vec<Vector>)> {
+    pub(super) fn complete(&mut self) -> Vec<(RunId, Vec<Vector>)> {
         let all = |asked: &mut Asked| asked.texts.iter().all(|text| asked.found.contains_key(text));
         let done = self.asked.extract_if(.., all);
         done.map(|asked| {
@@ -168,7 +162,7 @@ impl Questions {
     }
 
     /// Takes out those who wait for one of these texts.
-    fn fail(&mut self, texts: &[Text]) -> Vec<RunId> {
+    pub(super) fn fail(&mut self, texts: &[Text]) -> Vec<RunId> {
         self.not_under_way(texts);
         let waits = |asked: &mut Asked| {
             let missing = |text: &&Text| !asked.found.contains_key(text);
@@ -180,105 +174,6 @@ impl Questions {
     /// Nobody waits for this one any more.
     pub(super) fn close(&mut self, run: RunId) {
         self.asked.retain(|asked| asked.run != run);
-    }
-}
-
-impl Filler {
-    /// A user waits for the vectors of these texts.
-    pub(super) fn question(&mut self, now: Instant, run: RunId, texts: Vec<Text>) {
-        if self.questions.asked.len() >= MOST_ASKED {
-            return self.answer(run, Err(RunFault::Busy));
-        }
-        if let Some(why) = self.lane.refusal(now) {
-            let why = why.to_owned();
-            return self.answer(run, Err(RunFault::Embed(why)));
-        }
-        self.lane.asked(now);
-        self.questions.ask(run, texts, self.settings.batch.texts);
-        self.answer_questions();
-    }
-
-    /// **Where questions go out**, before any batch.
-    pub(super) fn hand_out_questions(&mut self, now: Instant) {
-        while self.questions.is_queued() && self.lane.has_room_for_question(now) {
-            let Some(question) = self.questions.next() else { return };
-            let texts = question.texts.clone();
-            self.submit(now, Cargo::Question(question), Role::Question, texts);
-        }
-    }
-
-    /// The answer to a question has come.
-    pub(super) fn question_answered(
-        &mut self,
-        now: Instant,
-        sent: Instant,
-        question: Question,
-        completion: Completion,
-    ) {
-        let paired = completion.outcome.and_then(|reply| self.pair_question(&question, reply));
-        match paired {
-            Ok(vectors) => {
-                self.lane.succeeded(now, sent);
-                self.questions.learn(question.texts, vectors);
-                self.answer_questions();
-            }
-            Err(fault) => self.question_failed(now, sent, question, &fault),
-        }
-    }
-
-    fn pair_question(
-        &mut self,
-        question: &Question,
-        reply: Reply,
-    ) -> Result<Vec<Vector>, ServiceFault> {
-        self.figures.tokens += reply.tokens.unwrap_or_default();
-        let dimensions = self.settings.dimensions.or(self.figures.dimensions);
-        let vectors = by_index(reply, question.texts.len(), dimensions)?;
-        self.figures.dimensions = vectors.first().map(|vector| vector.len());
-        Ok(vectors)
-    }
-
-    fn question_failed(
-        &mut self,
-        now: Instant,
-        sent: Instant,
-        question: Question,
-        fault: &ServiceFault,
-    ) {
-        let why = fault.to_string();
-        let question = Question { tries: question.tries + 1, ..question };
-        let again = match judge(fault) {
-            // The user's own limit ends the waiting.
-            Verdict::Throttle(wait) => {
-                self.lane.throttled(now, sent, wait, &why);
-                true
-            }
-            Verdict::Transient => {
-                self.lane.failed(now, sent, &why);
-                question.tries < TRIES
-            }
-            Verdict::Batch => {
-                self.lane.rejected(now, &why);
-                false
-            }
-            Verdict::Row => false,
-        };
-        if again {
-            return self.questions.again(question);
-        }
-        for run in self.questions.fail(&question.texts) {
-            self.answer(run, Err(RunFault::Embed(why.clone())));
-        }
-    }
-
-    fn answer_questions(&mut self) {
-        for (run, vectors) in self.questions.complete() {
-            self.answer(run, Ok(Outcome::Vectors(vectors)));
-        }
-    }
-
-    fn answer(&mut self, run: RunId, outcome: Result<Outcome, RunFault>) {
-        self.actions.push_back(Action::Answer { run, outcome });
     }
 }
 

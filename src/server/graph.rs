@@ -6,6 +6,7 @@
 //! between, which ends the server; and it would wait for the graph's readers with the GIL in hand.
 
 pub(super) mod ask;
+mod checks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,13 +17,13 @@ use crossbeam_channel::Sender;
 use redis_module::logging::RedisLogLevel;
 use redis_module::{
     BlockingCallOptions, CallOptionResp, CallOptions, CallOptionsBuilder, CallReply, CallResult,
-    Context, ContextFlags, DetachedContext, DetachedContextGuard, ErrorReply, PromiseCallReply,
-    RedisError,
+    Context, DetachedContext, DetachedContextGuard, PromiseCallReply, RedisError,
 };
+
+use checks::{fault_of, server_lets_fill, server_lets_write};
 
 use super::reply::{self, Node};
 use super::{events, guarded};
-use crate::fill::cypher::one_line;
 use crate::fill::event::{ServerState, Survey};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::GraphName;
@@ -33,8 +34,6 @@ use crate::worker::{Answered, Level, Store};
 /// A query of others that has run longer than this on the graph is a long one: a write would hold
 /// the server until that query ends. One that has just begun may become one.
 const READER: Duration = Duration::from_millis(3);
-/// Longest piece of the engine's own words that is passed on, in characters.
-const ERROR_CHARS: usize = 300;
 /// What `TYPE` says of a graph.
 const GRAPH_TYPE: &[u8] = b"graphdata";
 /// The engine's module name.
@@ -269,50 +268,4 @@ fn names(list: &Node) -> Vec<GraphName> {
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(super) fn category_exists(ctx: &Context, name: &str) -> bool {
     ctx.call("ACL", &["CAT", name]).is_ok()
-}
-
-/// Whether this server is one that is filled at all.
-fn server_lets_fill(ctx: &Context) -> Result<(), StoreFault> {
-    let flags = ctx.get_flags();
-    // A replica repeats what its master writes.
-    if !flags.contains(ContextFlags::MASTER) || flags.contains(ContextFlags::READONLY) {
-        return Err(StoreFault::Replica);
-    }
-    // What is not read yet may already have its vector.
-    if flags.intersects(ContextFlags::LOADING | ContextFlags::ASYNC_LOADING) {
-        return Err(StoreFault::Loading);
-    }
-    Ok(())
-}
-
-/// Whether this server may be written to now.
-fn server_lets_write(ctx: &Context) -> Result<(), StoreFault> {
-    server_lets_fill(ctx)?;
-    // CLIENT PAUSE and FAILOVER: a write now would end the server at its next replication.
-    if ctx.avoid_replication_traffic() {
-        return Err(StoreFault::Paused);
-    }
-    Ok(())
-}
-
-/// The engine's words, sorted by what they mean.
-fn fault_of(error: &ErrorReply<'_>) -> StoreFault {
-    const WORDS: [(&str, StoreFault); 10] = [
-        ("unknown command", StoreFault::NoEngine),
-        ("empty key", StoreFault::NoGraph),
-        ("WRONGTYPE", StoreFault::NoGraph),
-        ("LOADING", StoreFault::Loading),
-        ("READONLY", StoreFault::Replica),
-        ("OOM", StoreFault::OutOfMemory),
-        ("Max pending queries", StoreFault::QueueFull),
-        ("Query timed out", StoreFault::Timeout),
-        ("out of memory", StoreFault::OutOfMemory),
-        ("Query's mem consumption exceeded", StoreFault::OutOfMemory),
-    ];
-    let text = one_line(&String::from_utf8_lossy(error.as_bytes()), ERROR_CHARS);
-    if ["NOREPLICAS", "MISCONF"].iter().any(|code| text.contains(code)) {
-        return StoreFault::Denied(text);
-    }
-    let known = WORDS.iter().find(|(words, _)| text.contains(words));
-    known.map_or_else(|| StoreFault::Other(text.clone()), |(_, fault)| fault.clone())
 }
