@@ -108,8 +108,9 @@ impl Filler {
         pass.settle_known(&mut self.known);
         let retry = pass.retries.pop_front();
         let repeated = retry.is_some();
-        // What is full will not become fuller, nor will what has no room for more.
-        let no_more = !pass.expects_more() || pass.held() >= capacity || heavy;
+        // What is full will not become fuller, unless what it holds elsewhere makes room.
+        let full = pass.held() >= capacity && pass.held() == pass.batcher.len();
+        let no_more = !pass.expects_more() || full || heavy;
         let ready = pass.batcher.is_full(limits) || no_more;
         let fresh = || ready.then(|| pass.batcher.next(name, limits, &self.known)).flatten();
         let Some(batch) = retry.or_else(fresh) else { return false };

@@ -178,6 +178,21 @@ pub(crate) struct Reply {
     pub tokens: Option<u64>,
 }
 
+impl Reply {
+    /// The length of its vectors. Vectors of two lengths are no answer of any model: nothing is
+    /// known about the settings then.
+    pub(crate) fn dimensions(&self) -> Result<usize, ServiceFault> {
+        let length = self.vectors.first().map_or(0, |(_, vector)| vector.len());
+        match self.vectors.iter().find(|(_, vector)| vector.len() != length) {
+            Some((_, other)) => Err(ServiceFault::Shape(format!(
+                "received vectors of {length} and of {} dimensions",
+                other.len()
+            ))),
+            None => Ok(length),
+        }
+    }
+}
+
 /// What a service says it still allows, of requests or of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowance {
@@ -279,7 +294,7 @@ pub(crate) fn by_index(
     dimensions: Option<usize>,
 ) -> Result<Vec<Arc<[f32]>>, ServiceFault> {
     let received = reply.vectors.len();
-    let length = dimensions.or_else(|| reply.vectors.first().map(|(_, v)| v.len())).unwrap_or(0);
+    let length = dimensions.unwrap_or(reply.dimensions()?);
     let mut found: HashMap<usize, Arc<[f32]>> = HashMap::with_capacity(received);
     for (index, vector) in reply.vectors {
         check_vector(&vector, length)?;
@@ -357,6 +372,7 @@ mod tests {
         assert!(shape(vec![(0, vec![1.0]), (1, vec![1.0]), (2, vec![1.0])]), "too many");
         assert!(shape(vec![(0, vec![1.0]), (1, vec![f32::NAN])]), "not a number");
         assert!(shape(vec![(0, vec![]), (1, vec![])]), "empty");
+        assert!(shape(vec![(0, vec![1.0]), (1, vec![1.0, 2.0])]), "two lengths");
         let fault = refused(vec![(0, vec![1.0]), (1, vec![1.0])], Some(2));
         assert_eq!(fault, ServiceFault::Dimension { expected: 2, received: 1 });
     }

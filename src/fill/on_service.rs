@@ -161,7 +161,7 @@ impl Filler {
 
 /// A vector of another length would be stored, and left out of the index without a word.
 fn check_index(pass: &Pass, batch: &Batch, reply: &Reply) -> Result<(), ServiceFault> {
-    let received = reply.vectors.first().map_or(0, |(_, vector)| vector.len());
+    let received = reply.dimensions()?;
     let nodes = batch.inputs.iter().flat_map(|input| &input.nodes);
     let mut dimensions = nodes.filter_map(|node| pass.indexes.get(node.label.as_deref()?).copied());
     match dimensions.find(|expected| *expected != received) {
