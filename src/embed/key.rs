@@ -28,9 +28,13 @@ impl Secret {
         format!("Bearer {}", self.0)
     }
 
-    /// `text` without the key, should a service repeat it.
+    /// `text` without the key, should a service repeat it: as it is, or quoted as in JSON.
     pub(super) fn scrub(&self, text: &str) -> String {
-        text.replace(&self.0, "***")
+        let quoted = self.0.replace('\\', r"\\").replace('"', "\\\"");
+        let slashed = quoted.replace('/', r"\/");
+        [&slashed, &quoted, &self.0]
+            .into_iter()
+            .fold(text.to_owned(), |t, key| t.replace(key, "***"))
     }
 }
 
@@ -95,6 +99,10 @@ mod tests {
         assert_eq!(format!("{secret:?}"), "Secret(***)");
         assert_eq!(secret.scrub("bad key sk-verysecret!"), "bad key ***!");
         assert_eq!(secret.bearer(), "Bearer sk-verysecret");
+        let secret = Secret(r#"a/b"c\d"#.into());
+        for shown in [r#"a/b"c\d"#, r#"a/b\"c\\d"#, r#"a\/b\"c\\d"#] {
+            assert_eq!(secret.scrub(&format!("bad {shown}!")), "bad ***!");
+        }
     }
 
     #[test]

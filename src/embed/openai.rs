@@ -138,20 +138,22 @@ impl Caller {
         let body = serde_json::to_vec(&request).map_err(|e| ServiceFault::Shape(e.to_string()))?;
         let request =
             self.client.post(self.endpoint.url()).headers(headers(key.as_ref())?).body(body);
+        let scrub =
+            |text: &str| key.as_ref().map_or_else(|| text.to_owned(), |key| key.scrub(text));
         let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
         *limits = rate_limits(response.headers());
         if !response.status().is_success() {
-            return Err(self.refusal(response, key.as_ref()).await);
+            return Err(self.refusal(response, &scrub).await);
         }
         let mut body = Vec::new();
         self.read(&mut response, &mut body, 0).await?;
-        wire::check_beginning(&body, |text| scrub(key.as_ref(), text))?;
+        wire::check_beginning(&body, scrub)?;
         let most = (texts.len() * self.bytes_per_text() + BYTES_BESIDES).min(MOST_BYTES);
         self.read(&mut response, &mut body, most).await?;
         if body.len() > most {
             return Err(ServiceFault::Shape(format!("it is longer than {most} bytes")));
         }
-        wire::parse(&body)
+        wire::parse(&body, scrub)
     }
 
     /// Longest answer to one text: longer only where longer vectors have been asked for.
@@ -176,11 +178,16 @@ impl Caller {
         Ok(())
     }
 
-    async fn refusal(&self, mut response: Response, key: Option<&Secret>) -> ServiceFault {
+    /// `scrub` takes the key out of what the service says.
+    async fn refusal(
+        &self,
+        mut response: Response,
+        scrub: impl Fn(&str) -> String,
+    ) -> ServiceFault {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         if let Some(to) = response.headers().get(LOCATION).filter(|_| status.is_redirection()) {
-            let to = scrub(key, &String::from_utf8_lossy(to.as_bytes()));
+            let to = scrub(&String::from_utf8_lossy(to.as_bytes()));
             let words = format!("it redirects to {to}, where vectorfill.base-url may have to lead");
             let (message, status) = (one_line(&words, 200), status.as_u16());
             return ServiceFault::Refused { status, message, retry_after, quota: false };
@@ -188,9 +195,7 @@ impl Caller {
         let mut body = Vec::new();
         // What cannot be read of an error is not worth another error.
         self.read(&mut response, &mut body, FAILURE_BYTES).await.ok();
-        // Before anything is cut off: a part of the key is a secret, too.
-        let body = scrub(key, &String::from_utf8_lossy(&body));
-        let (message, quota) = wire::parse_failure(body.as_bytes());
+        let (message, quota) = wire::parse_failure(&body, scrub);
         ServiceFault::Refused { status: status.as_u16(), message, retry_after, quota }
     }
 
@@ -206,11 +211,6 @@ impl Caller {
             reason: one_line(&format!("{what}{}", causes(error)), 200),
         }
     }
-}
-
-/// `text` without the key, should a service repeat it.
-fn scrub(key: Option<&Secret>, text: &str) -> String {
-    key.map_or_else(|| text.to_owned(), |key| key.scrub(text))
 }
 
 /// A service that knows no base64 says so in a 400 or 422 about the parameter.

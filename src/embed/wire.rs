@@ -65,10 +65,12 @@ pub(super) fn check_beginning(
     }
 }
 
-/// Reads the body of a successful answer.
-pub(super) fn parse(body: &[u8]) -> Result<Reply, ServiceFault> {
+/// Reads the body of a successful answer. `scrub` takes the key out of what is told: after JSON's
+/// escapes are resolved, or a key could hide in them, and before anything is cut off, because a part
+/// of the key is a secret, too.
+pub(super) fn parse(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<Reply, ServiceFault> {
     let response: Response = serde_json::from_slice(body)
-        .map_err(|e| ServiceFault::Shape(one_line(&e.to_string(), MESSAGE_CHARS)))?;
+        .map_err(|e| ServiceFault::Shape(one_line(&scrub(&e.to_string()), MESSAGE_CHARS)))?;
     let vector = |item: Item| Ok((item.index, decode(item.embedding)?));
     let vectors = response.data.into_iter().map(vector).collect::<Result<_, ServiceFault>>()?;
     let tokens = response.usage.and_then(|usage| usage.total_tokens.or(usage.prompt_tokens));
@@ -104,19 +106,25 @@ enum Complaint {
     Text(String),
 }
 
-/// What a service says about a refusal: its words, and whether the account's quota is used up.
-pub(super) fn parse_failure(body: &[u8]) -> (String, bool) {
+/// What a service says about a refusal: its words without the key, as in [`parse`], and whether the
+/// account's quota is used up.
+pub(super) fn parse_failure(body: &[u8], scrub: impl Fn(&str) -> String) -> (String, bool) {
+    let told = |words: &str| one_line(&scrub(words), MESSAGE_CHARS);
     let words = match serde_json::from_slice::<Failure>(body).map(|failure| failure.error) {
         Ok(Complaint::Object { message, code, r#type }) => {
             let says = |word: &str| word == "insufficient_quota";
             let quota = code.as_ref().and_then(|code| code.as_str()).is_some_and(says)
                 || r#type.as_deref().is_some_and(says);
-            return (one_line(&message.unwrap_or_default(), MESSAGE_CHARS), quota);
+            return (told(&message.unwrap_or_default()), quota);
         }
         Ok(Complaint::Text(text)) => text,
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
+        Err(_) => serde_json::from_slice::<serde_json::Value>(body).map_or_else(
+            |_| String::from_utf8_lossy(body).into_owned(),
+            // Written anew, with no more escapes than JSON needs.
+            |json| json.to_string(),
+        ),
     };
-    (one_line(&words, MESSAGE_CHARS), false)
+    (told(&words), false)
 }
 
 #[cfg(test)]
@@ -124,7 +132,7 @@ mod tests {
     use super::*;
 
     fn vectors(body: &str) -> Vec<(usize, Vec<f32>)> {
-        parse(body.as_bytes()).unwrap().vectors
+        parse(body.as_bytes(), str::to_owned).unwrap().vectors
     }
 
     #[test]
@@ -134,7 +142,7 @@ mod tests {
         assert_eq!(vectors(&body), [(1, vec![0.5, -2.0])]);
         let body = r#"{"object":"list","data":[{"index":1,"embedding":[0.5,-2]}],"usage":{"total_tokens":7}}"#;
         assert_eq!(vectors(body), [(1, vec![0.5, -2.0])]);
-        assert_eq!(parse(body.as_bytes()).unwrap().tokens, Some(7));
+        assert_eq!(parse(body.as_bytes(), str::to_owned).unwrap().tokens, Some(7));
     }
 
     #[test]
@@ -150,7 +158,10 @@ mod tests {
             r#"{"data":[{"index":0,"embedding":[1,"x"]}]}"#,
         ];
         for body in bodies {
-            assert!(matches!(parse(body.as_bytes()), Err(ServiceFault::Shape(_))), "{body}");
+            assert!(
+                matches!(parse(body.as_bytes(), str::to_owned), Err(ServiceFault::Shape(_))),
+                "{body}"
+            );
         }
         let garbled = r#"{"data":[{"index":0,"embedding":[0.1,2e9]}],"usage":{"total_tokens":1}}"#;
         let mut rng = fastrand::Rng::with_seed(1);
@@ -160,8 +171,8 @@ mod tests {
                 let at = rng.usize(..bytes.len());
                 bytes[at] = rng.u8(..);
             }
-            parse(&bytes[..rng.usize(..bytes.len())]).ok();
-            parse_failure(&bytes);
+            parse(&bytes[..rng.usize(..bytes.len())], str::to_owned).ok();
+            parse_failure(&bytes, str::to_owned);
         }
     }
 
@@ -178,9 +189,15 @@ mod tests {
     fn a_refusal_is_told_in_the_services_words() {
         let body =
             r#"{"error":{"message":"You exceeded\nyour quota","type":"insufficient_quota"}}"#;
-        assert_eq!(parse_failure(body.as_bytes()), ("You exceeded your quota".into(), true));
-        assert_eq!(parse_failure(br#"{"error":"no such model"}"#), ("no such model".into(), false));
-        assert_eq!(parse_failure(b"<h1>502</h1>"), ("<h1>502</h1>".into(), false));
-        assert_eq!(parse_failure("x".repeat(500).as_bytes()).0.len(), MESSAGE_CHARS);
+        assert_eq!(
+            parse_failure(body.as_bytes(), str::to_owned),
+            ("You exceeded your quota".into(), true)
+        );
+        assert_eq!(
+            parse_failure(br#"{"error":"no such model"}"#, str::to_owned),
+            ("no such model".into(), false)
+        );
+        assert_eq!(parse_failure(b"<h1>502</h1>", str::to_owned), ("<h1>502</h1>".into(), false));
+        assert_eq!(parse_failure("x".repeat(500).as_bytes(), str::to_owned).0.len(), MESSAGE_CHARS);
     }
 }
