@@ -29,6 +29,7 @@ mod lifecycle;
 mod local;
 mod network;
 mod panics;
+mod python;
 mod quarantine;
 mod question;
 mod replication;
