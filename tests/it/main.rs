@@ -32,6 +32,8 @@ mod panics;
 mod python;
 mod quarantine;
 mod question;
+#[cfg(feature = "local")]
+mod question_local;
 mod replication;
 mod security;
 mod service;
