@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::harness::{Redis, Server, Setup, close, path, wait_for};
 use crate::service::{Answer, Service, good, vector_of};
+use crate::vectors::own_vectors;
 
 const DIM: usize = 8;
 
@@ -238,13 +239,12 @@ fn floats_are_taken_from_a_service_that_knows_no_base64() {
 #[test]
 fn a_reply_that_does_not_fit_writes_nothing_and_loses_nothing() {
     type Spoil = fn(&mut serde_json::Value);
-    let spoilt: [(&str, Spoil); 4] = [
+    let spoilt: [(&str, Spoil); 3] = [
         ("too few", |body| drop(body["data"].as_array_mut().unwrap().pop())),
-        ("an index twice", |body| body["data"][1]["index"] = json!(0)),
+        ("an index that was not sent", |body| body["data"][0]["index"] = json!(7)),
         ("not a number", |body| {
             body["data"][0]["embedding"] = json!([0.5, null, 1, 1, 1, 1, 1, 1])
         }),
-        ("another length", |body| body["data"][0]["embedding"] = json!([0.5, 0.5])),
     ];
     for (name, spoil) in spoilt {
         let service = Service::scripted(DIM, move |request| {
@@ -260,6 +260,21 @@ fn a_reply_that_does_not_fit_writes_nothing_and_loses_nothing() {
         assert!(!tally.text("error").is_empty(), "{name}");
         assert_eq!(redis.number("kb", "MATCH (n) RETURN count(n.embedding)"), 0, "{name}");
     }
+}
+
+#[test]
+fn an_answer_with_vectors_of_two_lengths_is_asked_for_again() {
+    let service = Service::scripted(DIM, move |request| {
+        let mut body = good(request, DIM);
+        if request.number == 0 {
+            body["data"][0]["embedding"] = json!([0.5, 0.5]);
+        }
+        Answer::Body(body)
+    });
+    let (_server, mut redis) = start(&service);
+    redis.query("kb", "UNWIND range(1, 3) AS i CREATE (:Doc {text: toString(i)})");
+    assert_eq!(redis.run("kb").counts(), [3, 3, 0, 0, 0]);
+    assert_eq!(own_vectors(&mut redis, "kb"), 3);
 }
 
 #[test]
