@@ -59,7 +59,8 @@ impl Filler {
     fn survey_when_due(&mut self, now: Instant) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let scheduled = self.may_begin() && due(self.next_run);
-        if !self.surveying && (scheduled || due(self.survey_at)) {
+        let strangers = self.may_begin() && self.strangers.wake(now, true);
+        if !self.surveying && (scheduled || strangers || due(self.survey_at)) {
             self.surveying = true;
             self.survey_at = None;
             self.actions.push_back(Action::Survey);

@@ -122,6 +122,9 @@ pub(crate) struct Filler {
     next_run: Option<Instant>,
     /// Graphs were written while they could not be filled.
     missed: bool,
+    /// Stands for all graphs that are written to and not known. Anybody can name a graph, even a
+    /// client that may do nothing: one is taken up when the server lists it.
+    strangers: Graph,
     graphs: BTreeMap<GraphName, Graph>,
     turn: Option<GraphName>,
     lane: Lane,
@@ -154,6 +157,7 @@ impl Filler {
             survey_at: Some(now),
             next_run: Some(now),
             missed: false,
+            strangers: Graph::default(),
             graphs: BTreeMap::new(),
             turn: None,
             duty: Duty::default(),
@@ -215,6 +219,7 @@ impl Filler {
             self.lane.question_waits_until(now).filter(|_| self.questions.is_queued()),
             self.duty.wait_until(now),
             self.known.expires(),
+            self.strangers.next_wake().filter(|_| self.may_begin()),
         ];
         let errands = self.errands.iter().map(|errand| Some(errand.deadline()));
         graphs.chain(own).chain(errands).flatten().filter(|at| *at > now).min()

@@ -71,7 +71,7 @@ impl Filler {
             // Names are not kept: the whole server is looked through once it may be filled.
             self.missed = true;
         } else if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
-            self.graphs.entry(name.clone()).or_default().touch(now);
+            self.graphs.get_mut(name).unwrap_or(&mut self.strangers).touch(now);
         }
     }
 

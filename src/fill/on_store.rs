@@ -37,6 +37,9 @@ impl Filler {
         // One that is wanted ends by itself when its pass finds nothing.
         let kept = |graph: &Graph| graph.pass.is_some() || graph.is_expected();
         self.graphs.retain(|name, graph| kept(graph) || there.contains(name));
+        if std::mem::take(&mut self.strangers.wanted) {
+            self.meet_strangers(now, &survey.graphs);
+        }
         let scheduled = self.next_run.is_some_and(|at| at <= now) || before != self.server;
         if scheduled && self.settings.enabled {
             self.next_run = self.settings.interval.map(|interval| now + interval);
@@ -54,6 +57,15 @@ impl Filler {
                 .map(|name| (name.clone(), self.graphs.entry(name.clone()).or_default().want()))
                 .collect();
             self.runs.listed(&wanted);
+        }
+    }
+
+    /// Takes up graphs that have come to be since the server was last looked through.
+    fn meet_strangers(&mut self, now: Instant, graphs: &[GraphName]) {
+        for name in graphs.iter().filter(|name| self.settings.rule.graphs.matches(name)) {
+            if !self.graphs.contains_key(name) {
+                self.graphs.entry(name.clone()).or_default().touch(now);
+            }
         }
     }
 
