@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::harness::{Redis, Server, Setup};
+use crate::harness::{Redis, Server, Setup, wait_for};
 use crate::service::{Answer, Service};
+
+const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 
 /// As long as keys are, with what JSON may escape.
 const KEY: &str = "sk-Ab/Cd+Ef&0123456789==";
@@ -112,4 +114,26 @@ fn a_user_who_may_only_read_a_graph_sees_it_and_changes_nothing() {
     {
         assert!(eve.error(change).starts_with("NOPERM "), "{change:?}");
     }
+}
+
+#[test]
+fn a_client_that_may_do_nothing_cannot_busy_the_filler_with_made_up_graphs() {
+    let service = Service::start(8);
+    let server = Setup::with(&service).set("wake-on-write", "yes").start();
+    let mut redis = server.connect();
+    redis.query("kb", "CREATE (:Doc {text: 'a'})");
+    redis.call::<String>(&["CONFIG", "SET", "requirepass", "secret"]);
+    let mut stranger = TcpStream::connect(("127.0.0.1", server.port)).unwrap();
+    let mut answer = [0; 64];
+    for i in 0..10_000 {
+        stranger.write_all(format!("GRAPH.QUERY made-up-{i} x\r\n").as_bytes()).unwrap();
+        let read = stranger.read(&mut answer).unwrap();
+        assert!(answer[..read].starts_with(b"-NOAUTH"));
+    }
+    redis.query("new", "CREATE (:Doc {text: 'b'})");
+    wait_for("the vectors", || {
+        let filled = ["kb", "new"].map(|graph| redis.number(graph, FILLED));
+        (filled == [1, 1]).then_some(())
+    });
+    assert_eq!(redis.status().get("graphs").keys(), ["kb", "new"]);
 }
