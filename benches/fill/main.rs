@@ -29,6 +29,7 @@ mod options;
 mod peers;
 mod ping;
 mod proc;
+mod question;
 mod readers;
 mod report;
 mod scale;
@@ -67,6 +68,7 @@ fn measure(part: &str, options: &Options) {
         "idle" => idle::measure(options),
         "filter" => filter::measure(options),
         "economy" => economy::measure(options),
+        "question" => question::measure(options),
         _ => unreachable!("compared with PARTS"),
     }
 }

@@ -47,8 +47,8 @@ fn python(script: &str, stage: &Stage, args: &[&str]) -> f64 {
 
 /// The same requests as the module sends, at the same concurrency, with the answers thrown away.
 pub fn service_alone(service: &Service, nodes: usize) -> f64 {
-    let requests: Vec<Vec<u8>> =
-        (0..nodes).step_by(BATCH).map(|first| request(first, (first + BATCH).min(nodes))).collect();
+    let texts: Vec<String> = (0..nodes).map(text_of).collect();
+    let requests: Vec<Vec<u8>> = texts.chunks(BATCH).map(request).collect();
     let next = AtomicUsize::new(0);
     let begun = Instant::now();
     std::thread::scope(|scope| {
@@ -66,8 +66,8 @@ pub fn service_alone(service: &Service, nodes: usize) -> f64 {
     nodes as f64 / begun.elapsed().as_secs_f64()
 }
 
-fn request(first: usize, end: usize) -> Vec<u8> {
-    let texts: Vec<String> = (first..end).map(text_of).collect();
+/// A request as it goes over the wire.
+pub fn request(texts: &[String]) -> Vec<u8> {
     let body = serde_json::json!({ "model": "m", "input": texts, "encoding_format": "base64" });
     let body = body.to_string();
     let length = body.len();

@@ -7,8 +7,10 @@ use std::process::Command;
 use crate::chart::Chart;
 
 /// The parts in the order of the document.
-pub const PARTS: [&str; 9] =
-    ["speed", "threads", "ping", "readers", "fresh", "scale", "idle", "filter", "economy"];
+pub const PARTS: [&str; 10] = [
+    "speed", "threads", "ping", "readers", "fresh", "scale", "idle", "filter", "economy",
+    "question",
+];
 
 /// One part of the document.
 pub struct Section {
