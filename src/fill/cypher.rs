@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_comes_before_a_querys_own_parameters() {
+    fn a_vector_comes_before_the_parameters_a_query_has() {
         let with = |query: &str| text(with_vector(query.as_bytes(), &[0.5, -1.0]));
         assert_eq!(with("RETURN 1"), "CYPHER vector=[0.5,-1.0] RETURN 1");
         assert_eq!(with(" cypher a=1 RETURN $a"), "CYPHER vector=[0.5,-1.0]  a=1 RETURN $a");

@@ -113,7 +113,7 @@ fn what_is_no_json_is_waited_out() {
 }
 
 #[test]
-fn a_proxys_error_page_is_told_in_one_line() {
+fn the_error_page_of_a_proxy_is_told_in_one_line() {
     let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n</html>\r\n";
     let told = ["502", "<html> <head><title>502 Bad Gateway</title></head> </html>"];
     recovers(move || Answer::Status(502, vec![], page.into()), &told);
