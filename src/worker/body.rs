@@ -74,17 +74,17 @@ impl<'a> Body<'a> {
     }
 
     pub(super) fn run(mut self) {
-        self.tell(Event::Tick);
         loop {
-            self.wait();
-            self.take_what_was_left();
-            self.tell(Event::Tick);
+            self.hear();
             self.expire_waiters();
+            self.note(Event::Tick);
+            self.act();
             self.publish_when_due();
             if !self.filler.is_busy() && self.waiting.is_empty() && self.inbox.may_end() {
                 self.embedder.stop(EMBEDDER_STOP);
                 return;
             }
+            self.wait();
         }
     }
 
@@ -99,9 +99,23 @@ impl<'a> Body<'a> {
         select! {
             recv(inbox.woken) -> _ => {}
             recv(inbox.requests) -> asked => if let Ok(asked) = asked { self.take_request(asked) },
-            recv(self.completions.1) -> done => if let Ok(done) = done { self.take_completion(done) },
+            recv(self.completions.1) -> done => if let Ok(done) = done { self.note(Event::Embedded(done)) },
             recv(self.answers.1) -> read => if let Ok(read) = read { self.take_read(read) },
             default(limit) => {}
+        }
+    }
+
+    /// Tells the core all that has happened, users first. What follows is done later.
+    fn hear(&mut self) {
+        self.take_what_was_left();
+        while let Ok(asked) = self.inbox.requests.try_recv() {
+            self.take_request(asked);
+        }
+        while let Ok(done) = self.completions.1.try_recv() {
+            self.note(Event::Embedded(done));
+        }
+        while let Ok(read) = self.answers.1.try_recv() {
+            self.take_read(read);
         }
     }
 
@@ -109,17 +123,16 @@ impl<'a> Body<'a> {
         let inbox = self.inbox;
         let shared = &inbox.shared;
         if shared.server_changed.swap(false, Ordering::Relaxed) {
-            self.tell(Event::ServerChanged);
+            self.note(Event::ServerChanged);
         }
         if shared.settings_changed.swap(false, Ordering::SeqCst) {
             let settings = lock(&shared.settings).clone();
             self.configure(settings);
         }
-        // Taken out first: in the head of the loop the lock would be held to the loop's end, while a
-        // write waits for the main thread, which waits for this lock.
+        // Taken out first: in the head of the loop the lock would be held to the loop's end.
         let touched = std::mem::take(&mut *lock(&shared.touched));
         for graph in touched {
-            self.tell(Event::Touched(graph));
+            self.note(Event::Touched(graph));
         }
     }
 
@@ -130,7 +143,7 @@ impl<'a> Body<'a> {
             std::mem::replace(&mut self.embedder, fresh).stop(EMBEDDER_STOP);
         }
         self.settings = settings.clone();
-        self.tell(Event::Configured { settings: Box::new(settings.0), embedder_replaced });
+        self.note(Event::Configured { settings: Box::new(settings.0), embedder_replaced });
     }
 
     fn take_request(&mut self, request: Request) {
@@ -143,29 +156,29 @@ impl<'a> Body<'a> {
             RunId(self.run_ids)
         });
         match (request.demand, run) {
-            (Demand::Pass(graph), run) => self.tell(Event::Run { run, graph }),
+            (Demand::Pass(graph), run) => self.note(Event::Run { run, graph }),
             (Demand::Errand(graph, wish), Some(run)) => {
-                self.tell(Event::Errand { run, graph, wish });
+                self.note(Event::Errand { run, graph, wish });
             }
-            (Demand::Question(texts), Some(run)) => self.tell(Event::Question { run, texts }),
+            (Demand::Question(texts), Some(run)) => self.note(Event::Question { run, texts }),
             // Nobody would hear of it.
             (Demand::Errand(..) | Demand::Question(_), None) => {}
         }
     }
 
-    fn take_completion(&mut self, completion: Completion) {
-        self.tell(Event::Embedded(completion));
-    }
-
     fn take_read(&mut self, (ticket, outcome): Answered) {
-        self.tell(Event::Read { ticket, outcome });
+        self.note(Event::Read { ticket, outcome });
     }
 
-    /// Tells the core, and does what it answers.
-    fn tell(&mut self, event: Event) {
+    /// Tells the core.
+    fn note(&mut self, event: Event) {
         reached(Point::Worker);
         self.changed |= !matches!(event, Event::Tick);
         self.filler.handle(Instant::now(), event);
+    }
+
+    /// Does what the core has decided.
+    fn act(&mut self) {
         while let Some(action) = self.filler.poll() {
             self.changed = true;
             self.perform(action);
@@ -176,13 +189,16 @@ impl<'a> Body<'a> {
         match action {
             Action::Survey => {
                 let survey = self.store.survey();
-                self.filler.handle(Instant::now(), Event::Surveyed(survey));
+                self.note(Event::Surveyed(survey));
             }
             Action::Read(read) => self.store.read(read, self.answers.0.clone()),
             Action::Embed { batch, role, texts } => self.embedder.submit(batch, role, &texts),
             Action::Write(write) => {
                 let outcome = self.store.write(&write);
-                self.filler.handle(Instant::now(), Event::Written { write, outcome });
+                // A fill writes without a pause: whoever waits is heard between two writes.
+                self.hear();
+                self.publish_when_due();
+                self.note(Event::Written { write, outcome });
             }
             Action::Answer { run, outcome } => {
                 // Whoever asks STATUS after the answer sees what it says.
@@ -200,7 +216,7 @@ impl<'a> Body<'a> {
         let late = |_: &RunId, waiting: &mut Waiting| waiting.until.is_some_and(|at| at <= now);
         let late: Vec<(RunId, Waiting)> = self.waiting.extract_if(late).collect();
         for (run, waiting) in late {
-            self.tell(Event::GaveUp(run));
+            self.note(Event::GaveUp(run));
             waiting.waiter.answer(Err(WaitFault::Timeout));
         }
     }

@@ -50,14 +50,16 @@ impl Pool {
         let (questions, asked) = bounded(MOST_JOBS);
         let (model, cancel) = (OnceLock::new(), AtomicBool::new(false));
         let shared = Arc::new(Shared { folder: config.model.clone().into(), model, cancel });
-        let spawn = |queue: &Receiver<Job>| {
+        let spawn = |(queue, niceness): (&Receiver<Job>, i32)| {
             let (queue, shared) = (Receiver::clone(queue), Arc::clone(&shared));
             std::thread::Builder::new()
                 .name(NAME.into())
-                .spawn(move || work(&queue, &shared))
+                .spawn(move || work(&queue, &shared, niceness))
                 .map_err(|e| Error::Thread { name: NAME, reason: e.to_string() })
         };
-        let queues = std::iter::repeat_n(&queue, config.threads.get()).chain([&asked]);
+        let fill = std::iter::repeat_n((&queue, NICENESS), config.threads.get());
+        // A user waits for the answer.
+        let queues = fill.chain([(&asked, 0)]);
         let threads = queues.map(spawn).collect::<Result<_, _>>()?;
         Ok(Self { jobs, questions, shared, threads })
     }
@@ -92,9 +94,9 @@ impl Drop for Pool {
     }
 }
 
-fn work(queue: &Receiver<Job>, shared: &Shared) {
+fn work(queue: &Receiver<Job>, shared: &Shared, niceness: i32) {
     // On Linux niceness is a property of the thread. Without it we work all the same.
-    rustix::process::nice(NICENESS).ok();
+    rustix::process::nice(niceness).ok();
     for (texts, promise) in queue {
         let embed = AssertUnwindSafe(|| shared.embed(&texts));
         let panicked = || Err(ServiceFault::Unusable("the local model failed unexpectedly".into()));
