@@ -28,7 +28,7 @@ impl Client {
     /// Answers, and lets the client go on.
     pub(super) fn reply(mut self, result: RedisResult) {
         self.answered = true;
-        self.blocked.reply(result);
+        self.blocked.reply(legible(result));
     }
 
     /// Whether the client reads RESP3.
@@ -42,11 +42,34 @@ impl Client {
     }
 }
 
+/// An error as it is meant: of each character the library sends the lowest byte, and where that is
+/// zero, as in the Chinese "one", it ends the process. So each byte goes as a character of its own.
+pub(super) fn legible(result: RedisResult) -> RedisResult {
+    let bytes = |words: String| words.bytes().map(char::from).collect();
+    result.map_err(|error| match error {
+        RedisError::String(words) => RedisError::String(bytes(words)),
+        RedisError::Str(_) | RedisError::WrongArity | RedisError::WrongType => error,
+    })
+}
+
 impl Drop for Client {
     fn drop(&mut self) {
         if !self.answered {
             let words = "ERR the worker did not take it up: see VECTORFILL.STATUS";
             self.blocked.reply(Err(RedisError::Str(words)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_goes_byte_by_byte() {
+        let sent = legible(Err(RedisError::String("no graph '\u{4e00}\u{100}\u{e9}'".into())));
+        let Err(RedisError::String(words)) = sent else { panic!("{sent:?}") };
+        let bytes: Vec<u8> = words.chars().map(|c| u8::try_from(c).unwrap()).collect();
+        assert_eq!(bytes, "no graph '\u{4e00}\u{100}\u{e9}'".as_bytes());
     }
 }

@@ -22,6 +22,7 @@ use std::ops::RangeInclusive;
 
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
 
+use super::client::legible;
 use super::{graph, guarded};
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
@@ -32,7 +33,7 @@ fn answered(work: impl FnOnce() -> RedisResult) -> RedisResult {
     let failed = Err(RedisError::Str("ERR vectorfill failed unexpectedly; the server goes on"));
     guarded(failed, || {
         reached(Point::Command);
-        work()
+        legible(work())
     })
 }
 
