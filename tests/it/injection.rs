@@ -33,6 +33,8 @@ fn a_graphs_name_breaks_no_line_and_no_query() {
         &format!("\n{FAKE}"),
         "it's \"quoted\" \\ `",
         "'}) DETACH DELETE n //",
+        // The lowest bytes of these are a NUL, a line break and no UTF-8.
+        "\u{4e00} \u{1f600} \u{10a} \u{e9}",
         "\u{1b}[31m\u{7}\u{2028}",
         "*",
         " ",
@@ -42,7 +44,8 @@ fn a_graphs_name_breaks_no_line_and_no_query() {
     ];
     for name in names {
         let missing = redis.error(&["VECTORFILL.RUN", name]);
-        assert!(missing.starts_with("NOGRAPH "), "{missing}");
+        let told = name.replace(['\r', '\n'], " ");
+        assert_eq!(missing, format!("NOGRAPH there is no graph '{told}'"));
         redis.call::<String>(&["PING"]);
         redis.query(name, "CREATE (:Doc {text: 'a'})");
         assert_eq!(redis.run(name).counts(), [1, 1, 0, 0, 0], "{name:?}");
@@ -144,7 +147,8 @@ fn what_a_service_says_stays_one_line() {
     let service = Service::scripted(8, |request| match request.texts.as_slice() {
         [text] if text == "ok" => Answer::Vectors,
         [text] if text == "poison" => {
-            let words = format!("no\r\n{FAKE}\n\tnext").replace('\r', "\\r").replace('\n', "\\n");
+            let words =
+                format!("no\r\n{FAKE}\n\t\u{4e00}").replace('\r', "\\r").replace('\n', "\\n");
             let words = words.replace('\t', "\\t");
             refusal(400, &format!(r#"{{"error": {{"message": "{words}"}}}}"#))
         }
@@ -154,12 +158,14 @@ fn what_a_service_says_stays_one_line() {
     let mut redis = server.connect();
     redis.query("kb", "CREATE (:Doc {text: 'poison'})");
     assert_eq!(redis.run("kb").counts(), [1, 0, 0, 1, 0]);
-    let one_line = format!("the service answered 400: no {FAKE} next");
+    let one_line = format!("the service answered 400: no {FAKE} \u{4e00}");
     let failures: Vec<(i64, String)> = redis.call(&["VECTORFILL.FAILURES", "kb"]);
     assert_eq!(failures[0].1, one_line);
     let marked =
         format!("MATCH (n) WHERE n.embedding_error STARTS WITH '{one_line}' RETURN count(n)");
     assert_eq!(redis.number("kb", &marked), 1);
+    let asked = redis.error(&["VECTORFILL.EMBED", "poison"]);
+    assert_eq!(asked, format!("EMBED {one_line}"));
     redis.query("kb", "CREATE (:Doc {text: 'another'})");
     wait_for("the fault in the log", || {
         redis.run("kb");

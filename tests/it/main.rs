@@ -19,6 +19,7 @@ mod config;
 mod engine;
 mod faults;
 mod fill;
+mod fuzz;
 mod harness;
 mod injection;
 mod latency;
