@@ -49,6 +49,8 @@ impl Filler {
 
     /// What the old embedder had in flight is sent again: it never comes back.
     fn recall_flights(&mut self) {
+        // What has not been handed out yet would be paid for twice.
+        self.actions.retain(|action| !matches!(action, Action::Embed { .. }));
         let mut batches: Vec<Batch> = Vec::new();
         for flight in std::mem::take(&mut self.flights).into_values() {
             match flight.cargo {
