@@ -244,8 +244,9 @@ fn settle_rows(pass: &mut Pass, rows: &[Row], ids: &[NodeId]) -> u64 {
 /// Backs off from the store.
 fn pause(pass: &mut Pass, now: Instant, fault: &StoreFault) {
     // A gap between two readers is short, and asking for it costs a tenth of a millisecond.
-    let readers = matches!(fault, StoreFault::Readers | StoreFault::Begun);
-    let most = if readers { READERS_PAUSE } else { MOST_STORE_PAUSE };
+    let most = if *fault == StoreFault::Readers { READERS_PAUSE } else { MOST_STORE_PAUSE };
+    // What has just begun is soon over, or known for a long one.
+    let most = if *fault == StoreFault::Begun { FIRST_STORE_PAUSE } else { most };
     let pause = FIRST_STORE_PAUSE.saturating_mul(1 << pass.store_failures.min(10));
     pass.store_failures = pass.store_failures.saturating_add(1);
     pass.not_before = Some(now + pause.min(most));
