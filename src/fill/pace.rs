@@ -242,7 +242,7 @@ impl Lane {
         // What was in flight together is refused together, and counts as one refusal.
         let fresh = self.last_cut.is_none_or(|cut| sent > cut);
         if fresh {
-            self.learned.refused(now, self.window() == 1);
+            self.learned.refused(now, self.window() == 1, wait);
             self.window.halve();
             self.last_cut = Some(now);
             self.throttles = self.throttles.saturating_add(1);
