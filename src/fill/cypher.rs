@@ -25,7 +25,7 @@ pub(crate) const UNFILLED: i64 = 2;
 pub(crate) const LABEL: i64 = 3;
 
 /// How every sweep begins.
-const SWEEP: &[u8] = b"CYPHER vectorfill=1 ";
+const SWEEP: &str = "CYPHER vectorfill=1 ";
 
 /// How vectors are compared, as the engine names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +210,7 @@ pub(crate) fn search(rule: &Rule, label: &[u8], k: usize) -> Vec<u8> {
 
 /// Whether a query that GRAPH.INFO names is a sweep of ours: no user's query begins like one.
 pub(crate) fn is_sweep(query: &[u8]) -> bool {
-    query.starts_with(SWEEP)
+    query.starts_with(SWEEP.as_bytes())
 }
 
 fn parts(rule: &Rule) -> (String, String, String, String) {
@@ -220,7 +220,7 @@ fn parts(rule: &Rule) -> (String, String, String, String) {
 
 /// Parameters and not literals, so that the engine's plan cache knows the query again.
 fn bounds(window: Window) -> String {
-    format!("CYPHER vectorfill=1 lo={} hi={}", window.lo, window.hi)
+    format!("{SWEEP}lo={} hi={}", window.lo, window.hi)
 }
 
 /// The parameters `ids`, `texts` and `cut`, one entry a node.

@@ -13,7 +13,7 @@ use super::hand_out::MOST_PUT_OFF;
 use super::node::{GraphName, NodeId};
 use super::quarantine;
 use super::scan::Sweep;
-use super::store::{Change, Marked, Query, Read, Ticket, Write};
+use super::store::{Change, Marked, Query, Ticket, Write};
 
 /// Errands under way at the same time.
 const MOST_ERRANDS: usize = 64;
@@ -123,8 +123,7 @@ impl Filler {
         });
         let full = (self.errands.len() >= MOST_ERRANDS).then_some(RunFault::Busy);
         if let Some(fault) = fault.or(full) {
-            self.actions.push_back(Action::Answer { run: id, outcome: Err(fault) });
-            return;
+            return self.answer(id, Err(fault));
         }
         let most_rows = self.most_rows();
         self.errands.push(Errand::new(id, graph, wish, most_rows, now));
@@ -139,7 +138,9 @@ impl Filler {
             } else if !errand.is_idle(now) {
                 self.errands.push(errand);
             } else if let Some(query) = errand.next_query() {
-                self.read_for(&mut errand, query);
+                let (graph, rule) = (errand.graph.clone(), self.settings.rule.clone());
+                let ticket = self.ask_store(graph, rule, query.clone());
+                errand.reading = Some((ticket, query));
                 self.errands.push(errand);
             } else if errand.ids.is_empty() {
                 self.end_errand(errand, None);
@@ -147,14 +148,6 @@ impl Filler {
                 self.errands.push(errand);
             }
         }
-    }
-
-    fn read_for(&mut self, errand: &mut Errand, query: Query) {
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        errand.reading = Some((ticket, query.clone()));
-        let (graph, rule) = (errand.graph.clone(), self.settings.rule.clone());
-        self.actions.push_back(Action::Read(Read { ticket, graph, rule, query }));
     }
 
     /// The next write of an errand, if one has anything to write.
@@ -236,6 +229,6 @@ impl Filler {
             self.graphs.entry(errand.graph.clone()).or_default().lifted(errand.lifted);
         }
         let (run, outcome) = (errand.id, errand.outcome());
-        self.actions.push_back(Action::Answer { run, outcome: fault.map_or(Ok(outcome), Err) });
+        self.answer(run, fault.map_or(Ok(outcome), Err));
     }
 }

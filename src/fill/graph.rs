@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::backoff::doubled;
 use super::pass::Pass;
 use super::status::{GraphFigures, GraphState};
 use super::tally::Tally;
@@ -16,7 +17,7 @@ const REST: u32 = 20;
 /// How long wake-ups leave a graph alone whose last pass left nodes behind; doubled each time, so
 /// that a text which the service never answers is not tried by every write.
 const DEFERRED_REST: Duration = Duration::from_secs(5);
-const MOST_DOUBLINGS: u32 = 6;
+const MOST_DEFERRED_REST: Duration = Duration::from_secs(320);
 
 /// One graph.
 #[derive(Debug, Default)]
@@ -93,8 +94,8 @@ impl Graph {
         let swept = pass.swept.min(Duration::from_mins(1)) * REST;
         // What was left behind is tried again by the next pass: not by every write.
         self.deferrals = if tally.deferred > 0 { self.deferrals.saturating_add(1) } else { 0 };
-        let doublings = self.deferrals.saturating_sub(1).min(MOST_DOUBLINGS);
-        let deferred = DEFERRED_REST.saturating_mul(1 << doublings);
+        let doublings = self.deferrals.saturating_sub(1);
+        let deferred = doubled(DEFERRED_REST, doublings, MOST_DEFERRED_REST);
         let rest = if tally.deferred > 0 { swept.max(deferred) } else { swept };
         self.rest_until = Some(now + rest);
         let indexed = pass.ending.is_none() && pass.plan.auto_index.is_some();

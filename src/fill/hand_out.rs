@@ -1,5 +1,6 @@
 //! Hands out what passes need next, graph by graph in turn: reads, batches, writes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::errand::Errand;
@@ -7,6 +8,7 @@ use super::event::{Action, ServerState};
 use super::node::{Batch, BatchId, GraphName, Role, Text};
 use super::pace::LaneState;
 use super::pass::{Ending, Reading};
+use super::rule::Rule;
 use super::store::{Change, Query, Read, Ticket, Write};
 use super::{Cargo, Filler, Flight};
 
@@ -38,19 +40,26 @@ impl Filler {
             let room = if heavy { 0 } else { capacity.saturating_sub(pass.held()) };
             if let Some(query) = pass.next_query(now, room) {
                 reads += 1;
-                self.hand_out_read(now, name, query);
+                self.hand_out_read(now, &name, query);
             }
         }
     }
 
-    fn hand_out_read(&mut self, now: Instant, graph: GraphName, query: Query) {
+    fn hand_out_read(&mut self, now: Instant, graph: &GraphName, query: Query) {
+        let Some(rule) = self.pass_mut(graph).map(|pass| pass.plan.rule.clone()) else { return };
+        self.turn = Some(graph.clone());
+        let ticket = self.ask_store(graph.clone(), rule, query.clone());
+        if let Some(pass) = self.pass_mut(graph) {
+            pass.reading = Some(Reading { ticket, query, since: now });
+        }
+    }
+
+    /// Asks something of a graph; the ticket names the answer.
+    pub(super) fn ask_store(&mut self, graph: GraphName, rule: Arc<Rule>, query: Query) -> Ticket {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        let Some(pass) = self.pass_mut(&graph) else { return };
-        pass.reading = Some(Reading { ticket, query: query.clone(), since: now });
-        let rule = pass.plan.rule.clone();
-        self.turn = Some(graph.clone());
         self.actions.push_back(Action::Read(Read { ticket, graph, rule, query }));
+        ticket
     }
 
     /// Nodes one graph may hold in all stages: enough to keep the embedder busy twice over, and

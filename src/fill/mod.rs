@@ -33,6 +33,7 @@
 //! `on_request.rs` decides what a wish of the user means (one about the quarantine, `errand.rs`; a question, `on_question.rs`), `on_store.rs` and `on_service.rs` what an
 //! answer means.
 
+mod backoff;
 pub(crate) mod batch;
 pub(crate) mod cypher;
 mod doubt;
@@ -68,7 +69,7 @@ use std::time::{Duration, Instant};
 
 use doubt::Doubt;
 use errand::Errand;
-use event::{Action, Event, RunFault, ServerState};
+use event::{Action, Event, Outcome, RunFault, RunId, ServerState};
 use graph::Graph;
 use known::Known;
 use node::{Batch, BatchId, GraphName};
@@ -261,6 +262,11 @@ impl Filler {
     /// Why a run cannot be, if it cannot.
     fn refusal(&self) -> Option<RunFault> {
         if self.settings.enabled { self.server.fault() } else { Some(RunFault::Disabled) }
+    }
+
+    /// Tells a user what came of their request.
+    fn answer(&mut self, run: RunId, outcome: Result<Outcome, RunFault>) {
+        self.actions.push_back(Action::Answer { run, outcome });
     }
 
     fn pass_mut(&mut self, graph: &GraphName) -> Option<&mut pass::Pass> {

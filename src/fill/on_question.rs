@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::event::{Action, Outcome, RunFault, RunId};
+use super::event::{Outcome, RunFault, RunId};
 use super::fault::{ServiceFault, Verdict, judge};
 use super::node::{Completion, Reply, Role, Text, by_index};
 use super::question::{Question, Vector};
@@ -105,9 +105,5 @@ impl Filler {
         for (run, vectors) in self.questions.complete() {
             self.answer(run, Ok(Outcome::Vectors(vectors)));
         }
-    }
-
-    fn answer(&mut self, run: RunId, outcome: Result<Outcome, RunFault>) {
-        self.actions.push_back(Action::Answer { run, outcome });
     }
 }

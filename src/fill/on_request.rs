@@ -79,8 +79,9 @@ impl Filler {
 
     pub(super) fn run(&mut self, now: Instant, run: Option<RunId>, graph: Option<GraphName>) {
         if let Some(fault) = self.refusal() {
-            let answer = run.map(|run| Action::Answer { run, outcome: Err(fault) });
-            self.actions.extend(answer);
+            if let Some(run) = run {
+                self.answer(run, Err(fault));
+            }
             return;
         }
         self.forgive();
@@ -109,7 +110,7 @@ impl Filler {
 
     pub(super) fn refuse_runs(&mut self, fault: &RunFault) {
         for run in self.runs.drain() {
-            self.actions.push_back(Action::Answer { run, outcome: Err(fault.clone()) });
+            self.answer(run, Err(fault.clone()));
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use super::Filler;
+use super::backoff::doubled;
 use super::event::Survey;
 use super::fault::StoreFault;
 use super::graph::Graph;
@@ -247,7 +248,7 @@ fn pause(pass: &mut Pass, now: Instant, fault: &StoreFault) {
     let most = if *fault == StoreFault::Readers { READERS_PAUSE } else { MOST_STORE_PAUSE };
     // What has just begun is soon over, or known for a long one.
     let most = if *fault == StoreFault::Begun { FIRST_STORE_PAUSE } else { most };
-    let pause = FIRST_STORE_PAUSE.saturating_mul(1 << pass.store_failures.min(10));
+    let pause = doubled(FIRST_STORE_PAUSE, pass.store_failures, most);
     pass.store_failures = pass.store_failures.saturating_add(1);
-    pass.not_before = Some(now + pause.min(most));
+    pass.not_before = Some(now + pause);
 }

@@ -20,6 +20,7 @@ use learned::Learned;
 use spacing::Ceiling;
 use window::Window;
 
+use super::backoff::doubled;
 use super::node::RateLimits;
 
 /// Longest pause between two tries while a service is out of reach.
@@ -248,8 +249,7 @@ impl Lane {
             self.throttles = self.throttles.saturating_add(1);
         }
         let first = if self.learned.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
-        let doublings = self.throttles.saturating_sub(1).min(8);
-        let ever_longer = first.saturating_mul(1 << doublings).min(MOST_PAUSE);
+        let ever_longer = doubled(first, self.throttles.saturating_sub(1).min(8), MOST_PAUSE);
         let wait = wait.unwrap_or(ever_longer).min(MOST_RETRY_AFTER);
         // Everybody who was refused at the same time would come back at the same time.
         let jitter = Duration::from_secs_f64(wait.as_secs_f64() * 0.1 * self.rng.f64());
@@ -265,7 +265,7 @@ impl Lane {
             return;
         }
         self.last_failure = Some(now);
-        let most = FIRST_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(MOST_BACKOFF);
+        let most = doubled(FIRST_BACKOFF, self.failures, MOST_BACKOFF);
         let pause = Duration::from_secs_f64(most.as_secs_f64() * self.rng.f64());
         self.failures = self.failures.saturating_add(1);
         self.not_before = self.not_before.max(Some(now + pause));

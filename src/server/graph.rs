@@ -188,7 +188,6 @@ impl Store for Engine {
             .unwrap_or_else(|fault| Survey { server: (&fault).into(), ..Survey::default() })
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the one place")]
     fn read(&self, read: Read, answers: Sender<Answered>) {
         let cypher = read.cypher();
         let args: [&[u8]; 2] = [read.graph.as_str().as_bytes(), &cypher];
@@ -202,20 +201,7 @@ impl Store for Engine {
             answers.try_send((read.ticket, outcome)).ok();
         };
         let gil = self.hold();
-        let promise = gil.0.call_blocking("GRAPH.RO_QUERY", &self.pool, args.as_slice());
-        match promise {
-            PromiseCallReply::Resolved(result) => answer(result),
-            PromiseCallReply::Future(future) => {
-                READS.fetch_add(1, Ordering::SeqCst);
-                future
-                    .set_unblock_handler(move |_: &Context, result: CallResult<'static>| {
-                        READS.fetch_sub(1, Ordering::SeqCst);
-                        answer(result);
-                    })
-                    // Gives up only the right to abort the query.
-                    .dispose(&gil.0);
-            }
-        }
+        query_on_pool(&gil.0, &self.pool, &args, answer);
     }
 
     fn write(&self, write: &Write) -> Result<Written, StoreFault> {
@@ -239,6 +225,30 @@ impl Store for Engine {
             Level::Warning => RedisLogLevel::Warning,
         };
         self.ctx.log(level, line);
+    }
+}
+
+/// Has the engine run a read-only query on its own threads, and `answer` take the reply on the main
+/// thread. The caller holds the GIL.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+fn query_on_pool(
+    ctx: &DetachedContextGuard,
+    options: &BlockingCallOptions,
+    args: &[&[u8]],
+    answer: impl FnOnce(CallResult<'static>),
+) {
+    match ctx.call_blocking("GRAPH.RO_QUERY", options, args) {
+        PromiseCallReply::Resolved(result) => answer(result),
+        PromiseCallReply::Future(future) => {
+            READS.fetch_add(1, Ordering::SeqCst);
+            future
+                .set_unblock_handler(move |_: &Context, result: CallResult<'static>| {
+                    READS.fetch_sub(1, Ordering::SeqCst);
+                    answer(result);
+                })
+                // Gives up only the right to abort the query.
+                .dispose(ctx);
+        }
     }
 }
 

@@ -245,43 +245,44 @@ fn count(reply: &Node) -> Count {
 }
 
 fn selection(reply: &Node) -> Selection {
-    let mut seen = nothing_seen(reply);
-    let mut found = Vec::new();
-    for row in rows(reply) {
-        let [kind, a, b, c] = row.items() else { continue };
-        match (kind.integer(), a.unsigned(), b.bytes()) {
-            (Some(BEYOND), id, _) => seen.beyond = id,
-            (Some(FOUND), Some(id), Some(text)) => {
-                seen.rows += 1;
-                seen.last = seen.last.max(Some(id));
-                seen.longest = seen.longest.max(text.len());
-                found.push((NodeId(id), text.to_vec(), c.text().map(str::to_owned)));
-            }
-            _ => {}
-        }
-    }
-    Selection { rows: found, seen }
+    let (rows, seen) = swept(reply, |id, cells| {
+        let [text, label] = cells else { return None };
+        let text = text.bytes()?.to_vec();
+        Some((text.len(), (id, text, label.text().map(str::to_owned))))
+    });
+    Selection { rows, seen }
 }
 
 fn marked(reply: &Node) -> Marked {
+    let (rows, seen) = swept(reply, |id, cells| {
+        let [note, text, label] = cells else { return None };
+        let text = text.bytes().unwrap_or_default().to_vec();
+        let (note, label) = (self::note(note), label.text().map(str::to_owned));
+        Some((text.len(), MarkedNode { id, note, text, label }))
+    });
+    Marked { rows, seen }
+}
+
+/// The rows of a sweep that lists nodes. `read` makes of the cells behind a node's id what is listed,
+/// with the bytes of its text.
+fn swept<T>(reply: &Node, read: impl Fn(NodeId, &[Node]) -> Option<(usize, T)>) -> (Vec<T>, Seen) {
     let mut seen = nothing_seen(reply);
     let mut found = Vec::new();
     for row in rows(reply) {
-        let [kind, a, b, c, d] = row.items() else { continue };
-        match (kind.integer(), a.unsigned()) {
+        let [kind, id, cells @ ..] = row.items() else { continue };
+        match (kind.integer(), id.unsigned()) {
             (Some(BEYOND), id) => seen.beyond = id,
             (Some(FOUND), Some(id)) => {
-                let text = c.bytes().unwrap_or_default().to_vec();
+                let Some((bytes, node)) = read(NodeId(id), cells) else { continue };
                 seen.rows += 1;
                 seen.last = seen.last.max(Some(id));
-                seen.longest = seen.longest.max(text.len());
-                let label = d.text().map(str::to_owned);
-                found.push(MarkedNode { id: NodeId(id), note: note(b), text, label });
+                seen.longest = seen.longest.max(bytes);
+                found.push(node);
             }
             _ => {}
         }
     }
-    Marked { rows: found, seen }
+    (found, seen)
 }
 
 /// What an error property says, be it of our making or set by hand.

@@ -1,13 +1,8 @@
 //! A query that a client waits for, on the engine's own threads.
 
-use std::sync::atomic::Ordering;
+use redis_module::{CallOptionResp, CallOptionsBuilder, CallResult, RedisError, RedisResult};
 
-use redis_module::{
-    CallOptionResp, CallOptionsBuilder, CallResult, Context, PromiseCallReply, RedisError,
-    RedisResult,
-};
-
-use super::{CONTEXT, READS};
+use super::{CONTEXT, query_on_pool};
 use crate::fill::node::GraphName;
 use crate::server::client::Client;
 use crate::server::guarded;
@@ -50,16 +45,5 @@ pub(in crate::server) fn ask(client: Client, query: &Query, read: Reading) {
         let failed = Err(RedisError::Str("ERR vectorfill failed unexpectedly"));
         client.reply(guarded(failed, || read(result)));
     };
-    match gil.call_blocking("GRAPH.RO_QUERY", &options, args.as_slice()) {
-        PromiseCallReply::Resolved(result) => answer(result),
-        PromiseCallReply::Future(future) => {
-            READS.fetch_add(1, Ordering::SeqCst);
-            future
-                .set_unblock_handler(move |_: &Context, result: CallResult<'static>| {
-                    READS.fetch_sub(1, Ordering::SeqCst);
-                    answer(result);
-                })
-                .dispose(&gil);
-        }
-    }
+    query_on_pool(&gil, &options, &args, answer);
 }

@@ -7,6 +7,7 @@ use crate::fill::fault::StoreFault;
 
 /// Longest piece of the engine's own words that is passed on, in characters.
 const ERROR_CHARS: usize = 300;
+
 /// Whether this server is one that is filled at all.
 pub(super) fn server_lets_fill(ctx: &Context) -> Result<(), StoreFault> {
     let flags = ctx.get_flags();
