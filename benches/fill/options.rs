@@ -23,6 +23,8 @@ pub struct Options {
     pub polling: Duration,
     /// `VECTORFILL_BENCH_ROWS`: rows in a query of the engine's own limit.
     pub rows: usize,
+    /// `VECTORFILL_BENCH_ONLY`: contenders whose name begins so; the others are left out.
+    pub only: String,
     /// `VECTORFILL_BENCH_SET`: further settings of the module, such as `concurrency=16 batch-size=100`.
     pub set: Vec<(String, String)>,
 }
@@ -42,6 +44,7 @@ impl Options {
             watch: Duration::from_secs(one("SECONDS", "20")),
             polling: Duration::from_secs(one("POLLING", "30")),
             rows: one("ROWS", "100"),
+            only: text("ONLY", ""),
             set: settings(&text("SET", "")),
         }
     }

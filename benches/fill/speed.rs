@@ -82,6 +82,9 @@ fn rates(options: &Options, size: Size) -> Vec<Samples> {
     let mut rates = vec![Samples::default(); ALL.len()];
     for round in 1..=options.rounds {
         for (samples, (contender, name)) in rates.iter_mut().zip(ALL) {
+            if !name.starts_with(&options.only) {
+                continue;
+            }
             if let Some(rate) = rate(options, size, contender) {
                 eprintln!("round {round}: {}: {name}: {} nodes/s", label(size), number(rate));
                 samples.push(rate);

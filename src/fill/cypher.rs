@@ -130,11 +130,34 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     let mut query = guarded_lists(rows.iter().map(|row| (row.node.id, &row.text)));
     query.extend(b" vectors=");
     list(&mut query, rows.iter(), |out, row| vector(out, &row.vector));
-    query.extend(guarded_match(&source));
+    query.extend(guarded_match(&source, ""));
     query.extend(
         format!(
             " AND n.{target} IS NULL SET n.{target} = vecf32($vectors[k]), n.{error} = NULL \
              RETURN collect(i)"
+        )
+        .bytes(),
+    );
+    query
+}
+
+/// Looks for the nodes that [`vectors`] would write, with the same guards: one row `[the target's
+/// number among the graph's properties, ids, ids of marked nodes]`, each a list, or none. Of a graph
+/// with very many properties only the first are looked at: it is done in a hold of the server.
+pub(crate) fn targets(rule: &Rule, rows: &[Row]) -> Vec<u8> {
+    let (_, source, target, error) = parts(rule);
+    let mut query = guarded_lists(rows.iter().map(|row| (row.node.id, &row.text)));
+    query.extend(
+        b" CALL db.propertyKeys() YIELD propertyKey WITH propertyKey AS p LIMIT 1000 \
+          WITH collect(p) AS p WITH [x IN range(0, size(p) - 1) WHERE p[x] = ",
+    );
+    string(&mut query, rule.target.as_str().as_bytes());
+    query.extend(b"] AS p");
+    query.extend(guarded_match(&source, "p, "));
+    query.extend(
+        format!(
+            " AND n.{target} IS NULL RETURN p, collect(CASE WHEN n.{error} IS NULL THEN i END), \
+             collect(CASE WHEN n.{error} IS NULL THEN NULL ELSE i END)"
         )
         .bytes(),
     );
@@ -147,7 +170,7 @@ pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
     let mut query = guarded_lists(marks.iter().map(|mark| (mark.id, &mark.text)));
     query.extend(b" notes=");
     list(&mut query, marks.iter(), |out, mark| string(out, mark.note.as_bytes()));
-    query.extend(guarded_match(&source));
+    query.extend(guarded_match(&source, ""));
     query.extend(
         format!(" AND n.{target} IS NULL SET n.{error} = $notes[k] RETURN collect(i)").bytes(),
     );
@@ -235,10 +258,12 @@ fn guarded_lists<'a>(nodes: impl Iterator<Item = (NodeId, &'a Text)> + Clone) ->
 }
 
 /// Finds the nodes of [`guarded_lists`] that still hold the text. A text that was cut only has to
-/// begin with what was embedded: its vector says no more than that.
-fn guarded_match(source: &str) -> Vec<u8> {
+/// begin with what was embedded: its vector says no more than that. `carried` = names from before that
+/// are needed after it.
+fn guarded_match(source: &str, carried: &str) -> Vec<u8> {
     format!(
-        " UNWIND range(0, size($ids) - 1) AS k WITH k, $ids[k] AS i, $texts[k] AS t, $cut[k] AS c \
+        " UNWIND range(0, size($ids) - 1) AS k \
+         WITH {carried}k, $ids[k] AS i, $texts[k] AS t, $cut[k] AS c \
          MATCH (n) WHERE ID(n) = i AND n.{source} > '' \
          AND (n.{source} = t OR (c AND n.{source} STARTS WITH t))"
     )

@@ -160,7 +160,8 @@ impl Filler {
         let change = Change::Lift { errand: errand.id, ids };
         let (graph, rule) = (errand.graph.clone(), self.settings.rule.clone());
         let (impatient, hurried) = (false, errand.put_off >= MOST_PUT_OFF);
-        self.actions.push_back(Action::Write(Write { graph, rule, change, impatient, hurried }));
+        let write = Write { graph, rule, change, impatient, hurried, effects: false };
+        self.actions.push_back(Action::Write(write));
         true
     }
 

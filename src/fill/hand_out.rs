@@ -172,8 +172,8 @@ impl Filler {
                 let hurried = pass.put_off >= MOST_PUT_OFF;
                 let rule = pass.plan.rule.clone();
                 self.turn = Some(name.clone());
-                let change = Change::Job(job);
-                let write = Write { graph: name, rule, change, impatient, hurried };
+                let (change, effects) = (Change::Job(job), self.settings.write_effects);
+                let write = Write { graph: name, rule, change, impatient, hurried, effects };
                 self.actions.push_back(Action::Write(write));
                 return;
             }

@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub write_budget: Duration,
     /// How long a write waits for queries on its graph; `None` = for ever.
     pub write_patience: Option<Duration>,
+    /// Whether vectors may be written as the engine's effects.
+    pub write_effects: bool,
     /// The index to create where one is missing; `None` = none.
     pub auto_index: Option<Similarity>,
 }

@@ -116,6 +116,7 @@ fn settings(seed: u64) -> Settings {
         dimensions: None,
         write_budget: Duration::from_millis(5),
         write_patience: None,
+        write_effects: true,
         auto_index: Some(Similarity::Cosine),
     }
 }

@@ -156,6 +156,8 @@ pub(crate) struct Write {
     pub impatient: bool,
     /// Go ahead even though a query has just begun: one always has.
     pub hurried: bool,
+    /// Vectors may be handed over as the engine's effects, if this engine's are known.
+    pub effects: bool,
 }
 
 /// Who writes what.
@@ -226,6 +228,11 @@ impl Job {
 }
 
 impl Write {
+    /// The vectors it writes, if it is that.
+    pub(crate) fn vectors(&self) -> Option<&[Row]> {
+        if let Change::Job(Job::Vectors(rows)) = &self.change { Some(rows) } else { None }
+    }
+
     /// The query's text.
     pub(crate) fn cypher(&self) -> Vec<u8> {
         match &self.change {

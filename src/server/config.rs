@@ -74,6 +74,7 @@ static REQUESTS_PER_MINUTE: Integer = integer("requests-per-minute", 0, 0, MOST)
 static TOKENS_PER_MINUTE: Integer = integer("tokens-per-minute", 0, 0, MOST);
 static WRITE_BUDGET_MS: Integer = integer("write-budget-ms", 5, 1, 1_000);
 static WRITE_PATIENCE_MS: Integer = integer("write-patience-ms", 0, 0, MOST);
+static WRITE_EFFECTS: Switch = switch("write-effects");
 static AUTO_INDEX: Switch = switch("auto-index");
 static SIMILARITY: Word =
     word("similarity", "cosine", |name, value| similarity(name, value).map(drop));
@@ -94,7 +95,7 @@ static INTEGERS: [&Integer; 14] = [
     &WRITE_BUDGET_MS,
     &WRITE_PATIENCE_MS,
 ];
-static SWITCHES: [&Switch; 3] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX];
+static SWITCHES: [&Switch; 4] = [&ENABLED, &WAKE_ON_WRITE, &WRITE_EFFECTS, &AUTO_INDEX];
 static WORDS: [&Word; 13] = [
     &DOCUMENT_PREFIX,
     &QUERY_PREFIX,
@@ -167,6 +168,7 @@ pub(super) fn settings() -> Result<(Settings, Config), Error> {
         dimensions: config.dimensions.map(NonZeroUsize::get),
         write_budget: WRITE_BUDGET_MS.duration(MILLISECOND).unwrap_or(MILLISECOND),
         write_patience: WRITE_PATIENCE_MS.duration(MILLISECOND),
+        write_effects: WRITE_EFFECTS.value.load(Ordering::Relaxed),
         auto_index: auto_index()?,
     };
     Ok((settings, config))

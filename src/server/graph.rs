@@ -7,9 +7,10 @@
 
 pub(super) mod ask;
 mod checks;
+pub(super) mod effect;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -24,9 +25,10 @@ use checks::{fault_of, server_lets_fill, server_lets_write};
 
 use super::reply::{self, Node};
 use super::{events, guarded};
+use crate::fill::cypher;
 use crate::fill::event::{ServerState, Survey};
 use crate::fill::fault::StoreFault;
-use crate::fill::node::GraphName;
+use crate::fill::node::{GraphName, NodeId, Row};
 use crate::fill::store::{Read, Write, Written};
 use crate::inject::{Point, reached};
 use crate::worker::{Answered, Level, Store};
@@ -60,6 +62,8 @@ pub(super) struct Engine {
     checked: CallOptions,
     pool: BlockingCallOptions,
     commands_seen: AtomicU64,
+    /// Whether the engine's effects are known, as the last survey tells.
+    effects: AtomicBool,
 }
 
 /// Proof that the server is held: what needs it, takes it.
@@ -80,9 +84,10 @@ impl Engine {
             // Without `replicate` Redis drops what the engine itself replicates inside the call: the
             // vectors would reach neither the AOF nor a replica.
             write: options().verify_oom().replicate().build(),
-            checked: options().script_mode().build(),
+            checked: options().script_mode().verify_oom().build(),
             pool: options().build_blocking(),
             commands_seen: AtomicU64::new(0),
+            effects: AtomicBool::new(false),
         })
     }
 
@@ -127,13 +132,13 @@ impl Engine {
         if write.impatient { Ok(()) } else { self.has_no_reader(gil, write) }
     }
 
-    /// `min-replicas-to-write` and `stop-writes-on-bgsave-error` hold for a module only if it asks. A
-    /// script's write is checked; this one changes nothing, whatever the key holds: on a graph it is
-    /// of the wrong type, and an empty string is not written.
+    /// `min-replicas-to-write`, `stop-writes-on-bgsave-error` and, for an effect, `maxmemory` hold for
+    /// a module only if it asks. A script's write is checked; this one changes nothing, whatever the key
+    /// holds: on a graph it is of the wrong type, and an empty string is not written.
     fn server_takes_writes(&self, gil: &Gil, graph: &GraphName) -> Result<(), StoreFault> {
         let args: [&[u8]; 3] = [graph.as_str().as_bytes(), b"0", b""];
         match self.call_with(gil, &self.checked, "SETRANGE", &args) {
-            Err(fault @ StoreFault::Denied(_)) => Err(fault),
+            Err(fault @ (StoreFault::Denied(_) | StoreFault::OutOfMemory)) => Err(fault),
             _ => Ok(()),
         }
     }
@@ -156,11 +161,47 @@ impl Engine {
         Ok(names(&Node::from(Ok(self.call(gil, "GRAPH.LIST", &[])?))))
     }
 
-    fn engine_version(&self, gil: &Gil) -> Option<String> {
+    fn engine_version(&self, gil: &Gil) -> Option<i64> {
         let reply = Node::from(Ok(self.call(gil, "MODULE", &[b"LIST"]).ok()?));
-        let version = reply::module_version(&reply, ENGINE_MODULE)?;
-        let (major, minor, patch) = (version / 10_000, version / 100 % 100, version % 100);
-        Some(format!("FalkorDB {major}.{minor}.{patch}"))
+        reply::module_version(&reply, ENGINE_MODULE)
+    }
+
+    /// Writes vectors: as an effect what can be, the rest by a query. The nodes are looked up in the
+    /// same hold.
+    fn write_effect(
+        &self,
+        gil: &Gil,
+        write: &Write,
+        rows: &[Row],
+    ) -> Result<Vec<NodeId>, StoreFault> {
+        let name = write.graph.as_str().as_bytes();
+        let lookup = cypher::targets(&write.rule, rows);
+        let reply = self.call(gil, "GRAPH.RO_QUERY", &[name, &lookup])?;
+        let targets = reply::targets(&Node::from(Ok(reply)));
+        let (plain, others) = targets.split(rows);
+        let mut ids = Vec::with_capacity(rows.len());
+        if let Some(attribute) = targets.attribute
+            && !plain.is_empty()
+        {
+            let effect = effect::of(&plain, attribute);
+            self.call_with(gil, &self.write, "GRAPH.EFFECT", &[name, &effect])?;
+            ids.extend(plain.iter().map(|row| row.node.id));
+        }
+        if !others.is_empty() {
+            ids.extend(self.write_query(gil, write, &cypher::vectors(&write.rule, &others))?);
+        }
+        Ok(ids)
+    }
+
+    fn write_query(
+        &self,
+        gil: &Gil,
+        write: &Write,
+        cypher: &[u8],
+    ) -> Result<Vec<NodeId>, StoreFault> {
+        let args: [&[u8]; 2] = [write.graph.as_str().as_bytes(), cypher];
+        let reply = self.call_with(gil, &self.write, "GRAPH.QUERY", &args)?;
+        Ok(reply::written_ids(&Node::from(Ok(reply))))
     }
 
     fn most_rows(&self, gil: &Gil) -> Option<usize> {
@@ -172,10 +213,12 @@ impl Engine {
 
     fn try_survey(&self, gil: &Gil) -> Result<Survey, StoreFault> {
         server_lets_fill(&gil.0)?;
+        let version = self.engine_version(gil);
+        self.effects.store(version.is_some_and(effect::is_known), Ordering::Relaxed);
         Ok(Survey {
             server: ServerState::Ready,
             graphs: self.list(gil)?,
-            engine: self.engine_version(gil),
+            engine: version.map(version_name),
             most_rows: self.most_rows(gil),
         })
     }
@@ -205,16 +248,19 @@ impl Store for Engine {
     }
 
     fn write(&self, write: &Write) -> Result<Written, StoreFault> {
+        let rows =
+            write.vectors().filter(|_| write.effects && self.effects.load(Ordering::Relaxed));
         // Formatted before the hold: it is our time then, and not the server's.
-        let cypher = write.cypher();
+        let cypher = if rows.is_some() { Vec::new() } else { write.cypher() };
         let commands = events::commands();
         let contended = self.commands_seen.swap(commands, Ordering::Relaxed) != commands;
         let gil = self.hold();
         let begun = Instant::now();
         self.may_write(&gil, write)?;
-        let args: [&[u8]; 2] = [write.graph.as_str().as_bytes(), &cypher];
-        let reply = self.call_with(&gil, &self.write, "GRAPH.QUERY", &args)?;
-        let ids = reply::written_ids(&Node::from(Ok(reply)));
+        let ids = match rows {
+            Some(rows) => self.write_effect(&gil, write, rows)?,
+            None => self.write_query(&gil, write, &cypher)?,
+        };
         drop(gil);
         Ok(Written { ids, held: begun.elapsed(), contended })
     }
@@ -267,6 +313,11 @@ pub(super) fn graphs(ctx: &Context) -> Vec<GraphName> {
     let options = CallOptionsBuilder::new().errors_as_replies().build();
     let reply: CallResult<'static> = ctx.call_ext("GRAPH.LIST", &options, &[] as &[&[u8]]);
     names(&Node::from(reply))
+}
+
+fn version_name(version: i64) -> String {
+    let (major, minor, patch) = (version / 10_000, version / 100 % 100, version % 100);
+    format!("FalkorDB {major}.{minor}.{patch}")
 }
 
 /// A key that is no UTF-8 cannot be named in STATUS, the log or a setting.

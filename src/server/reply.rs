@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use redis_module::{CallReply, CallResult, RedisValue};
 
+use super::graph::effect::Targets;
 use crate::fill::cypher::{BEYOND, FOUND, LABEL, UNFILLED, is_sweep, one_line};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::NodeId;
@@ -177,12 +178,23 @@ impl Node {
     }
 }
 
-/// The ids a write returned, printed as `[1, 2]`.
+/// The ids a write returned.
 pub(super) fn written_ids(reply: &Node) -> Vec<NodeId> {
-    let list = rows(reply).first().and_then(|row| row.items().first()).and_then(Node::text);
+    list(reply, 0).into_iter().map(NodeId).collect()
+}
+
+/// The nodes a lookup found.
+pub(super) fn targets(reply: &Node) -> Targets {
+    let ids = |column| list(reply, column).into_iter().map(NodeId).collect();
+    let attribute = list(reply, 0).first().and_then(|number| u16::try_from(*number).ok());
+    Targets { attribute, plain: ids(1), marked: ids(2) }
+}
+
+/// The list in a column of the first row, printed as `[1, 2]`.
+fn list(reply: &Node, column: usize) -> Vec<u64> {
+    let list = rows(reply).first().and_then(|row| row.items().get(column)).and_then(Node::text);
     let inner = list.and_then(|text| text.strip_prefix('[')?.strip_suffix(']'));
-    let ids = inner.unwrap_or_default().split(", ");
-    ids.filter_map(|id| id.parse().ok().map(NodeId)).collect()
+    inner.unwrap_or_default().split(", ").filter_map(|number| number.parse().ok()).collect()
 }
 
 /// What was asked decides how the reply is read.
@@ -313,13 +325,13 @@ mod tests {
         Node::Bytes(text.into())
     }
 
-    fn list(items: Vec<Node>) -> Node {
+    fn items(items: Vec<Node>) -> Node {
         Node::List(items)
     }
 
     fn reply(rows: Vec<Vec<Node>>) -> Node {
-        let statistics = list(vec![text("Query internal execution time: 1.500000 milliseconds")]);
-        list(vec![list(vec![]), list(rows.into_iter().map(list).collect()), statistics])
+        let statistics = items(vec![text("Query internal execution time: 1.500000 milliseconds")]);
+        items(vec![items(vec![]), items(rows.into_iter().map(items).collect()), statistics])
     }
 
     #[test]
@@ -345,9 +357,9 @@ mod tests {
     #[test]
     fn a_reader_is_a_query_that_waits_or_has_run_for_long() {
         let query = |graph: &str, kind: &str, ms: &str| {
-            list(vec![text("Graph name"), text(graph), text(kind), text(ms)])
+            items(vec![text("Graph name"), text(graph), text(kind), text(ms)])
         };
-        let info = |query: Node| list(vec![text("# Running queries"), list(vec![query])]);
+        let info = |query: Node| items(vec![text("# Running queries"), items(vec![query])]);
         let limit = Duration::from_millis(3);
         let reads = |query| has_reader(&info(query), b"g", limit);
         assert!(reads(query("g", "Execution duration", "297.87")));
@@ -364,7 +376,7 @@ mod tests {
                 0 => Node::Null,
                 1 => Node::Integer(rng.i64(-2..5)),
                 2 => Node::Bytes((0..rng.usize(..6)).map(|_| rng.u8(..)).collect()),
-                _ => list((0..rng.usize(..5)).map(|_| arbitrary(rng, depth - 1)).collect()),
+                _ => items((0..rng.usize(..5)).map(|_| arbitrary(rng, depth - 1)).collect()),
             }
         }
         let mut rng = fastrand::Rng::with_seed(3);
@@ -376,6 +388,7 @@ mod tests {
             answer(&Query::Select(window), &node).ok();
             answer(&Query::Marked { window, texts: true }, &node).ok();
             written_ids(&node);
+            targets(&node);
             sample(&node);
             has_reader(&node, b"g", Duration::ZERO);
             module_version(&node, b"graph");

@@ -5,7 +5,7 @@ use std::fs;
 use crate::harness::{Redis, Setup, wait_for};
 use crate::service::Service;
 
-const NAMES: [&str; 30] = [
+const NAMES: [&str; 31] = [
     "api-key-env",
     "api-key-file",
     "auto-index",
@@ -35,6 +35,7 @@ const NAMES: [&str; 30] = [
     "tokens-per-minute",
     "wake-on-write",
     "write-budget-ms",
+    "write-effects",
     "write-patience-ms",
 ];
 

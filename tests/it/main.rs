@@ -16,6 +16,7 @@
 
 mod commands;
 mod config;
+mod effects;
 mod engine;
 mod faults;
 mod fill;

@@ -1,0 +1,130 @@
+//! The cheap way to hand a vector to the engine: as an *effect*, the form in which it sends changes
+//! to its own replicas. Four bytes a number, copied; as query text a number takes eleven, parsed.
+//!
+//! An effect is applied as it stands: one that names a node or a property that is not there, or that
+//! the engine cannot read, ends the server. Three things make it safe. It is made for engines whose
+//! source has been read ([`is_known`]), and no other is sent one. What it names has been looked up in
+//! the same hold of the server, by a query with the guards every write has ([`Targets`]). And it says
+//! one thing only, "this property of this node is this vector": whatever else is to be done, such as
+//! the first vector of a graph or taking a mark away, is left to a query.
+
+use std::collections::HashMap;
+
+use crate::fill::node::{NodeId, Row};
+
+/// Versions of the engine, as MODULE LIST has them, in which an update of a node reads the same.
+const KNOWN: std::ops::RangeInclusive<i64> = 41_600..=41_609;
+/// `EFFECTS_VERSION` of these engines: the first byte.
+const VERSION: u8 = 1;
+/// `EFFECT_UPDATE_NODE`: node, attribute, value.
+const UPDATE_NODE: u32 = 1;
+/// `T_VECTOR_F32`: length, numbers.
+const VECTOR: u32 = 1 << 18;
+/// Type, node, attribute, type of the value, length.
+const HEAD: usize = size_of::<u32>() + size_of::<u64>() + size_of::<u16>() + 2 * size_of::<u32>();
+
+/// Whether the engine of this version takes what [`of`] makes.
+pub(super) fn is_known(version: i64) -> bool {
+    KNOWN.contains(&version) && cfg!(target_endian = "little")
+}
+
+/// What a guarded lookup found: valid for the hold of the server in which it was made.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::server) struct Targets {
+    /// The engine's number for the property; `None` = no node of the graph ever had it.
+    pub(in crate::server) attribute: Option<u16>,
+    /// Nodes that take a vector and need nothing else.
+    pub(in crate::server) plain: Vec<NodeId>,
+    /// Nodes that take a vector and lose their mark of quarantine.
+    pub(in crate::server) marked: Vec<NodeId>,
+}
+
+impl Targets {
+    /// Of these rows, those that are written as an effect, each with its node looked up, and those
+    /// that are left to a query. Rows that are in neither have changed since they were selected.
+    pub(super) fn split<'a>(&self, rows: &'a [Row]) -> (Vec<&'a Row>, Vec<Row>) {
+        let by_id: HashMap<NodeId, &Row> = rows.iter().map(|row| (row.node.id, row)).collect();
+        let find = |ids: &[NodeId]| -> Vec<&'a Row> {
+            ids.iter().filter_map(|id| by_id.get(id).copied()).collect()
+        };
+        let (plain, marked) = (find(&self.plain), find(&self.marked));
+        let (plain, others) = if self.attribute.is_some() {
+            (plain, marked)
+        } else {
+            (Vec::new(), [plain, marked].concat())
+        };
+        (plain, others.into_iter().cloned().collect())
+    }
+}
+
+/// The effect that gives each of these nodes its vector.
+pub(super) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
+    let numbers: usize = rows.iter().map(|row| row.vector.len()).sum();
+    let mut effect = Vec::with_capacity(1 + rows.len() * HEAD + numbers * size_of::<f32>());
+    effect.push(VERSION);
+    for row in rows {
+        // A length that does not fit is no vector's: 2^32 numbers.
+        let Ok(length) = u32::try_from(row.vector.len()) else { continue };
+        effect.extend(UPDATE_NODE.to_le_bytes());
+        effect.extend(row.node.id.0.to_le_bytes());
+        effect.extend(attribute.to_le_bytes());
+        effect.extend(VECTOR.to_le_bytes());
+        effect.extend(length.to_le_bytes());
+        row.vector.iter().for_each(|number| effect.extend(number.to_le_bytes()));
+    }
+    effect
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fill::node::{Node, Text};
+
+    fn row(id: u64) -> Row {
+        let node = Node { id: NodeId(id), label: None };
+        Row { node, text: Text::new(b"x", 10), vector: vec![1.0, -2.0].into() }
+    }
+
+    #[test]
+    fn an_effect_names_node_property_and_numbers() {
+        let row = row(0x0102);
+        let bytes = [
+            vec![1],
+            vec![1, 0, 0, 0],
+            vec![2, 1, 0, 0, 0, 0, 0, 0],
+            vec![5, 0],
+            vec![0, 0, 4, 0],
+            vec![2, 0, 0, 0],
+            1.0_f32.to_le_bytes().to_vec(),
+            (-2.0_f32).to_le_bytes().to_vec(),
+        ];
+        assert_eq!(of(&[&row], 5), bytes.concat());
+    }
+
+    #[test]
+    fn only_nodes_that_were_looked_up_are_written() {
+        let rows = [row(1), row(2), row(3)];
+        let targets = Targets {
+            attribute: Some(0),
+            plain: vec![NodeId(1), NodeId(9)],
+            marked: vec![NodeId(3)],
+        };
+        let (plain, others) = targets.split(&rows);
+        assert_eq!((plain, others), (vec![&rows[0]], vec![rows[2].clone()]));
+    }
+
+    #[test]
+    fn the_first_vector_of_a_graph_is_left_to_a_query() {
+        let rows = [row(1), row(2)];
+        let targets = Targets { attribute: None, plain: vec![NodeId(1)], marked: vec![NodeId(2)] };
+        assert_eq!(targets.split(&rows), (vec![], rows.to_vec()));
+    }
+
+    #[test]
+    fn an_engine_nobody_has_read_is_sent_none() {
+        assert!(is_known(41_603));
+        for version in [41_599, 41_610, 41_800, 42_004, 50_000, 0, -1] {
+            assert!(!is_known(version), "{version}");
+        }
+    }
+}
