@@ -59,8 +59,8 @@ impl Filler {
     fn survey_when_due(&mut self, now: Instant) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let scheduled = self.may_begin() && due(self.next_run);
-        let strangers = self.may_begin() && self.strangers.wake(now, true);
-        if !self.surveying && (scheduled || strangers || due(self.survey_at)) {
+        self.meeting |= self.may_begin() && self.strangers.take(now).is_some();
+        if !self.surveying && (scheduled || self.meeting || due(self.survey_at)) {
             self.surveying = true;
             self.survey_at = None;
             self.actions.push_back(Action::Survey);
@@ -96,15 +96,17 @@ impl Filler {
             if open >= MOST_OPEN || all >= MOST_PASSES {
                 return;
             }
-            if graph.wanted && graph.pass.is_none() {
+            if graph.pass.is_none()
+                && let Some(scope) = graph.wanted.take()
+            {
                 (open, all) = (open + 1, all + 1);
                 let plan = Plan {
+                    scope,
                     rule: self.settings.rule.clone(),
                     most_rows,
-                    list_labels: !graph.labels_listed,
+                    list_labels: !graph.labels_listed && self.settings.auto_index.is_some(),
                     auto_index: self.settings.auto_index,
                 };
-                graph.wanted = false;
                 graph.begun += 1;
                 graph.pass = Some(Pass::new(plan, now));
             }

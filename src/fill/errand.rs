@@ -54,7 +54,7 @@ impl Errand {
             id,
             graph,
             wish,
-            sweep: (!named).then(|| Sweep::new(most_rows)),
+            sweep: (!named).then(|| Sweep::new(0, most_rows)),
             failures: Vec::new(),
             ids,
             lifted: 0,

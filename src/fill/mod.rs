@@ -63,6 +63,7 @@ pub(crate) mod slice;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod tally;
+mod wakes;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -81,6 +82,7 @@ use settings::Settings;
 use slice::Duty;
 use status::{LaneFigures, Snapshot};
 use tally::Tally;
+use wakes::Wakes;
 
 /// How soon to look again at a server that is not ready, should no event tell of the change.
 const SURVEY_AGAIN: Duration = Duration::from_secs(1);
@@ -125,7 +127,9 @@ pub(crate) struct Filler {
     missed: bool,
     /// Stands for all graphs that are written to and not known. Anybody can name a graph, even a
     /// client that may do nothing: one is taken up when the server lists it.
-    strangers: Graph,
+    strangers: Wakes,
+    /// They are looked for with the next survey.
+    meeting: bool,
     graphs: BTreeMap<GraphName, Graph>,
     turn: Option<GraphName>,
     lane: Lane,
@@ -158,7 +162,8 @@ impl Filler {
             survey_at: Some(now),
             next_run: Some(now),
             missed: false,
-            strangers: Graph::default(),
+            strangers: Wakes::default(),
+            meeting: false,
             graphs: BTreeMap::new(),
             turn: None,
             duty: Duty::default(),
@@ -211,7 +216,7 @@ impl Filler {
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let graphs = self.graphs.values().flat_map(|graph| {
             let pass = graph.pass.as_ref();
-            [graph.next_wake(), pass.and_then(|p| p.not_before), pass.and_then(drive::read_limit)]
+            [graph.wakes.next(), pass.and_then(|p| p.not_before), pass.and_then(drive::read_limit)]
         });
         let own = [
             self.survey_at,
@@ -220,7 +225,7 @@ impl Filler {
             self.lane.question_waits_until(now).filter(|_| self.questions.is_queued()),
             self.duty.wait_until(now),
             self.known.expires(),
-            self.strangers.next_wake().filter(|_| self.may_begin()),
+            self.strangers.next().filter(|_| self.may_begin()),
         ];
         let errands = self.errands.iter().map(|errand| Some(errand.deadline()));
         graphs.chain(own).chain(errands).flatten().filter(|at| *at > now).min()

@@ -73,7 +73,10 @@ impl Filler {
             // Names are not kept: the whole server is looked through once it may be filled.
             self.missed = true;
         } else if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
-            self.graphs.get_mut(name).unwrap_or(&mut self.strangers).touch(now);
+            self.graphs
+                .get_mut(name)
+                .map_or(&mut self.strangers, |graph| &mut graph.wakes)
+                .touch(now);
         }
     }
 

@@ -38,7 +38,7 @@ impl Filler {
         // One that is wanted ends by itself when its pass finds nothing.
         let kept = |graph: &Graph| graph.pass.is_some() || graph.is_expected();
         self.graphs.retain(|name, graph| kept(graph) || there.contains(name));
-        if std::mem::take(&mut self.strangers.wanted) {
+        if std::mem::take(&mut self.meeting) {
             self.meet_strangers(now, &survey.graphs);
         }
         let scheduled = self.next_run.is_some_and(|at| at <= now) || before != self.server;
@@ -65,7 +65,7 @@ impl Filler {
     fn meet_strangers(&mut self, now: Instant, graphs: &[GraphName]) {
         for name in graphs.iter().filter(|name| self.settings.rule.graphs.matches(name)) {
             if !self.graphs.contains_key(name) {
-                self.graphs.entry(name.clone()).or_default().touch(now);
+                self.graphs.entry(name.clone()).or_default().wakes.touch(now);
             }
         }
     }
@@ -104,7 +104,11 @@ impl Filler {
         match answer {
             Answer::Indexes(found) => pass.learn_indexes(now, found),
             Answer::Sample(sample) => pass.learn_sample(sample),
-            Answer::Selection(selection) => pass.learn_selection(query, selection),
+            Answer::Selection(selection) => {
+                let uncounted = pass.learn_selection(query, selection);
+                graph.figures.eligible += uncounted;
+                graph.figures.pending += uncounted;
+            }
             Answer::Marked(marked) => {
                 let released = pass.learn_marked(query, marked);
                 graph.release(released);

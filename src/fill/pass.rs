@@ -16,6 +16,7 @@ use super::slice::Slicer;
 use super::status::GraphState;
 use super::store::{Mark, NewIndex, Query, Ticket};
 use super::tally::Tally;
+use super::wakes::Scope;
 
 /// Where a pass stands.
 #[derive(Debug)]
@@ -69,6 +70,8 @@ pub(super) enum Ending {
 /// What a pass is to do, decided when it begins.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
+    /// How much of the graph is swept.
+    pub(super) scope: Scope,
     pub(super) rule: Arc<Rule>,
     /// Most rows the engine returns.
     pub(super) most_rows: usize,
@@ -97,6 +100,8 @@ pub(super) struct Pass {
     pub(super) indexes_to_create: VecDeque<NewIndex>,
     /// What sweeping has cost the engine's threads.
     pub(super) swept: Duration,
+    /// Nodes that come to be now have ids from here on, or that of a node that was deleted.
+    pub(super) end_of_graph: Option<u64>,
     /// An index may be being built. The engine keeps its graph locked meanwhile, for ten thousand
     /// nodes at a time: a write would wait for that with the server in hand.
     pub(super) building: bool,
@@ -152,6 +157,7 @@ impl Pass {
             marks: VecDeque::new(),
             indexes_to_create: VecDeque::new(),
             swept: Duration::ZERO,
+            end_of_graph: None,
             building: false,
             building_since: None,
             left_unindexed: false,

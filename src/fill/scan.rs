@@ -51,10 +51,10 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// From the first id, at most `most_rows` rows a window.
-    pub(crate) fn new(most_rows: usize) -> Self {
+    /// From this id on, at most `most_rows` rows a window.
+    pub(crate) fn new(first: u64, most_rows: usize) -> Self {
         let most_rows = most_rows.max(1);
-        Self { next: Some(0), width: FIRST_WIDTH, rows: FIRST_ROWS.min(most_rows), most_rows }
+        Self { next: Some(first), width: FIRST_WIDTH, rows: FIRST_ROWS.min(most_rows), most_rows }
     }
 
     /// The window to ask for next, of at most `room` rows; `None` once all ids have been seen.
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_full_reply_goes_on_behind_its_last_row() {
-        let mut sweep = Sweep::new(10);
+        let mut sweep = Sweep::new(0, 10);
         let window = sweep.window(10).unwrap();
         assert_eq!((window.lo, window.rows), (0, 10));
         sweep.advance(window, seen(10, Some(41), Some(9_000)));
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_gap_in_the_ids_is_jumped_over_and_the_end_is_found() {
-        let mut sweep = Sweep::new(10);
+        let mut sweep = Sweep::new(0, 10);
         let window = sweep.window(10).unwrap();
         sweep.advance(window, seen(3, Some(41), Some(1_000_000)));
         let window = sweep.window(10).unwrap();
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_slow_window_is_followed_by_a_narrower_one() {
-        let mut sweep = Sweep::new(10);
+        let mut sweep = Sweep::new(0, 10);
         let window = sweep.window(10).unwrap();
         let slow = Seen { took: TARGET * 100, ..seen(0, None, Some(window.hi)) };
         sweep.advance(window, slow);
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn long_texts_come_few_at_a_time() {
-        let mut sweep = Sweep::new(1_000);
+        let mut sweep = Sweep::new(0, 1_000);
         let window = sweep.window(1_000).unwrap();
         sweep.advance(window, Seen { longest: 200_000, ..seen(16, Some(15), Some(16)) });
         assert_eq!(sweep.window(1_000).unwrap().rows, REPLY_BYTES / 200_000);

@@ -291,16 +291,6 @@ fn vectors_of_another_length_than_the_index_are_not_written() {
 }
 
 #[test]
-fn a_write_wakes_the_filler() {
-    let service = Service::start(DIM);
-    let server = Setup::with(&service).set("wake-on-write", "yes").start();
-    let mut redis = server.connect();
-    redis.query("kb", "CREATE (:Doc {text: 'hello'})");
-    let filled = "MATCH (n) RETURN count(n.embedding)";
-    wait_for("the vector", || (redis.number("kb", filled) == 1).then_some(()));
-}
-
-#[test]
 fn an_index_is_created_for_each_label_and_answers_questions() {
     let service = Service::start(DIM);
     let (_server, mut redis) = start(&service);

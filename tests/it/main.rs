@@ -40,3 +40,4 @@ mod replication;
 mod security;
 mod service;
 mod vectors;
+mod wakes;

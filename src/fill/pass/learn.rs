@@ -9,6 +9,7 @@ use crate::fill::quarantine;
 use crate::fill::rule::Name;
 use crate::fill::scan::Sweep;
 use crate::fill::store::{Count, Index, Marked, NewIndex, Query, Selection};
+use crate::fill::wakes::Scope;
 
 /// How often a pass sweeps the graph again because nodes changed under it. A node that changes all
 /// the time is left to the next pass, or it would be paid for without end.
@@ -26,13 +27,25 @@ impl Pass {
         match self.stage {
             Stage::Building => self.watch(now),
             Stage::Indexes if self.building => self.not_before = Some(now + BUILD_POLL),
-            Stage::Indexes => self.stage = Stage::Counting(Sweep::new(self.plan.most_rows)),
+            Stage::Indexes => self.stage = self.first_sweep(),
             Stage::Counting(_)
             | Stage::Filling(_)
             | Stage::Reviewing(_)
             | Stage::Sampling(_)
             | Stage::Done => {}
         }
+    }
+
+    fn first_sweep(&self) -> Stage {
+        match self.plan.scope {
+            Scope::Whole => Stage::Counting(Sweep::new(0, self.plan.most_rows)),
+            Scope::From(_) => self.filling(),
+        }
+    }
+
+    fn filling(&self) -> Stage {
+        let first = if let Scope::From(first) = self.plan.scope { first } else { 0 };
+        Stage::Filling(Sweep::new(first, self.plan.most_rows))
     }
 
     /// Looks on while an index is built: a small one is ready at the end of the pass, and a large one
@@ -63,24 +76,31 @@ impl Pass {
         self.labels.extend(count.labels.into_iter().filter(meant));
         let done = sweep.is_done();
         if done {
+            self.end_of_graph = Some(window.lo);
             let pending = self.counted.unfilled > self.counted.quarantined;
-            let sweep = Sweep::new(self.plan.most_rows);
-            self.stage = if pending { Stage::Filling(sweep) } else { self.after_fill() };
+            self.stage = if pending { self.filling() } else { self.after_fill() };
         }
         done
     }
 
-    /// **Where selected nodes come in.**
-    pub(in crate::fill) fn learn_selection(&mut self, query: &Query, selection: Selection) {
+    /// **Where selected nodes come in.** Returns how many of them no count knows of.
+    pub(in crate::fill) fn learn_selection(&mut self, query: &Query, selection: Selection) -> u64 {
         let (Stage::Filling(sweep), Query::Select(window)) = (&mut self.stage, query) else {
-            return;
+            return 0;
         };
         sweep.advance(*window, selection.seen);
         self.swept += selection.seen.took;
+        if sweep.is_done() {
+            let behind = selection.seen.last.map(|last| last.saturating_add(1));
+            self.end_of_graph = behind.max(Some(window.lo));
+        }
+        let new = self.plan.scope != Scope::Whole && self.resweeps == 0;
+        let uncounted = if new { selection.rows.len() as u64 } else { 0 };
         for (id, bytes, label) in selection.rows {
             let text = Text::new(&bytes, self.plan.rule.max_text_chars);
             self.take_in(id, text, label);
         }
+        uncounted
     }
 
     /// Quarantined nodes are known: those whose mark speaks of another text are taken in. Returns how
@@ -131,7 +151,7 @@ impl Pass {
         if changed && self.resweeps < RESWEEPS {
             self.resweeps += 1;
             self.stale_before = self.tally.stale;
-            return Stage::Filling(Sweep::new(self.plan.most_rows));
+            return self.filling();
         }
         if matches!(self.stage, Stage::Reviewing(_)) {
             return self.after_drain();
@@ -141,7 +161,7 @@ impl Pass {
 
     fn after_fill(&self) -> Stage {
         if self.counted.quarantined > 0 {
-            return Stage::Reviewing(Sweep::new(self.plan.most_rows));
+            return Stage::Reviewing(Sweep::new(0, self.plan.most_rows));
         }
         self.after_drain()
     }

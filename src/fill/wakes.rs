@@ -1,0 +1,165 @@
+//! When a graph is swept after a write to it, and how much of it.
+//!
+//! Most writes add nodes, and a new node's id lies behind all others: a sweep from there on costs next
+//! to nothing, however large the graph is. Whether the write has changed an older node as well, or
+//! taken the id of one that was deleted, only a sweep over the whole graph tells: that is owed, and
+//! made once the graph has rested from the last.
+
+use std::time::{Duration, Instant};
+
+/// When a graph is swept after a write to it. The wake-up comes *before* the write commits, and a
+/// transaction may take its time, so one look is not enough.
+const WAKES: [Duration; 3] =
+    [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(5)];
+/// A woken sweep over the whole graph waits this many times what the last one took, so that it costs
+/// at most 4 % of one of the engine's threads however often the graph is written.
+const REST: u32 = 25;
+/// The same for a sweep over what is new: at most 1 %.
+const NEW_REST: u32 = 100;
+/// Longest time of a sweep that is counted.
+const MOST_SWEPT: Duration = Duration::from_mins(1);
+
+/// How much of a graph a pass sweeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it.
+    Whole,
+    /// The nodes from this id on.
+    From(u64),
+}
+
+/// The wake-ups of one graph.
+#[derive(Debug, Default)]
+pub(super) struct Wakes {
+    at: Vec<Instant>,
+    /// What is new has been swept after a write; the rest of the graph has not.
+    owed: bool,
+    rest_until: Option<Instant>,
+    /// From where on nodes are new, once a sweep has seen the end of the graph.
+    end: Option<u64>,
+    new_rest_until: Option<Instant>,
+}
+
+impl Wakes {
+    /// Somebody writes to the graph.
+    pub(super) fn touch(&mut self, now: Instant) {
+        // Wake-ups merge: those that are still to come serve this write as well.
+        let first = self.at.first().filter(|at| **at <= now + WAKES[0]).copied();
+        self.at = WAKES.iter().map(|after| now + *after).collect();
+        if let (Some(first), Some(earliest)) = (first, self.at.first_mut()) {
+            *earliest = first;
+        }
+    }
+
+    /// Whether a sweep is still to come.
+    pub(super) fn is_set(&self) -> bool {
+        self.owed || !self.at.is_empty()
+    }
+
+    /// When the next sweep is due.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let first = self.at.first().copied();
+        let rested = |rest: Option<Instant>, at: Instant| rest.map_or(at, |rest| rest.max(at));
+        let new = first.filter(|_| self.end.is_some()).map(|at| rested(self.new_rest_until, at));
+        let whole = match first {
+            Some(at) => Some(rested(self.rest_until, at)),
+            None => self.rest_until.filter(|_| self.owed),
+        };
+        new.into_iter().chain(whole).min()
+    }
+
+    /// Takes the sweep that is due.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Scope> {
+        let rested = |until: Option<Instant>| until.is_none_or(|until| until <= now);
+        let woken = self.at.first().is_some_and(|at| *at <= now);
+        let scope = if (woken || self.owed) && rested(self.rest_until) {
+            self.owed = false;
+            Scope::Whole
+        } else {
+            let end = self.end.filter(|_| woken && rested(self.new_rest_until))?;
+            self.owed = true;
+            Scope::From(end)
+        };
+        self.at.retain(|at| *at > now);
+        Some(scope)
+    }
+
+    /// A sweep is over that took so long; `end` = where it saw the graph end, if it came so far.
+    pub(super) fn swept(&mut self, now: Instant, scope: Scope, took: Duration, end: Option<u64>) {
+        let took = took.min(MOST_SWEPT);
+        match scope {
+            Scope::Whole => self.rest_until = Some(now + took * REST),
+            Scope::From(_) => self.new_rest_until = Some(now + took * NEW_REST),
+        }
+        self.end = end.or(self.end);
+    }
+
+    /// Nothing is swept before then.
+    pub(super) fn spare(&mut self, until: Instant) {
+        self.rest_until = self.rest_until.max(Some(until));
+        self.new_rest_until = self.new_rest_until.max(Some(until));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOOK: Duration = Duration::from_millis(20);
+
+    #[test]
+    fn a_burst_of_writes_leads_to_a_few_sweeps() {
+        let (mut wakes, start) = (Wakes::default(), Instant::now());
+        let mut sweeps = 0;
+        for ms in 0..20_000 {
+            let now = start + Duration::from_millis(ms);
+            if ms < 10_000 {
+                wakes.touch(now);
+            }
+            if let Some(scope) = wakes.take(now) {
+                sweeps += 1;
+                wakes.swept(now, scope, TOOK, None);
+            }
+        }
+        assert!((15..=25).contains(&sweeps), "{sweeps} sweeps");
+    }
+
+    #[test]
+    fn a_single_write_is_looked_for_three_times() {
+        let (mut wakes, start) = (Wakes::default(), Instant::now());
+        wakes.touch(start);
+        let mut at = Vec::new();
+        while let Some(due) = wakes.next() {
+            assert_eq!(wakes.take(due), Some(Scope::Whole));
+            at.push(due - start);
+        }
+        assert_eq!(at, WAKES);
+    }
+
+    #[test]
+    fn what_is_new_is_swept_while_the_graph_rests_and_the_rest_of_it_afterwards() {
+        let (mut wakes, start) = (Wakes::default(), Instant::now());
+        let long = Duration::from_secs(1);
+        wakes.swept(start, Scope::Whole, long, Some(700));
+        wakes.touch(start);
+        let mut scopes = Vec::new();
+        while let Some(due) = wakes.next() {
+            let scope = wakes.take(due).unwrap();
+            scopes.push((due - start, scope));
+            wakes.swept(due, scope, Duration::ZERO, None);
+        }
+        let new = WAKES.map(|after| (after, Scope::From(700)));
+        assert_eq!(scopes[..3], new);
+        assert_eq!(scopes[3..], [(long * REST, Scope::Whole)]);
+    }
+
+    #[test]
+    fn what_was_left_behind_is_not_tried_by_every_write() {
+        let (mut wakes, start) = (Wakes::default(), Instant::now());
+        let least = Duration::from_secs(30);
+        wakes.swept(start, Scope::Whole, TOOK, Some(7));
+        wakes.spare(start + least);
+        wakes.touch(start);
+        assert_eq!(wakes.next(), Some(start + least));
+    }
+}
