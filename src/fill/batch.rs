@@ -18,23 +18,44 @@ pub(crate) struct BatchLimits {
 /// The selected nodes of one graph that wait for a request.
 #[derive(Debug, Default)]
 pub(crate) struct Batcher {
-    queue: VecDeque<Pending>,
+    /// Distinct texts by when they came.
+    queue: BTreeMap<u64, Input>,
+    /// Where in the queue a text is.
+    place: HashMap<Text, u64>,
+    places: u64,
+    /// Nodes in the queue.
+    nodes: usize,
+    /// Estimated tokens in the queue.
+    tokens: usize,
     /// Nodes whose text is on its way for another node.
     waiting: Vec<Pending>,
-    /// Of what is in the queue.
-    tokens: usize,
 }
 
 impl Batcher {
-    /// Adds a node behind the others.
-    pub(crate) fn push(&mut self, pending: Pending) {
-        self.tokens += pending.text.estimated_tokens();
-        self.queue.push_back(pending);
+    /// Adds a node behind the others, or to those that hold the same text.
+    pub(crate) fn push(&mut self, Pending { node, text }: Pending) {
+        self.nodes += 1;
+        if let Some(input) = self.place.get(&text).and_then(|place| self.queue.get_mut(place)) {
+            input.nodes.push(node);
+            return;
+        }
+        self.places += 1;
+        self.tokens += text.estimated_tokens();
+        self.place.insert(text.clone(), self.places);
+        self.queue.insert(self.places, Input { text, nodes: vec![node] });
+    }
+
+    fn take(&mut self, place: u64) -> Option<Input> {
+        let input = self.queue.remove(&place)?;
+        self.place.remove(&input.text);
+        self.tokens = self.tokens.saturating_sub(input.text.estimated_tokens());
+        self.nodes = self.nodes.saturating_sub(input.nodes.len());
+        Some(input)
     }
 
     /// Nodes that wait.
     pub(crate) fn len(&self) -> usize {
-        self.queue.len() + self.waiting.len()
+        self.nodes + self.waiting.len()
     }
 
     /// Bytes of text that wait, estimated.
@@ -49,8 +70,7 @@ impl Batcher {
 
     /// Takes all nodes out again, and returns how many there were.
     pub(crate) fn clear(&mut self) -> usize {
-        self.tokens = 0;
-        self.queue.drain(..).len() + self.waiting.drain(..).len()
+        std::mem::take(self).len()
     }
 
     /// Takes out the nodes whose vector is known, where the index takes it, and puts those aside
@@ -61,11 +81,10 @@ impl Batcher {
         indexes: &BTreeMap<String, usize>,
     ) -> VecDeque<Row> {
         let mut rows = VecDeque::new();
-        let queue = std::mem::take(&mut self.queue);
-        let waiting = std::mem::take(&mut self.waiting);
-        self.tokens = 0;
+        let Self { queue, waiting, .. } = std::mem::take(self);
         // What came first goes first.
-        for Pending { node, text } in waiting.into_iter().chain(queue) {
+        for Pending { node, text } in waiting.into_iter().chain(queue.into_values().flat_map(apart))
+        {
             let index = node.label.as_deref().and_then(|label| indexes.get(label));
             let fits = |vector: &Arc<[f32]>| index.is_none_or(|length| *length == vector.len());
             if let Some(vector) = known.vector(&text).filter(fits) {
@@ -79,38 +98,33 @@ impl Batcher {
         rows
     }
 
-    /// **Where pending nodes become a batch.** A text over the token limit is a batch of its own,
-    /// never none: the service, not we, says whether it is too long.
+    /// **Where pending nodes become a batch.** What does not fit any more waits for the next, and what
+    /// came later and fits goes along. A text over the token limit is a batch of its own, never none:
+    /// the service, not we, says whether it is too long.
     pub(super) fn next(
         &mut self,
         graph: &GraphName,
         limits: BatchLimits,
         known: &Known,
     ) -> Option<Batch> {
-        let mut inputs: Vec<Input> = Vec::new();
-        let mut position: HashMap<Text, usize> = HashMap::new();
-        let mut tokens = 0;
-        while let Some(first) = self.queue.front() {
-            let here = position.get(&first.text).copied();
-            let elsewhere = known.is_sent(&first.text);
-            let free = here.is_some() || elsewhere;
-            let cost = if free { 0 } else { first.text.estimated_tokens() };
-            let fits = inputs.len() < limits.texts && tokens + cost <= limits.tokens;
-            if !free && !fits && !inputs.is_empty() {
+        let (mut chosen, mut elsewhere, mut tokens) = (Vec::new(), Vec::new(), 0);
+        for (place, input) in &self.queue {
+            let cost = input.text.estimated_tokens();
+            if known.is_sent(&input.text) {
+                elsewhere.push(*place);
+            } else if chosen.is_empty() || tokens + cost <= limits.tokens {
+                tokens += cost;
+                chosen.push(*place);
+            }
+            if chosen.len() >= limits.texts || tokens >= limits.tokens {
                 break;
             }
-            let Some(pending) = self.queue.pop_front() else { break };
-            self.tokens = self.tokens.saturating_sub(pending.text.estimated_tokens());
-            tokens += cost;
-            if elsewhere {
-                self.waiting.push(pending);
-            } else if let Some(input) = here.and_then(|at| inputs.get_mut(at)) {
-                input.nodes.push(pending.node);
-            } else {
-                position.insert(pending.text.clone(), inputs.len());
-                inputs.push(Input { text: pending.text, nodes: vec![pending.node] });
-            }
         }
+        for place in elsewhere {
+            let input = self.take(place);
+            self.waiting.extend(input.into_iter().flat_map(apart));
+        }
+        let inputs: Vec<Input> = chosen.into_iter().filter_map(|place| self.take(place)).collect();
         let graph = graph.clone();
         (!inputs.is_empty()).then_some(Batch {
             graph,
@@ -120,6 +134,11 @@ impl Batcher {
             confronted: false,
         })
     }
+}
+
+/// One node each.
+fn apart(Input { text, nodes }: Input) -> impl Iterator<Item = Pending> {
+    nodes.into_iter().map(move |node| Pending { node, text: text.clone() })
 }
 
 #[cfg(test)]
@@ -159,8 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn what_came_later_and_fits_goes_along() {
+        let [half, little] = ["x".repeat(120), "y".repeat(60)];
+        let texts = [&half, &(half.clone() + "z"), &little, "a"];
+        assert_eq!(sizes(&mut batcher(&texts.map(|text| text as &str)), 10, 50), [(3, 3), (1, 1)]);
+    }
+
+    #[test]
+    fn a_request_is_full_when_its_distinct_texts_are_enough() {
+        let limits = BatchLimits { texts: 2, tokens: 1_000 };
+        assert!(!batcher(&["a", "a", "a"]).is_full(limits));
+        assert!(batcher(&["a", "a", "b"]).is_full(limits));
+    }
+
+    #[test]
     fn a_text_over_the_token_limit_is_a_batch_of_its_own() {
-        let long = "x".repeat(400);
-        assert_eq!(sizes(&mut batcher(&[&long, "a", &long]), 10, 50), [(1, 1), (1, 1), (1, 1)]);
+        let [long, other] = ["x".repeat(400), "y".repeat(400)];
+        assert_eq!(sizes(&mut batcher(&[&long, "a", &other]), 10, 50), [(1, 1), (1, 1), (1, 1)]);
     }
 }
