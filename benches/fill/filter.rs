@@ -18,9 +18,9 @@ const PIPELINES: [usize; 2] = [1, 64];
 const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
 const PONG: &[u8] = b"+PONG\r\n";
 /// The two servers take turns so short that what disturbs the machine disturbs both.
-const TURN: Duration = Duration::from_millis(150);
+const TURN: Duration = Duration::from_millis(20);
 /// Pairs of turns in a round.
-const PAIRS: usize = 24;
+const PAIRS: usize = 200;
 
 /// A server, and a client of it.
 struct Side {

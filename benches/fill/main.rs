@@ -25,6 +25,7 @@ mod fresh;
 #[path = "../../tests/it/harness.rs"]
 mod harness;
 mod idle;
+mod local;
 mod options;
 mod peers;
 mod ping;
@@ -69,6 +70,7 @@ fn measure(part: &str, options: &Options) {
         "filter" => filter::measure(options),
         "economy" => economy::measure(options),
         "question" => question::measure(options),
+        "local" => local::measure(options),
         _ => unreachable!("compared with PARTS"),
     }
 }

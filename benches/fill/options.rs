@@ -9,6 +9,8 @@ pub struct Options {
     pub nodes: Vec<usize>,
     /// `VECTORFILL_BENCH_DIMS`: lengths of the vectors; the first where one is enough.
     pub dimensions: Vec<usize>,
+    /// `VECTORFILL_BENCH_INDEX`: without an index before the fill (`no`), with it (`yes`), or both.
+    pub indexed: Vec<String>,
     /// `VECTORFILL_BENCH_ROUNDS`: each figure is the median of so many.
     pub rounds: usize,
     /// `VECTORFILL_BENCH_SCALE`: graphs filled by a service without latency.
@@ -25,6 +27,8 @@ pub struct Options {
     pub rows: usize,
     /// `VECTORFILL_BENCH_ONLY`: contenders whose name begins so; the others are left out.
     pub only: String,
+    /// `VECTORFILL_BENCH_SENTENCES`: a Python with sentence-transformers.
+    pub sentences: Option<String>,
     /// `VECTORFILL_BENCH_SET`: further settings of the module, such as `concurrency=16 batch-size=100`.
     pub set: Vec<(String, String)>,
 }
@@ -37,6 +41,7 @@ impl Options {
         Self {
             nodes: list("NODES", "10000"),
             dimensions: list("DIMS", "1536,384,3072"),
+            indexed: list("INDEX", "no,yes"),
             rounds: one("ROUNDS", "3"),
             scale: list("SCALE", "100000,500000,1000000"),
             fresh: list("FRESH", "1000,1000000"),
@@ -45,6 +50,7 @@ impl Options {
             polling: Duration::from_secs(one("POLLING", "30")),
             rows: one("ROWS", "100"),
             only: text("ONLY", ""),
+            sentences: Some(text("SENTENCES", "")).filter(|path| !path.is_empty()),
             set: settings(&text("SET", "")),
         }
     }

@@ -1,7 +1,7 @@
 //! The others: two jobs in Python, and the service's own limit.
 
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -33,12 +33,24 @@ pub fn expert(stage: &Stage, service: &Service) -> f64 {
     python("expert.py", stage, &[&service.url()])
 }
 
-/// Runs a script; it takes the time itself, so that starting Python is not counted.
-fn python(script: &str, stage: &Stage, args: &[&str]) -> f64 {
-    let script = format!("{}/benches/peers/{script}", env!("CARGO_MANIFEST_DIR"));
-    let mut command = Command::new(path("VECTORFILL_PYTHON"));
-    command.arg(script).arg(stage.server.port.to_string()).args(args);
-    let output = command.output().unwrap();
+fn python(name: &str, stage: &Stage, args: &[&str]) -> f64 {
+    let mut command = script(&path("VECTORFILL_PYTHON").to_string_lossy(), name);
+    command.arg(stage.server.port.to_string()).args(args).stdin(Stdio::piped());
+    rate(command, b"")
+}
+
+pub fn script(python: &str, name: &str) -> Command {
+    let mut command = Command::new(python);
+    command.arg(format!("{}/benches/peers/{name}", env!("CARGO_MANIFEST_DIR")));
+    command
+}
+
+/// Runs a script with this on its standard input. It takes the time itself, so that starting Python is
+/// not counted.
+pub fn rate(mut command: Command, input: &[u8]) -> f64 {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
     let failure = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?} (the clients come with `make bench`): {failure}");
     let outcome: Outcome = serde_json::from_slice(&output.stdout).unwrap();

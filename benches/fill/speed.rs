@@ -66,7 +66,8 @@ fn sizes(options: &Options) -> Vec<Size> {
     let mut sizes = Vec::new();
     for &nodes in &options.nodes {
         for &dimensions in &options.dimensions {
-            sizes.extend([false, true].map(|indexed| Size { nodes, dimensions, indexed }));
+            let indexed = options.indexed.iter().map(|word| word == "yes");
+            sizes.extend(indexed.map(|indexed| Size { nodes, dimensions, indexed }));
         }
     }
     sizes

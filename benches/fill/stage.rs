@@ -51,6 +51,10 @@ impl Stage {
         for (name, value) in &options.set {
             setup = setup.set(name, value);
         }
+        Self::of(setup)
+    }
+
+    pub fn of(setup: Setup) -> Self {
         let server = setup.start();
         let redis = server.connect();
         Self { server, redis, nodes: 0 }
@@ -61,6 +65,13 @@ impl Stage {
         let first = self.nodes;
         self.nodes += nodes;
         create(&mut self.redis, first..self.nodes, text, more);
+    }
+
+    /// Adds nodes with these texts, which hold no quote.
+    pub fn create_texts(&mut self, texts: &[String]) {
+        self.nodes += texts.len();
+        let list = texts.join("','");
+        self.redis.query(GRAPH, &format!("UNWIND ['{list}'] AS t CREATE (:Doc {{text: t}})"));
     }
 
     /// Adds nodes that have a vector already.

@@ -148,12 +148,10 @@ impl Engine {
     fn has_no_reader(&self, gil: &Gil, write: &Write) -> Result<(), StoreFault> {
         let reply = self.call(gil, "GRAPH.INFO", &[b"RunningQueries", b"WaitingQueries"])?;
         let (reply, name) = (Node::brief(reply), write.graph.as_str().as_bytes());
-        if reply::has_reader(&reply, name, READER) {
-            Err(StoreFault::Readers)
-        } else if !write.hurried && reply::has_reader(&reply, name, Duration::ZERO) {
-            Err(StoreFault::Begun)
-        } else {
-            Ok(())
+        match reply::oldest_reader(&reply, name) {
+            Some(age) if age > READER => Err(StoreFault::Readers),
+            Some(age) if age > Duration::ZERO && !write.hurried => Err(StoreFault::Begun),
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -155,17 +155,18 @@ pub(super) fn module_version(reply: &Node, name: &[u8]) -> Option<i64> {
     reply.items().iter().find(named)?.field("ver")?.integer()
 }
 
-/// Whether GRAPH.INFO names a query on `graph` that waits, or has run for longer than `limit`.
-pub(super) fn has_reader(reply: &Node, graph: &[u8], limit: Duration) -> bool {
+/// How long the oldest query on `graph` has run that GRAPH.INFO names, for ever if one waits.
+pub(super) fn oldest_reader(reply: &Node, graph: &[u8]) -> Option<Duration> {
     let name = graph.get(..BRIEF).unwrap_or(graph);
     let on_graph = |query: &&Node| query.field("Graph name").and_then(Node::bytes) == Some(name);
     // Our own sweeps are over in a moment, and must not make our own writes wait.
     let ours = |query: &&Node| query.field("Query").and_then(Node::bytes).is_some_and(is_sweep);
     let queries = reply.items().iter().flat_map(Node::items);
-    queries.filter(on_graph).filter(|query| !ours(query)).any(|query| {
-        query.field("Wait duration").is_some()
-            || query.field("Execution duration").is_some_and(|ran| ran.millis() > limit)
-    })
+    let age = |query: &Node| match query.field("Wait duration") {
+        Some(_) => Some(Duration::MAX),
+        None => query.field("Execution duration").map(Node::millis),
+    };
+    queries.filter(on_graph).filter(|query| !ours(query)).filter_map(age).max()
 }
 
 impl Node {
@@ -355,18 +356,18 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_is_a_query_that_waits_or_has_run_for_long() {
+    fn a_reader_is_as_old_as_it_has_run_and_one_that_waits_is_older_than_all() {
         let query = |graph: &str, kind: &str, ms: &str| {
             items(vec![text("Graph name"), text(graph), text(kind), text(ms)])
         };
         let info = |query: Node| items(vec![text("# Running queries"), items(vec![query])]);
-        let limit = Duration::from_millis(3);
-        let reads = |query| has_reader(&info(query), b"g", limit);
-        assert!(reads(query("g", "Execution duration", "297.87")));
-        assert!(!reads(query("g", "Execution duration", "0.5")));
-        assert!(!reads(query("h", "Execution duration", "297.87")));
-        assert!(reads(query("g", "Wait duration", "0.1")));
-        assert!(reads(query("g", "Execution duration", "?")));
+        let oldest = |query| oldest_reader(&info(query), b"g");
+        let ms = |ms| Some(Duration::from_secs_f64(ms / 1_000.0));
+        assert_eq!(oldest(query("g", "Execution duration", "297.87")), ms(297.87));
+        assert_eq!(oldest(query("g", "Execution duration", "0.5")), ms(0.5));
+        assert_eq!(oldest(query("h", "Execution duration", "297.87")), None);
+        assert_eq!(oldest(query("g", "Wait duration", "0.1")), Some(Duration::MAX));
+        assert_eq!(oldest(query("g", "Execution duration", "?")), Some(Duration::MAX));
     }
 
     #[test]
@@ -390,7 +391,7 @@ mod tests {
             written_ids(&node);
             targets(&node);
             sample(&node);
-            has_reader(&node, b"g", Duration::ZERO);
+            oldest_reader(&node, b"g");
             module_version(&node, b"graph");
         }
     }
