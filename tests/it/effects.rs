@@ -4,7 +4,7 @@
 use redis::Value;
 
 use crate::harness::{Redis, Setup, wait_for};
-use crate::replication::{contents, master, replica_of, ro_number};
+use crate::replication::{contents, replica_of, ro_number};
 use crate::service::Service;
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
@@ -121,18 +121,14 @@ fn no_effect_is_sent_to_a_server_that_has_no_memory_left() {
 #[test]
 fn what_was_written_as_effects_is_in_the_aof_and_on_the_replica() {
     let (service, unused) = (Service::start(16), Service::start(16));
-    let master = master(&service);
+    let master = Setup::with(&service)
+        .arg("--repl-diskless-sync-delay", "0")
+        .arg("--appendonly", "yes")
+        .start();
     let replica = replica_of(&master, &unused);
     let (mut redis, mut copy) = (master.connect(), replica.connect());
-    redis.call::<String>(&["CONFIG", "SET", "appendonly", "yes"]);
     wait_for("the link", || {
         redis.call::<String>(&["INFO", "replication"]).contains("state=online").then_some(())
-    });
-    wait_for("the AOF", || {
-        redis
-            .call::<String>(&["INFO", "persistence"])
-            .contains("aof_rewrite_in_progress:0")
-            .then_some(())
     });
     redis.query("kb", "UNWIND range(1, 500) AS i CREATE (:Doc {text: toString(i)})");
     redis.run("kb");

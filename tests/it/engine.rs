@@ -62,9 +62,14 @@ fn a_full_queue_of_the_engine_is_waited_for() {
     texts(&mut redis, "kb", 1, 300);
     redis.call::<String>(&["GRAPH.CONFIG", "SET", "MAX_QUEUED_QUERIES", "1"]);
     let busy = occupy(&server, &mut redis);
+    // A query that comes to a free thread waits for a moment, too.
     wait_for("a full queue", || {
-        let waiting: Value = redis.call(&["GRAPH.INFO", "WaitingQueries"]);
-        format!("{waiting:?}").contains("count(x)").then_some(())
+        let mut listed = |kind| {
+            let queries: Value = redis.call(&["GRAPH.INFO", kind]);
+            format!("{queries:?}").matches("count(x)").count()
+        };
+        let (running, waiting) = (listed("RunningQueries"), listed("WaitingQueries"));
+        (running + 1 == busy.len() && waiting == 1).then_some(())
     });
     let refused = redis.error(&["GRAPH.RO_QUERY", "busy", "RETURN 1"]);
     assert!(refused.contains("pending queries exceeded"), "{refused}");
@@ -118,8 +123,9 @@ fn a_graph_that_is_gone_in_the_middle_of_a_fill_does_not_come_back() {
     let mut redis = server.connect();
     let ways: [&[&str]; 3] = [&["GRAPH.DELETE", "kb"], &["FLUSHALL"], &["FLUSHDB", "ASYNC"]];
     let mut before = [0; 5];
-    for way in ways {
-        texts(&mut redis, "kb", 1, 400);
+    for (turn, way) in ways.into_iter().enumerate() {
+        // Texts that are known would be written at once.
+        texts(&mut redis, "kb", turn * 400 + 1, turn * 400 + 400);
         under_way(&mut redis, "kb");
         redis.call::<Value>(way);
         let totals = settled(&mut redis, before[0] + 1);
