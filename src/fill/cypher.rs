@@ -141,9 +141,10 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     query
 }
 
-/// Looks for the nodes that [`vectors`] would write, with the same guards: one row `[the target's
-/// number among the graph's properties, ids, ids of marked nodes]`, each a list, or none. Of a graph
-/// with very many properties only the first are looked at: it is done in a hold of the server.
+/// Looks for the rows that [`vectors`] would write, with the same guards: `[the target's number among
+/// the graph's properties, places of rows, places of rows whose node is marked]`, each a list, or no
+/// answer at all. Of a graph with very many properties only the first are looked at: it is done in a
+/// hold of the server.
 pub(crate) fn targets(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
     let mut query = guarded_lists(rows.iter().map(|row| (row.node.id, &row.text)));
@@ -156,8 +157,8 @@ pub(crate) fn targets(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     query.extend(guarded_match(&source, "p, "));
     query.extend(
         format!(
-            " AND n.{target} IS NULL RETURN p, collect(CASE WHEN n.{error} IS NULL THEN i END), \
-             collect(CASE WHEN n.{error} IS NULL THEN NULL ELSE i END)"
+            " AND n.{target} IS NULL RETURN p, collect(CASE WHEN n.{error} IS NULL THEN k END), \
+             collect(CASE WHEN n.{error} IS NULL THEN NULL ELSE k END)"
         )
         .bytes(),
     );

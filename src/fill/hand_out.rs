@@ -7,7 +7,7 @@ use super::errand::Errand;
 use super::event::{Action, ServerState};
 use super::node::{Batch, BatchId, GraphName, Role, Text};
 use super::pace::LaneState;
-use super::pass::{Ending, Reading};
+use super::pass::{Ending, Reading, Stage};
 use super::rule::Rule;
 use super::store::{Change, Query, Read, Ticket, Write};
 use super::{Cargo, Filler, Flight};
@@ -171,8 +171,11 @@ impl Filler {
                 let impatient = waited.zip(patience).is_some_and(|(waited, most)| waited >= most);
                 let hurried = pass.put_off >= MOST_PUT_OFF;
                 let rule = pass.plan.rule.clone();
+                // A node that was marked loses its mark, which is more than an effect tells.
+                let reviewing = matches!(pass.stage, Stage::Reviewing(_));
                 self.turn = Some(name.clone());
-                let (change, effects) = (Change::Job(job), self.settings.write_effects);
+                let effects = self.settings.write_effects && !reviewing;
+                let change = Change::Job(job);
                 let write = Write { graph: name, rule, change, impatient, hurried, effects };
                 self.actions.push_back(Action::Write(write));
                 return;

@@ -21,7 +21,8 @@
 //!    budget ([`slice`](mod@slice)), each row guarded by id and text; what no longer matches is *stale*.
 //!
 //! A graph whose nodes the stages hold is full, and selects no more: that bounds every queue.
-//! Graphs take turns at each stage, so none starves another.
+//! Graphs take turns at each stage, so none starves another. After a write to a graph, a pass looks
+//! at what is new, and only once the graph has rested at all of it ([`wakes`]).
 //!
 //! What a failure means is decided in [`fault`], by one `match`; whether a text or the request is to
 //! blame, in [`doubt`]. A run asked for by a user is a set of pass numbers to wait for ([`runs`]).
@@ -29,9 +30,9 @@
 //! # The files of this state machine
 //!
 //! `mod.rs` takes events in and says when to come back; `drive.rs` decides what to do next, and
-//! `hand_out.rs` what each graph gets;
-//! `on_request.rs` decides what a wish of the user means (one about the quarantine, `errand.rs`; a question, `on_question.rs`), `on_store.rs` and `on_service.rs` what an
-//! answer means.
+//! `hand_out.rs` what each graph gets; `on_request.rs` decides what a wish of the user means (one
+//! about the quarantine, `errand.rs`; a question, `on_question.rs`), `on_store.rs` and
+//! `on_service.rs` what an answer means.
 
 mod backoff;
 pub(crate) mod batch;

@@ -10,8 +10,9 @@ const MOST_ROWS: usize = 64;
 /// Share of the budget that is planned for; the rest is for rows that cost more than the last.
 const PLANNED: f64 = 0.8;
 
-/// Sizes the writes of one graph by what the last ones took. It counts bytes of query text, because
-/// parsing them is most of what a write costs, and a long text weighs as much as a vector.
+/// Sizes the writes of one graph by what the last ones took. It counts bytes of query text: parsing
+/// them is most of what a query costs, and a long text weighs as much as a vector. Of a write that
+/// hands vectors over as effects they are a measure, too.
 #[derive(Debug, Clone)]
 pub(crate) struct Slicer {
     rows: usize,

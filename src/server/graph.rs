@@ -1,17 +1,19 @@
 //! The engine: GRAPH.* calls. **The only file that takes the GIL.**
 //!
 //! Reads run on the engine's own threads (`K`): the GIL is held for the call only, and the answer
-//! comes on the main thread. Writes run inline, in one hold with everything that allows them. A
-//! write that the engine commits on another thread later can meet a CLIENT PAUSE or a failover in
-//! between, which ends the server; and it would wait for the graph's readers with the GIL in hand.
+//! comes on the main thread. Writes run inline, in one hold with everything that allows them
+//! ([`write`]). A write that the engine commits on another thread later can meet a CLIENT PAUSE or a
+//! failover in between, which ends the server; and it would wait for the graph's readers with the GIL
+//! in hand.
 
 pub(super) mod ask;
 mod checks;
 pub(super) mod effect;
+mod write;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
 use crossbeam_channel::Sender;
@@ -21,21 +23,17 @@ use redis_module::{
     Context, DetachedContext, DetachedContextGuard, PromiseCallReply, RedisError,
 };
 
-use checks::{fault_of, server_lets_fill, server_lets_write};
+use checks::{fault_of, server_lets_fill};
 
 use super::reply::{self, Node};
 use super::{events, guarded};
-use crate::fill::cypher;
 use crate::fill::event::{ServerState, Survey};
 use crate::fill::fault::StoreFault;
-use crate::fill::node::{GraphName, NodeId, Row};
+use crate::fill::node::GraphName;
 use crate::fill::store::{Read, Write, Written};
 use crate::inject::{Point, reached};
 use crate::worker::{Answered, Level, Store};
 
-/// A query of others that has run longer than this on the graph is a long one: a write would hold
-/// the server until that query ends. One that has just begun may become one.
-const READER: Duration = Duration::from_millis(3);
 /// What `TYPE` says of a graph.
 const GRAPH_TYPE: &[u8] = b"graphdata";
 /// The engine's module name.
@@ -120,41 +118,6 @@ impl Engine {
         result.map_err(|error| fault_of(&error))
     }
 
-    /// **Whether a write may happen**, asked in the same hold that makes it, so that the answer
-    /// cannot change before the write.
-    fn may_write(&self, gil: &Gil, write: &Write) -> Result<(), StoreFault> {
-        server_lets_write(&gil.0)?;
-        self.server_takes_writes(gil, &write.graph)?;
-        // GRAPH.QUERY on a missing key would create the graph: a deleted one must not come back.
-        if !is_graph(&gil.0, &write.graph) {
-            return Err(StoreFault::NoGraph);
-        }
-        if write.impatient { Ok(()) } else { self.has_no_reader(gil, write) }
-    }
-
-    /// `min-replicas-to-write`, `stop-writes-on-bgsave-error` and, for an effect, `maxmemory` hold for
-    /// a module only if it asks. A script's write is checked; this one changes nothing, whatever the key
-    /// holds: on a graph it is of the wrong type, and an empty string is not written.
-    fn server_takes_writes(&self, gil: &Gil, graph: &GraphName) -> Result<(), StoreFault> {
-        let args: [&[u8]; 3] = [graph.as_str().as_bytes(), b"0", b""];
-        match self.call_with(gil, &self.checked, "SETRANGE", &args) {
-            Err(fault @ (StoreFault::Denied(_) | StoreFault::OutOfMemory)) => Err(fault),
-            _ => Ok(()),
-        }
-    }
-
-    /// A write waits for the graph's readers while it holds the server. Nothing can begin while we
-    /// hold it, so "no reader now" stays true until the write is done.
-    fn has_no_reader(&self, gil: &Gil, write: &Write) -> Result<(), StoreFault> {
-        let reply = self.call(gil, "GRAPH.INFO", &[b"RunningQueries", b"WaitingQueries"])?;
-        let (reply, name) = (Node::brief(reply), write.graph.as_str().as_bytes());
-        match reply::oldest_reader(&reply, name) {
-            Some(age) if age > READER => Err(StoreFault::Readers),
-            Some(age) if age > Duration::ZERO && !write.hurried => Err(StoreFault::Begun),
-            Some(_) | None => Ok(()),
-        }
-    }
-
     fn list(&self, gil: &Gil) -> Result<Vec<GraphName>, StoreFault> {
         Ok(names(&Node::from(Ok(self.call(gil, "GRAPH.LIST", &[])?))))
     }
@@ -162,44 +125,6 @@ impl Engine {
     fn engine_version(&self, gil: &Gil) -> Option<i64> {
         let reply = Node::from(Ok(self.call(gil, "MODULE", &[b"LIST"]).ok()?));
         reply::module_version(&reply, ENGINE_MODULE)
-    }
-
-    /// Writes vectors: as an effect what can be, the rest by a query. The nodes are looked up in the
-    /// same hold.
-    fn write_effect(
-        &self,
-        gil: &Gil,
-        write: &Write,
-        rows: &[Row],
-    ) -> Result<Vec<NodeId>, StoreFault> {
-        let name = write.graph.as_str().as_bytes();
-        let lookup = cypher::targets(&write.rule, rows);
-        let reply = self.call(gil, "GRAPH.RO_QUERY", &[name, &lookup])?;
-        let targets = reply::targets(&Node::from(Ok(reply)));
-        let (plain, others) = targets.split(rows);
-        let mut ids = Vec::with_capacity(rows.len());
-        if let Some(attribute) = targets.attribute
-            && !plain.is_empty()
-        {
-            let effect = effect::of(&plain, attribute);
-            self.call_with(gil, &self.write, "GRAPH.EFFECT", &[name, &effect])?;
-            ids.extend(plain.iter().map(|row| row.node.id));
-        }
-        if !others.is_empty() {
-            ids.extend(self.write_query(gil, write, &cypher::vectors(&write.rule, &others))?);
-        }
-        Ok(ids)
-    }
-
-    fn write_query(
-        &self,
-        gil: &Gil,
-        write: &Write,
-        cypher: &[u8],
-    ) -> Result<Vec<NodeId>, StoreFault> {
-        let args: [&[u8]; 2] = [write.graph.as_str().as_bytes(), cypher];
-        let reply = self.call_with(gil, &self.write, "GRAPH.QUERY", &args)?;
-        Ok(reply::written_ids(&Node::from(Ok(reply))))
     }
 
     fn most_rows(&self, gil: &Gil) -> Option<usize> {
@@ -246,19 +171,13 @@ impl Store for Engine {
     }
 
     fn write(&self, write: &Write) -> Result<Written, StoreFault> {
-        let rows =
-            write.vectors().filter(|_| write.effects && self.effects.load(Ordering::Relaxed));
-        // Formatted before the hold: it is our time then, and not the server's.
-        let cypher = if rows.is_some() { Vec::new() } else { write.cypher() };
+        let call = self.prepare(write);
         let commands = events::commands();
         let contended = self.commands_seen.swap(commands, Ordering::Relaxed) != commands;
         let gil = self.hold();
         let begun = Instant::now();
         self.may_write(&gil, write)?;
-        let ids = match rows {
-            Some(rows) => self.write_effect(&gil, write, rows)?,
-            None => self.write_query(&gil, write, &cypher)?,
-        };
+        let ids = self.carry_out(&gil, write, &call)?;
         drop(gil);
         Ok(Written { ids, held: begun.elapsed(), contended })
     }

@@ -184,11 +184,12 @@ pub(super) fn written_ids(reply: &Node) -> Vec<NodeId> {
     list(reply, 0).into_iter().map(NodeId).collect()
 }
 
-/// The nodes a lookup found.
+/// The rows a lookup found.
 pub(super) fn targets(reply: &Node) -> Targets {
-    let ids = |column| list(reply, column).into_iter().map(NodeId).collect();
+    let places =
+        |column| list(reply, column).into_iter().filter_map(|k| k.try_into().ok()).collect();
     let attribute = list(reply, 0).first().and_then(|number| u16::try_from(*number).ok());
-    Targets { attribute, plain: ids(1), marked: ids(2) }
+    Targets { attribute, plain: places(1), marked: places(2) }
 }
 
 /// The list in a column of the first row, printed as `[1, 2]`.

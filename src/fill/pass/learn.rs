@@ -8,6 +8,7 @@ use crate::fill::node::{Node, NodeId, Pending, Text};
 use crate::fill::quarantine;
 use crate::fill::rule::Name;
 use crate::fill::scan::Sweep;
+use crate::fill::slice::Slicer;
 use crate::fill::store::{Count, Index, Marked, NewIndex, Query, Selection};
 use crate::fill::wakes::Scope;
 
@@ -159,8 +160,10 @@ impl Pass {
         self.after_fill()
     }
 
-    fn after_fill(&self) -> Stage {
+    fn after_fill(&mut self) -> Stage {
         if self.counted.quarantined > 0 {
+            // To take a mark away costs a query, whatever the writes so far have cost.
+            self.slicer = Slicer::default();
             return Stage::Reviewing(Sweep::new(0, self.plan.most_rows));
         }
         self.after_drain()

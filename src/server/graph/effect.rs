@@ -8,9 +8,7 @@
 //! one thing only, "this property of this node is this vector": whatever else is to be done, such as
 //! the first vector of a graph or taking a mark away, is left to a query.
 
-use std::collections::HashMap;
-
-use crate::fill::node::{NodeId, Row};
+use crate::fill::node::Row;
 
 /// Versions of the engine, as MODULE LIST has them, in which an update of a node reads the same.
 const KNOWN: std::ops::RangeInclusive<i64> = 41_600..=41_609;
@@ -33,19 +31,18 @@ pub(super) fn is_known(version: i64) -> bool {
 pub(in crate::server) struct Targets {
     /// The engine's number for the property; `None` = no node of the graph ever had it.
     pub(in crate::server) attribute: Option<u16>,
-    /// Nodes that take a vector and need nothing else.
-    pub(in crate::server) plain: Vec<NodeId>,
-    /// Nodes that take a vector and lose their mark of quarantine.
-    pub(in crate::server) marked: Vec<NodeId>,
+    /// Places of rows whose node takes the vector and needs nothing else.
+    pub(in crate::server) plain: Vec<usize>,
+    /// Places of rows whose node takes the vector and loses its mark of quarantine.
+    pub(in crate::server) marked: Vec<usize>,
 }
 
 impl Targets {
-    /// Of these rows, those that are written as an effect, each with its node looked up, and those
-    /// that are left to a query. Rows that are in neither have changed since they were selected.
+    /// Of these rows, those that an effect can tell of, and those that are left to a query. Rows that
+    /// are in neither have changed since they were selected.
     pub(super) fn split<'a>(&self, rows: &'a [Row]) -> (Vec<&'a Row>, Vec<Row>) {
-        let by_id: HashMap<NodeId, &Row> = rows.iter().map(|row| (row.node.id, row)).collect();
-        let find = |ids: &[NodeId]| -> Vec<&'a Row> {
-            ids.iter().filter_map(|id| by_id.get(id).copied()).collect()
+        let find = |places: &[usize]| -> Vec<&'a Row> {
+            places.iter().filter_map(|place| rows.get(*place)).collect()
         };
         let (plain, marked) = (find(&self.plain), find(&self.marked));
         let (plain, others) = if self.attribute.is_some() {
@@ -78,7 +75,7 @@ pub(super) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fill::node::{Node, Text};
+    use crate::fill::node::{Node, NodeId, Text};
 
     fn row(id: u64) -> Row {
         let node = Node { id: NodeId(id), label: None };
@@ -104,11 +101,7 @@ mod tests {
     #[test]
     fn only_nodes_that_were_looked_up_are_written() {
         let rows = [row(1), row(2), row(3)];
-        let targets = Targets {
-            attribute: Some(0),
-            plain: vec![NodeId(1), NodeId(9)],
-            marked: vec![NodeId(3)],
-        };
+        let targets = Targets { attribute: Some(0), plain: vec![0, 9], marked: vec![2] };
         let (plain, others) = targets.split(&rows);
         assert_eq!((plain, others), (vec![&rows[0]], vec![rows[2].clone()]));
     }
@@ -116,7 +109,7 @@ mod tests {
     #[test]
     fn the_first_vector_of_a_graph_is_left_to_a_query() {
         let rows = [row(1), row(2)];
-        let targets = Targets { attribute: None, plain: vec![NodeId(1)], marked: vec![NodeId(2)] };
+        let targets = Targets { attribute: None, plain: vec![0], marked: vec![1] };
         assert_eq!(targets.split(&rows), (vec![], rows.to_vec()));
     }
 
