@@ -25,7 +25,7 @@ pub struct Options {
     pub polling: Duration,
     /// `VECTORFILL_BENCH_ROWS`: rows in a query of the engine's own limit.
     pub rows: usize,
-    /// `VECTORFILL_BENCH_ONLY`: contenders whose name begins so; the others are left out.
+    /// `VECTORFILL_BENCH_ONLY`: contenders, or cases, whose name begins so; the others are left out.
     pub only: String,
     /// `VECTORFILL_BENCH_SENTENCES`: a Python with sentence-transformers.
     pub sentences: Option<String>,

@@ -87,6 +87,7 @@ fn cases(options: &Options) -> Vec<(Case, Size)> {
     let others = [Case::FillBesideReads, Case::WriterBesideReads, Case::Hang];
     cases.extend([(Case::Expert, size(main, false)), (Case::Expert, size(main, true))]);
     cases.extend(others.map(|case| (case, size(main, false))));
+    cases.retain(|(case, _)| name(*case).starts_with(&options.only));
     cases
 }
 
