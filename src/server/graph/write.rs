@@ -15,6 +15,7 @@ use crate::server::reply::{self, Node};
 /// A query of others that has run longer than this on the graph is a long one: a write would hold
 /// the server until that query ends. One that has just begun may become one.
 const READER: Duration = Duration::from_millis(3);
+
 /// A change, made ready for the hold.
 pub(super) enum Call<'a> {
     /// A query.
