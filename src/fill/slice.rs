@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// A first guess for what nobody has measured yet: about four rows of 1,536 dimensions.
-const FIRST_BYTES: usize = 80 * 1024;
+/// A first guess for what nobody has measured yet: a row of 1,536 dimensions. The first write to a graph
+/// is dear: the engine plans its queries, and adds the property.
+const FIRST_BYTES: usize = 16 * 1024;
 /// Beyond this many the engine's own bookkeeping for one query grows faster than the rows.
 const MOST_ROWS: usize = 64;
 /// Share of the budget that is planned for; the rest is for rows that cost more than the last.
