@@ -59,8 +59,9 @@ impl Filler {
     fn survey_when_due(&mut self, now: Instant) {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let scheduled = self.may_begin() && due(self.next_run);
-        self.meeting |= self.may_begin() && self.strangers.take(now).is_some();
-        if !self.surveying && (scheduled || self.meeting || due(self.survey_at)) {
+        let strangers = self.may_begin() && self.strangers.take(now).is_some();
+        self.meeting |= strangers;
+        if !self.surveying && (scheduled || strangers || due(self.survey_at)) {
             self.surveying = true;
             self.survey_at = None;
             self.actions.push_back(Action::Survey);

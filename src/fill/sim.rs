@@ -678,6 +678,31 @@ fn one_life(seed: u64) {
 }
 
 /// How many lives are led; `VECTORFILL_SEEDS=from..to` leads others.
+/// Looking at the server takes hold of it: a server that cannot be filled must not be asked without end.
+#[test]
+fn a_server_that_cannot_be_filled_is_looked_at_after_a_pause() {
+    let mut now = Instant::now();
+    let mut filler = Filler::new(settings(1), 1, now);
+    let mut surveys = |filler: &mut Filler, event, after| {
+        now += after;
+        filler.handle(now, event);
+        std::iter::from_fn(|| filler.poll()).filter(|a| matches!(a, Action::Survey)).count()
+    };
+    let survey = |server| Event::Surveyed(Survey { server, ..Survey::default() });
+    assert_eq!(surveys(&mut filler, Event::Tick, Duration::ZERO), 1);
+    surveys(&mut filler, survey(ServerState::Ready), Duration::ZERO);
+    surveys(&mut filler, Event::Touched(GraphName::new("new")), Duration::ZERO);
+    assert_eq!(
+        surveys(&mut filler, Event::Tick, Duration::from_millis(60)),
+        1,
+        "for the new graph"
+    );
+    assert_eq!(surveys(&mut filler, survey(ServerState::Replica), Duration::ZERO), 0);
+    // Each event takes a nanosecond.
+    let pause = super::SURVEY_AGAIN + Duration::from_millis(1);
+    assert_eq!(surveys(&mut filler, Event::Tick, pause), 1);
+}
+
 fn seeds() -> std::ops::Range<u64> {
     let range = std::env::var("VECTORFILL_SEEDS").unwrap_or_default();
     let parsed =
