@@ -28,6 +28,13 @@ pub(super) enum Scope {
     From(u64),
 }
 
+impl Scope {
+    /// The first id that is swept.
+    pub(super) fn first(self) -> u64 {
+        if let Self::From(first) = self { first } else { 0 }
+    }
+}
+
 /// The wake-ups of one graph.
 #[derive(Debug, Default)]
 pub(super) struct Wakes {
@@ -58,30 +65,33 @@ impl Wakes {
 
     /// When the next sweep is due.
     pub(super) fn next(&self) -> Option<Instant> {
-        let first = self.at.first().copied();
-        let rested = |rest: Option<Instant>, at: Instant| rest.map_or(at, |rest| rest.max(at));
-        let new = first.filter(|_| self.end.is_some()).map(|at| rested(self.new_rest_until, at));
-        let whole = match first {
-            Some(at) => Some(rested(self.rest_until, at)),
-            None => self.rest_until.filter(|_| self.owed),
-        };
-        new.into_iter().chain(whole).min()
+        self.whole_at().into_iter().chain(self.new_at()).min()
     }
 
     /// Takes the sweep that is due.
     pub(super) fn take(&mut self, now: Instant) -> Option<Scope> {
-        let rested = |until: Option<Instant>| until.is_none_or(|until| until <= now);
-        let woken = self.at.first().is_some_and(|at| *at <= now);
-        let scope = if (woken || self.owed) && rested(self.rest_until) {
-            self.owed = false;
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        let scope = if due(self.whole_at()) {
             Scope::Whole
         } else {
-            let end = self.end.filter(|_| woken && rested(self.new_rest_until))?;
-            self.owed = true;
-            Scope::From(end)
+            Scope::From(self.end.filter(|_| due(self.new_at()))?)
         };
+        self.owed = scope != Scope::Whole;
         self.at.retain(|at| *at > now);
         Some(scope)
+    }
+
+    /// When all of the graph is swept.
+    fn whole_at(&self) -> Option<Instant> {
+        // What is owed waits for nothing but the graph's rest.
+        let woken = if self.owed { None } else { Some(*self.at.first()?) };
+        woken.max(self.rest_until)
+    }
+
+    /// When what is new is swept.
+    fn new_at(&self) -> Option<Instant> {
+        let woken = *self.at.first()?;
+        self.end.and(Some(woken).max(self.new_rest_until))
     }
 
     /// A sweep is over that took so long; `end` = where it saw the graph end, if it came so far.
@@ -151,6 +161,19 @@ mod tests {
         let new = WAKES.map(|after| (after, Scope::From(700)));
         assert_eq!(scopes[..3], new);
         assert_eq!(scopes[3..], [(long * REST, Scope::Whole)]);
+    }
+
+    #[test]
+    fn what_is_owed_does_not_wait_for_the_next_wake_up() {
+        let (mut wakes, start) = (Wakes::default(), Instant::now());
+        wakes.swept(start, Scope::Whole, TOOK * 2, Some(700));
+        wakes.touch(start);
+        for after in &WAKES[..2] {
+            assert_eq!(wakes.take(start + *after), Some(Scope::From(700)));
+        }
+        let rested = start + TOOK * 2 * REST;
+        assert!(rested < start + WAKES[2]);
+        assert_eq!((wakes.next(), wakes.take(rested)), (Some(rested), Some(Scope::Whole)));
     }
 
     #[test]

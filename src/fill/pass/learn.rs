@@ -45,8 +45,7 @@ impl Pass {
     }
 
     fn filling(&self) -> Stage {
-        let first = if let Scope::From(first) = self.plan.scope { first } else { 0 };
-        Stage::Filling(Sweep::new(first, self.plan.most_rows))
+        Stage::Filling(Sweep::new(self.plan.scope.first(), self.plan.most_rows))
     }
 
     /// Looks on while an index is built: a small one is ready at the end of the pass, and a large one
