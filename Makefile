@@ -1,7 +1,13 @@
 # Two commands do everything: `make demo` and `make test`. What they need is fetched into .deps/.
 
+.DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: demo test lint unit integration bench soak build release deps clean
+# The tests measure answer times: nothing may be built beside them.
+.NOTPARALLEL:
+
+# The engines that `make test` runs on, and the one that is measured.
+ENGINES ?= 4.16 4.18 4.22
+ENGINE ?= 4.16
 
 ROOT := $(CURDIR)
 PROVIDER ?= local
@@ -10,23 +16,45 @@ PYTHON := $(ROOT)/.deps/venv/bin/python
 # The PyPI build of libclang comes without the compiler's own headers; gcc's will do.
 export LIBCLANG_PATH := $(ROOT)/.deps/libclang
 export BINDGEN_EXTRA_CLANG_ARGS := -isystem $(shell cc -print-file-name=include)
-export VECTORFILL_REDIS_SERVER := $(ROOT)/.deps/redis-server
-export VECTORFILL_FALKORDB := $(ROOT)/.deps/falkordb.so
 export VECTORFILL_MODEL_DIR := $(ROOT)/.deps/model
 export VECTORFILL_PYTHON := $(PYTHON)
 export CARGO_TARGET_DIR ?= $(ROOT)/target
 
+# $(call on,4.22) before a command says which engine its servers are started with. One that is given
+# by VECTORFILL_REDIS_SERVER and VECTORFILL_FALKORDB takes the place of them all.
+ifeq ($(VECTORFILL_REDIS_SERVER)$(VECTORFILL_FALKORDB),)
+fetched = $1
+on = VECTORFILL_ENGINE=$1 VECTORFILL_REDIS_SERVER=$(ROOT)/.deps/engines/$1/redis-server \
+     VECTORFILL_FALKORDB=$(ROOT)/.deps/engines/$1/falkordb.so
+else
+ifeq ($(and $(VECTORFILL_REDIS_SERVER),$(VECTORFILL_FALKORDB)),)
+$(error give both VECTORFILL_REDIS_SERVER and VECTORFILL_FALKORDB, or neither)
+endif
+export VECTORFILL_REDIS_SERVER VECTORFILL_FALKORDB
+override ENGINE := $(or $(VECTORFILL_ENGINE),given)
+override ENGINES := $(ENGINE)
+fetched =
+on = VECTORFILL_ENGINE=$1
+endif
+INTEGRATION := $(ENGINES:%=integration-%)
+IMAGE_TEST := $(ENGINES:%=image-test-%)
+.PHONY: help demo test lint unit integration $(INTEGRATION) image-test $(IMAGE_TEST) bench soak \
+	build release deps engines clean
+
 # cargo-nextest runs each test in a process of its own and ends one that hangs; without it, the
 # same tests run under cargo test.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
-TEST := $(if $(NEXTEST),cargo nextest run --locked --no-fail-fast,cargo test --locked)
+TEST := $(if $(NEXTEST),cargo nextest run --locked,cargo test --locked --no-fail-fast)
 
-demo: release
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 14
+
+demo: release ## FalkorDB with vectorfill, a graph of notes and two questions; PROVIDER=openai
 	$(PYTHON) demo/demo.py --provider $(PROVIDER) --module $(CARGO_TARGET_DIR)/release/libvectorfill.so
 
-test: lint unit integration
+test: engines lint unit image-test integration ## everything CI runs; ENGINES=4.22 for one engine only
 
-lint: deps
+lint: deps ## format, clippy, spelling, licences
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features --features inject -- -D warnings
@@ -35,36 +63,48 @@ lint: deps
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and duplicates are not checked"; fi
 
-unit: deps
+unit: deps ## unit tests and simulated lives, without a server
 	$(TEST) --lib
 
-# cargo test does not build a cdylib, and the harness refuses one that is older than src/.
-integration: build
-	VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/debug/libvectorfill.so $(TEST) --test it
+integration: $(INTEGRATION) ## tests on a real server, once with every engine
 
-# A hundred times as many simulated lives as `make test` leads, then ten minutes of a real server with
-# a bad service; VECTORFILL_SOAK_MINUTES, _NODES and _SEED change that.
-soak: release
+# cargo test does not build a cdylib, and the harness refuses one that is older than src/.
+$(INTEGRATION): integration-%: build engines
+	@echo "=== FalkorDB $* ==="
+	$(call on,$*) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/debug/libvectorfill.so $(TEST) --test it
+
+image-test: $(IMAGE_TEST) ## starts as the official image starts, once with every engine
+
+$(IMAGE_TEST): image-test-%: build engines
+	$(call on,$*) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/debug/libvectorfill.so tools/image-test.sh
+
+# VECTORFILL_SOAK_MINUTES, _NODES and _SEED change what the real server goes through.
+soak: release ## a million simulated lives, then ten minutes of a real server with a bad service
+	tools/deps.sh $(call fetched,$(ENGINE))
 	VECTORFILL_SEEDS=10000..1000000 cargo test --locked --release --lib sim
-	VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so cargo bench --locked --bench soak
+	$(call on,$(ENGINE)) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so \
+	cargo bench --locked --bench soak
 
 # make bench PARTS="speed ping" measures only these; BENCHMARKS.md says which parts there are.
-bench: release
-	tools/deps.sh bench
-	VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so \
+bench: release ## measures, beside others; ENGINE=4.22 PARTS="speed ping"
+	tools/deps.sh bench $(call fetched,$(ENGINE))
+	$(call on,$(ENGINE)) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so \
 	cargo bench --locked --bench fill -- $(PARTS)
 
 # The library with panics on demand is kept beside the real one, for the tests of panics.
-build: deps
+build: deps ## the library, unoptimised, for the tests
 	cargo build --locked --lib --features inject
 	cp $(CARGO_TARGET_DIR)/debug/libvectorfill.so $(CARGO_TARGET_DIR)/debug/libvectorfill-inject.so
 	cargo build --locked --lib
 
-release: deps
+release: deps ## the library to use
 	cargo build --locked --lib --release
 
-deps:
+deps: ## fetches what builds and the demo need
 	tools/deps.sh
 
-clean:
+engines: ## fetches the engines as well
+	tools/deps.sh $(call fetched,$(ENGINES))
+
+clean: ## removes all that was built or fetched
 	rm -rf target .deps .demo
