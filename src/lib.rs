@@ -29,15 +29,19 @@
 //! `embed → {fill, error}`, `fill → error`; a test sees to it.
 
 mod embed;
+mod engine;
 mod error;
 mod fill;
 mod inject;
 mod server;
+mod text;
 mod worker;
 
 use redis_module::{AclCategory, redis_module};
 
-use server::{acl_category, deinit, init};
+use server::{Gate, acl_category, deinit, init};
+
+static GATE: Gate = Gate;
 
 redis_module! {
     name: "vectorfill",
@@ -45,7 +49,7 @@ redis_module! {
     // The system's allocator and not Redis': a model of 90 MB must not count as used memory, or
     // maxmemory would evict the user's keys for it.
     allocator: (std::alloc::System, std::alloc::System),
-    data_types: [],
+    data_types: [GATE],
     acl_categories: [acl_category(),],
     init: init,
     deinit: deinit,

@@ -22,12 +22,11 @@ use body::Body;
 
 use crate::embed::Config;
 use crate::error::Error;
-use crate::fill::event::{Outcome, RunFault, Survey, Wish};
-use crate::fill::fault::StoreFault;
+use crate::fill::event::{Event, Outcome, RunFault, Wish};
 use crate::fill::node::{GraphName, Text};
 use crate::fill::settings::Settings;
 use crate::fill::status::Snapshot;
-use crate::fill::store::{Answer, Read, Ticket, Write, Written};
+use crate::fill::store::{Read, Write};
 
 /// Users waiting for the worker to take up their request.
 const MOST_REQUESTS: usize = 1_024;
@@ -37,20 +36,21 @@ const MOST_TOUCHED: usize = 4_096;
 const RESTART: Duration = Duration::from_secs(1);
 const MOST_RESTART: Duration = Duration::from_mins(1);
 
-/// The engine and the server, as the worker needs them.
+/// The engine and the server, as the worker needs them. Nothing here waits: what is asked is answered
+/// into a channel, from whatever thread, or never, if the server is lost.
 pub(crate) trait Store: Send {
     /// Looks at the server and its graphs.
-    fn survey(&self) -> Survey;
-    /// Starts a query; its answer is sent to `answers` from whatever thread it comes on.
-    fn read(&self, read: Read, answers: Sender<Answered>);
+    fn survey(&self, to: Sender<Answer>);
+    /// Starts a query.
+    fn read(&self, read: Read, to: Sender<Answer>);
     /// Writes, in one hold of the server.
-    fn write(&self, write: &Write) -> Result<Written, StoreFault>;
+    fn write(&self, write: Write, to: Sender<Answer>);
     /// One line into the server's log.
     fn log(&self, level: Level, line: &str);
 }
 
-/// A read with its answer.
-pub(crate) type Answered = (Ticket, Result<Answer, StoreFault>);
+/// An answer of the store: read by the worker, on its own time and not on the server's.
+pub(crate) type Answer = Box<dyn FnOnce() -> Event + Send>;
 
 /// How loud a log line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,10 +15,10 @@ use super::key::{KeySource, Secret};
 use super::wire::{self, Request};
 use super::{Config, Promise};
 use crate::error::Error;
-use crate::fill::cypher::one_line;
 use crate::fill::fault::ServiceFault;
 use crate::fill::node::{RateLimits, Reply};
 use crate::inject::{Point, reached};
+use crate::text::one_line;
 
 /// Longest answer that is read, by text: 4,096 plain numbers, and the white space of a pretty one.
 /// The requests in flight can all be answered with so much, in memory that is the database's.

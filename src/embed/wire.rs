@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::fill::cypher::one_line;
 use crate::fill::fault::ServiceFault;
 use crate::fill::node::Reply;
+use crate::text::one_line;
 
 /// Longest piece of a service's own words that is passed on, in characters.
 const MESSAGE_CHARS: usize = 200;

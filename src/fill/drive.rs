@@ -12,8 +12,8 @@ use super::pass::{Pass, Plan, Step};
 use super::store::Ticket;
 use super::tally::Tally;
 
-/// A read that has not been answered by then never will be.
-const READ_LIMIT: Duration = Duration::from_mins(1);
+/// What the store has not answered by then it never will: the server itself gives up earlier.
+pub(super) const STORE_LIMIT: Duration = Duration::from_mins(1);
 /// Most rows of one reply, whatever their size.
 const MOST_ROWS: usize = 128;
 /// Passes that select and embed at the same time; the others wait for their turn.
@@ -23,7 +23,12 @@ const MOST_PASSES: usize = 64;
 
 /// When a pass gives up on the read it waits for.
 pub(super) fn read_limit(pass: &Pass) -> Option<Instant> {
-    pass.reading.as_ref().map(|reading| reading.since + READ_LIMIT)
+    pass.reading.as_ref().map(|reading| reading.since + STORE_LIMIT)
+}
+
+/// When a pass gives up on the write it waits for.
+pub(super) fn write_limit(pass: &Pass) -> Option<Instant> {
+    pass.writing.as_ref().map(|writing| writing.since + STORE_LIMIT)
 }
 
 impl Filler {
@@ -32,6 +37,7 @@ impl Filler {
         self.survey_when_due(now);
         self.wake_when_due(now);
         self.give_up_reads(now);
+        self.give_up_writes(now);
         self.known.expire(now);
         self.hand_out_questions(now);
         loop {
@@ -61,8 +67,11 @@ impl Filler {
         let scheduled = self.may_begin() && due(self.next_run);
         let strangers = self.may_begin() && self.strangers.take(now).is_some();
         self.meeting |= strangers;
-        if !self.surveying && (scheduled || strangers || due(self.survey_at)) {
-            self.surveying = true;
+        let lost = |since: Instant| since + STORE_LIMIT <= now;
+        if self.surveying.is_none_or(lost)
+            && (scheduled || strangers || due(self.survey_at) || self.surveying.is_some())
+        {
+            self.surveying = Some(now);
             self.survey_at = None;
             self.actions.push_back(Action::Survey);
         }
@@ -86,6 +95,18 @@ impl Filler {
             .collect();
         for ticket in overdue {
             self.read(now, ticket, Err(StoreFault::NoReply));
+        }
+    }
+
+    /// A write that nobody answered: whether it was made, the next sweep sees.
+    fn give_up_writes(&mut self, now: Instant) {
+        for pass in self.passes_mut() {
+            if write_limit(pass).is_some_and(|limit| limit <= now)
+                && let Some(writing) = pass.writing.take()
+            {
+                pass.tally.error = Some(StoreFault::NoReply.to_string());
+                pass.leave(writing.nodes);
+            }
         }
     }
 

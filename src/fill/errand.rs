@@ -13,7 +13,7 @@ use super::hand_out::MOST_PUT_OFF;
 use super::node::{GraphName, NodeId};
 use super::quarantine;
 use super::scan::Sweep;
-use super::store::{Change, Marked, Query, Ticket, Write};
+use super::store::{Change, Marked, Query, Readers, Ticket, Write};
 
 /// Errands under way at the same time.
 const MOST_ERRANDS: usize = 64;
@@ -159,8 +159,11 @@ impl Filler {
         let ids = errand.ids.drain(..most).collect();
         let change = Change::Lift { errand: errand.id, ids };
         let (graph, rule) = (errand.graph.clone(), self.settings.rule.clone());
-        let (impatient, hurried) = (false, errand.put_off >= MOST_PUT_OFF);
-        let write = Write { graph, rule, change, impatient, hurried, effects: false };
+        let hurried = errand.put_off >= MOST_PUT_OFF;
+        let readers = if hurried { Readers::AllowRecent } else { Readers::Wait };
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let write = Write { ticket, graph, rule, change, readers, effects: false };
         self.actions.push_back(Action::Write(write));
         true
     }
@@ -218,7 +221,7 @@ impl Filler {
             return;
         }
         let gone = (*fault == StoreFault::NoGraph).then(|| RunFault::NoGraph(errand.graph.clone()));
-        let told = gone.or_else(|| ServerState::from(fault).fault());
+        let told = gone.or_else(|| fault.server().and_then(ServerState::fault));
         let told = told.unwrap_or_else(|| RunFault::Store(fault.to_string()));
         self.end_errand(errand, Some(told));
     }

@@ -49,7 +49,7 @@ pub(crate) enum Event {
     /// The user has given up waiting; the pass goes on.
     GaveUp(RunId),
     /// The answer to [`Action::Survey`].
-    Surveyed(Survey),
+    Surveyed(Result<Survey, StoreFault>),
     /// The answer to [`Action::Read`].
     Read {
         /// Which read.
@@ -152,6 +152,12 @@ pub(crate) enum RunFault {
     /// Not yet.
     #[error("the server is loading its data")]
     Loading,
+    /// Not yet, though it could.
+    #[error("{}", StoreFault::Settling)]
+    Settling,
+    /// Not with this engine.
+    #[error("{}", StoreFault::Foreign)]
+    Foreign,
     /// No FalkorDB.
     #[error("FalkorDB is not loaded: load falkordb.so")]
     NoEngine,
@@ -187,6 +193,10 @@ pub(crate) enum ServerState {
     Loading,
     /// GRAPH.* is not there.
     NoEngine,
+    /// Restarted so recently that another server may be the master by now.
+    Settling,
+    /// With an engine that nobody has tried and that answers otherwise.
+    Foreign,
 }
 
 impl ServerState {
@@ -197,37 +207,19 @@ impl ServerState {
             Self::Replica => Some(RunFault::Replica),
             Self::Loading => Some(RunFault::Loading),
             Self::NoEngine => Some(RunFault::NoEngine),
+            Self::Settling => Some(RunFault::Settling),
+            Self::Foreign => Some(RunFault::Foreign),
         }
     }
 }
 
-impl From<&StoreFault> for ServerState {
-    fn from(fault: &StoreFault) -> Self {
-        match fault {
-            StoreFault::NoEngine => Self::NoEngine,
-            StoreFault::Loading => Self::Loading,
-            StoreFault::Replica => Self::Replica,
-            StoreFault::NoGraph
-            | StoreFault::Paused
-            | StoreFault::Denied(_)
-            | StoreFault::Readers
-            | StoreFault::Begun
-            | StoreFault::OutOfMemory
-            | StoreFault::QueueFull
-            | StoreFault::Timeout
-            | StoreFault::NoReply
-            | StoreFault::Other(_) => Self::Ready,
-        }
-    }
-}
-
-/// The server as it is.
+/// A server that may be filled, as it is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Survey {
-    /// Whether it lets us work.
-    pub server: ServerState,
-    /// The engine's name and version.
+    /// The engine's name and version; `None` = it is not loaded.
     pub engine: Option<String>,
+    /// Whether this version was tried.
+    pub engine_tested: bool,
     /// Every graph there is.
     pub graphs: Vec<GraphName>,
     /// Most rows the engine returns (`RESULTSET_SIZE`).

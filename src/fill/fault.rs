@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::event::ServerState;
+
 /// Why an embedder gave no usable vectors. Made by `embed/` and by [`Embedded::pair`].
 ///
 /// [`Embedded::pair`]: super::node::Embedded::pair
@@ -123,6 +125,12 @@ pub(crate) enum StoreFault {
     /// The server is a replica: its master fills.
     #[error("the server is a replica")]
     Replica,
+    /// The server was restarted, and may have been replaced as master meanwhile.
+    #[error("the server has just been restarted and waits until its role as a master is certain")]
+    Settling,
+    /// An engine nobody has tried, which does not answer as the known ones do.
+    #[error("this version of FalkorDB is unknown to the module, and does not answer as others do")]
+    Foreign,
     /// CLIENT PAUSE, a failover or the like: no write may happen now.
     #[error("writes are paused")]
     Paused,
@@ -153,9 +161,25 @@ pub(crate) enum StoreFault {
 }
 
 impl StoreFault {
-    /// Whether the server as a whole cannot be written to, so that every pass has to end.
-    pub(crate) fn ends_all(&self) -> bool {
-        matches!(self, Self::NoEngine | Self::Loading | Self::Replica)
+    /// What it says of the server as a whole, if it does.
+    pub(crate) fn server(&self) -> Option<ServerState> {
+        match self {
+            Self::NoEngine => Some(ServerState::NoEngine),
+            Self::Loading => Some(ServerState::Loading),
+            Self::Replica => Some(ServerState::Replica),
+            Self::Settling => Some(ServerState::Settling),
+            Self::Foreign => Some(ServerState::Foreign),
+            Self::NoGraph
+            | Self::Paused
+            | Self::Denied(_)
+            | Self::Readers
+            | Self::Begun
+            | Self::OutOfMemory
+            | Self::QueueFull
+            | Self::Timeout
+            | Self::NoReply
+            | Self::Other(_) => None,
+        }
     }
 
     /// Whether nothing at all may be written until it passes.

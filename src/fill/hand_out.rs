@@ -7,9 +7,9 @@ use super::errand::Errand;
 use super::event::{Action, ServerState};
 use super::node::{Batch, BatchId, GraphName, Role, Text};
 use super::pace::LaneState;
-use super::pass::{Ending, Reading, Stage};
+use super::pass::{Ending, Reading, Stage, Writing};
 use super::rule::Rule;
-use super::store::{Change, Query, Read, Ticket, Write};
+use super::store::{Change, Query, Read, Readers, Ticket, Write};
 use super::{Cargo, Filler, Flight};
 
 /// Reads in flight over all graphs: one more than one, so that the engine's answer to the first
@@ -162,21 +162,29 @@ impl Filler {
         if self.hand_out_lift(now) {
             return;
         }
-        let patience = self.settings.write_patience;
+        let (patience, tickets) = (self.settings.write_patience, self.tickets);
         for name in self.in_turn() {
             let Some(pass) = self.pass_mut(&name) else { continue };
             if let Some(job) = pass.next_job(now) {
-                pass.writing = Some(job.nodes());
                 let waited = pass.waiting_since.map(|since| now.duration_since(since));
                 let impatient = waited.zip(patience).is_some_and(|(waited, most)| waited >= most);
-                let hurried = pass.put_off >= MOST_PUT_OFF;
+                let readers = if impatient {
+                    Readers::Ignore
+                } else if pass.put_off >= MOST_PUT_OFF {
+                    Readers::AllowRecent
+                } else {
+                    Readers::Wait
+                };
                 let rule = pass.plan.rule.clone();
                 // A node that was marked loses its mark, which is more than an effect tells.
                 let reviewing = matches!(pass.stage, Stage::Reviewing(_));
+                let ticket = Ticket(tickets + 1);
+                pass.writing = Some(Writing { ticket, nodes: job.nodes(), since: now });
+                self.tickets = ticket.0;
                 self.turn = Some(name.clone());
                 let effects = self.settings.write_effects && !reviewing;
                 let change = Change::Job(job);
-                let write = Write { graph: name, rule, change, impatient, hurried, effects };
+                let write = Write { ticket, graph: name, rule, change, readers, effects };
                 self.actions.push_back(Action::Write(write));
                 return;
             }

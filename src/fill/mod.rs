@@ -36,7 +36,6 @@
 
 mod backoff;
 pub(crate) mod batch;
-pub(crate) mod cypher;
 mod doubt;
 mod drive;
 mod errand;
@@ -121,7 +120,9 @@ pub(crate) struct Filler {
     engine: Option<String>,
     most_rows: usize,
     paused: Option<String>,
-    surveying: bool,
+    engine_tested: bool,
+    /// Since when the answer to a survey is waited for.
+    surveying: Option<Instant>,
     survey_at: Option<Instant>,
     next_run: Option<Instant>,
     /// Graphs were written while they could not be filled.
@@ -159,7 +160,8 @@ impl Filler {
             engine: None,
             most_rows: usize::MAX,
             paused: None,
-            surveying: false,
+            engine_tested: true,
+            surveying: None,
             survey_at: Some(now),
             next_run: Some(now),
             missed: false,
@@ -217,10 +219,13 @@ impl Filler {
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let graphs = self.graphs.values().flat_map(|graph| {
             let pass = graph.pass.as_ref();
-            [graph.wakes.next(), pass.and_then(|p| p.not_before), pass.and_then(drive::read_limit)]
+            let limits = [pass.and_then(drive::read_limit), pass.and_then(drive::write_limit)];
+            let own = [graph.wakes.next(), pass.and_then(|p| p.not_before)];
+            own.into_iter().chain(limits)
         });
         let own = [
             self.survey_at,
+            self.surveying.map(|since| since + drive::STORE_LIMIT),
             self.next_run.filter(|_| self.may_begin()),
             self.lane.wait_until(now),
             self.lane.question_waits_until(now).filter(|_| self.questions.is_queued()),
@@ -235,7 +240,7 @@ impl Filler {
     /// Whether anything is under way.
     pub(crate) fn is_busy(&self) -> bool {
         let asked = !self.errands.is_empty() || self.questions.waiting() > 0;
-        self.surveying || asked || self.graphs.values().any(|graph| graph.pass.is_some())
+        self.surveying.is_some() || asked || self.graphs.values().any(|graph| graph.pass.is_some())
     }
 
     /// The picture STATUS shows.
@@ -252,6 +257,7 @@ impl Filler {
             enabled: self.settings.enabled,
             server: self.server,
             engine: self.engine.clone(),
+            engine_tested: self.engine_tested,
             paused: self.paused.clone(),
             next_run: self.next_run,
             lane,

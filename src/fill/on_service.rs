@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::cypher::one_line;
 use super::doubt::Blame;
 use super::fault::{ServiceFault, Verdict, judge};
 use super::node::{Batch, Completion, Embedded, GraphName, Reply};
 use super::pass::{Ending, Pass};
 use super::{Cargo, Filler};
+use crate::text::one_line;
 
 /// Longest reason written into a graph, in characters.
 const REASON_CHARS: usize = 200;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Filler;
 use super::backoff::doubled;
-use super::event::Survey;
+use super::event::{ServerState, Survey};
 use super::fault::StoreFault;
 use super::graph::Graph;
 use super::node::{GraphName, NodeId, Row};
@@ -21,19 +21,16 @@ const STORE_TRIES: u32 = 8;
 
 impl Filler {
     /// **Where the schedule and the list of graphs come in.**
-    pub(super) fn surveyed(&mut self, now: Instant, survey: Survey) {
-        let before = std::mem::replace(&mut self.server, survey.server);
-        self.surveying = false;
+    pub(super) fn surveyed(&mut self, now: Instant, outcome: Result<Survey, StoreFault>) {
+        self.surveying = None;
+        let survey = match outcome {
+            Ok(survey) => survey,
+            Err(fault) => return self.not_surveyed(now, &fault),
+        };
+        let before = std::mem::replace(&mut self.server, ServerState::Ready);
         self.engine = survey.engine;
+        self.engine_tested = survey.engine_tested;
         self.most_rows = survey.most_rows.unwrap_or(usize::MAX);
-        if let Some(fault) = self.server.fault() {
-            self.refuse_runs(&fault);
-            self.end_all(Ending::Abandon, Some(&fault.to_string()));
-            self.survey_at = Some(now + super::SURVEY_AGAIN);
-            // A server that becomes ready is looked through at once.
-            self.next_run = Some(now);
-            return;
-        }
         let there: BTreeSet<&GraphName> = survey.graphs.iter().collect();
         // One that is wanted ends by itself when its pass finds nothing.
         let kept = |graph: &Graph| graph.pass.is_some() || graph.is_expected();
@@ -59,6 +56,19 @@ impl Filler {
                 .collect();
             self.runs.listed(&wanted);
         }
+    }
+
+    /// The server cannot be filled, or has not said: it is asked again.
+    fn not_surveyed(&mut self, now: Instant, fault: &StoreFault) {
+        self.survey_at = Some(now + super::SURVEY_AGAIN);
+        let Some(server) = fault.server() else { return };
+        self.server = server;
+        if let Some(fault) = server.fault() {
+            self.refuse_runs(&fault);
+            self.end_all(Ending::Abandon, Some(&fault.to_string()));
+        }
+        // A server that becomes ready is looked through at once.
+        self.next_run = Some(now);
     }
 
     /// Takes up graphs that have come to be since the server was last looked through.
@@ -127,8 +137,8 @@ impl Filler {
 
     /// The store refused a read or a write of this graph.
     fn store_failed(&mut self, now: Instant, name: &GraphName, fault: &StoreFault) {
-        if fault.ends_all() {
-            self.server = fault.into();
+        if let Some(server) = fault.server() {
+            self.server = server;
             self.survey_at = Some(now + super::SURVEY_AGAIN);
             self.next_run = Some(now);
             self.end_all(Ending::Abandon, Some(&fault.to_string()));
@@ -161,7 +171,7 @@ impl Filler {
         write: Write,
         outcome: Result<Written, StoreFault>,
     ) {
-        let name = write.graph;
+        let (name, ticket) = (write.graph, write.ticket);
         if let Ok(written) = &outcome {
             self.paused = None;
             self.duty.held(now, written.held, written.contended);
@@ -172,8 +182,10 @@ impl Filler {
                 return self.lifted(now, errand, ids, outcome.map(|written| written.ids.len()));
             }
         };
-        if let Some(pass) = self.pass_mut(&name) {
-            pass.writing = None;
+        let waited = |pass: &mut Pass| pass.writing.take_if(|w| w.ticket == ticket).is_some();
+        if !self.pass_mut(&name).is_some_and(waited) {
+            // The pass gave it up, and its nodes are left to the next one.
+            return;
         }
         match outcome {
             Ok(written) => self.wrote(&name, job, &written),

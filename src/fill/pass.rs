@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::Batcher;
-use super::cypher::Similarity;
 use super::node::{Batch, Row};
+use super::rule::Similarity;
 use super::rule::{Name, Rule};
 use super::scan::Sweep;
 use super::slice::Slicer;
@@ -53,6 +53,15 @@ pub(super) enum Step {
 pub(super) struct Reading {
     pub(super) ticket: Ticket,
     pub(super) query: Query,
+    pub(super) since: Instant,
+}
+
+/// A write that has not come back.
+#[derive(Debug)]
+pub(super) struct Writing {
+    pub(super) ticket: Ticket,
+    /// How many nodes it writes.
+    pub(super) nodes: usize,
     pub(super) since: Instant,
 }
 
@@ -110,8 +119,7 @@ pub(super) struct Pass {
     pub(super) left_unindexed: bool,
     pub(super) slicer: Slicer,
     pub(super) reading: Option<Reading>,
-    /// A write has been handed out and not come back, of so many nodes.
-    pub(super) writing: Option<usize>,
+    pub(super) writing: Option<Writing>,
     /// After a fault of the store.
     pub(super) not_before: Option<Instant>,
     pub(super) store_failures: u32,
@@ -182,7 +190,9 @@ impl Pass {
     /// Selected nodes that are not settled.
     pub(super) fn held(&self) -> usize {
         let retries: usize = self.retries.iter().map(Batch::nodes).sum();
-        let to_write = self.rows.len() + self.marks.len() + self.writing.unwrap_or(0);
+        let to_write = self.rows.len()
+            + self.marks.len()
+            + self.writing.as_ref().map_or(0, |writing| writing.nodes);
         self.batcher.len() + retries + self.in_flight + to_write
     }
 

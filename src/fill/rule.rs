@@ -63,6 +63,25 @@ impl PartialEq for Globs {
     }
 }
 
+/// How vectors are compared, as the engine names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Similarity {
+    /// By angle.
+    Cosine,
+    /// By distance.
+    Euclidean,
+}
+
+impl Similarity {
+    /// The engine's word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::Euclidean => "euclidean",
+        }
+    }
+}
+
 /// Which nodes of which graphs are filled, from which text, into which property.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {

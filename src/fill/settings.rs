@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::BatchLimits;
-use super::cypher::Similarity;
 use super::pace::LaneLimits;
 use super::rule::Rule;
+use super::rule::Similarity;
 
 /// The settings that decide about passes. Parsed: no value here can be wrong.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::Filler;
 use super::batch::BatchLimits;
-use super::cypher::Similarity;
 use super::event::{Action, Event, RunId, ServerState, Survey, Wish};
 use super::fault::{ServiceFault, StoreFault};
 use super::node::{Allowance, BatchId, Completion, GraphName, NodeId, RateLimits, Reply, Text};
 use super::pace::LaneLimits;
 use super::pass::Pass;
 use super::quarantine::is_outdated;
+use super::rule::Similarity;
 use super::rule::{Globs, Name, Rule};
 use super::scan::{Seen, Window};
 use super::settings::Settings;
@@ -297,11 +297,13 @@ impl World {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Survey => {
-                let ready = self.server == ServerState::Ready;
-                let graphs = if ready { self.graphs.keys().cloned().collect() } else { vec![] };
+                let graphs = self.graphs.keys().cloned().collect();
                 let most_rows = self.rng.bool().then(|| self.rng.usize(1..20));
-                let survey = Survey { server: self.server, engine: None, graphs, most_rows };
-                self.later(1, Event::Surveyed(survey));
+                let survey = Survey { engine: None, engine_tested: true, graphs, most_rows };
+                let outcome = self.server_fault().map_or(Ok(survey), Err);
+                if !self.is_lost() {
+                    self.later(1, Event::Surveyed(outcome));
+                }
             }
             Action::Read(read) => self.perform_read(&read),
             Action::Embed { batch, texts, .. } => self.perform_embed(batch, &texts),
@@ -317,12 +319,25 @@ impl World {
         }
     }
 
-    fn store_fault(&mut self) -> Option<StoreFault> {
+    fn server_fault(&mut self) -> Option<StoreFault> {
         match self.server {
-            ServerState::Ready => {}
-            ServerState::Replica => return Some(StoreFault::Replica),
-            ServerState::Loading => return Some(StoreFault::Loading),
-            ServerState::NoEngine => return Some(StoreFault::NoEngine),
+            ServerState::Ready => self.is_lost().then_some(StoreFault::NoReply),
+            ServerState::Replica => Some(StoreFault::Replica),
+            ServerState::Loading => Some(StoreFault::Loading),
+            ServerState::NoEngine => Some(StoreFault::NoEngine),
+            ServerState::Settling => Some(StoreFault::Settling),
+            ServerState::Foreign => Some(StoreFault::Foreign),
+        }
+    }
+
+    /// What is asked of the store now is never answered.
+    fn is_lost(&mut self) -> bool {
+        self.malice > 0 && self.rng.u32(..300) == 0
+    }
+
+    fn store_fault(&mut self) -> Option<StoreFault> {
+        if let Some(fault) = self.server_fault() {
+            return Some(fault);
         }
         self.unlucky().then(|| match self.rng.u32(..8) {
             7 => StoreFault::Begun,
@@ -346,7 +361,9 @@ impl World {
                 Ok(answer(graph, ready, &read.query))
             }
         };
-        self.later(5, Event::Read { ticket: read.ticket, outcome });
+        if !self.is_lost() {
+            self.later(5, Event::Read { ticket: read.ticket, outcome });
+        }
     }
 
     fn perform_embed(&mut self, batch: BatchId, texts: &[Text]) {
@@ -462,7 +479,11 @@ impl World {
                 Ok(Written { ids, held: Duration::from_micros(300), contended: self.rng.bool() })
             }
         };
-        self.later(1, Event::Written { write, outcome });
+        if self.is_lost() {
+            self.writes -= 1;
+        } else {
+            self.later(1, Event::Written { write, outcome });
+        }
     }
 
     /// What must hold at every moment.
@@ -688,16 +709,16 @@ fn a_server_that_cannot_be_filled_is_looked_at_after_a_pause() {
         filler.handle(now, event);
         std::iter::from_fn(|| filler.poll()).filter(|a| matches!(a, Action::Survey)).count()
     };
-    let survey = |server| Event::Surveyed(Survey { server, ..Survey::default() });
+    let refused = || Event::Surveyed(Err(StoreFault::Replica));
     assert_eq!(surveys(&mut filler, Event::Tick, Duration::ZERO), 1);
-    surveys(&mut filler, survey(ServerState::Ready), Duration::ZERO);
+    surveys(&mut filler, Event::Surveyed(Ok(Survey::default())), Duration::ZERO);
     surveys(&mut filler, Event::Touched(GraphName::new("new")), Duration::ZERO);
     assert_eq!(
         surveys(&mut filler, Event::Tick, Duration::from_millis(60)),
         1,
         "for the new graph"
     );
-    assert_eq!(surveys(&mut filler, survey(ServerState::Replica), Duration::ZERO), 0);
+    assert_eq!(surveys(&mut filler, refused(), Duration::ZERO), 0);
     // Each event takes a nanosecond.
     let pause = super::SURVEY_AGAIN + Duration::from_millis(1);
     assert_eq!(surveys(&mut filler, Event::Tick, pause), 1);

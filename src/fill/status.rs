@@ -18,6 +18,8 @@ pub(crate) struct Snapshot {
     pub server: ServerState,
     /// The engine's name and version.
     pub engine: Option<String>,
+    /// Whether this version of it was tried.
+    pub engine_tested: bool,
     /// Writes are paused by CLIENT PAUSE, a failover or `maxmemory`.
     pub paused: Option<String>,
     /// When the next scheduled pass begins.

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cypher;
 use super::event::RunId;
 use super::node::{GraphName, NodeId, Row, Text};
-use super::rule::{Name, Rule};
+use super::rule::{Name, Rule, Similarity};
 use super::scan::{Seen, Window};
 
 /// Names a read.
@@ -55,19 +54,6 @@ impl Answer {
     /// What is said about quarantined nodes, if it is that.
     pub(crate) fn marked(self) -> Option<Marked> {
         if let Self::Marked(marked) = self { Some(marked) } else { None }
-    }
-}
-
-impl Read {
-    /// The query's text.
-    pub(crate) fn cypher(&self) -> Vec<u8> {
-        match &self.query {
-            Query::Indexes => cypher::indexes(&self.rule),
-            Query::Count { window, labels } => cypher::count(&self.rule, *window, *labels),
-            Query::Select(window) => cypher::select(&self.rule, *window),
-            Query::Marked { window, texts } => cypher::marked(&self.rule, *window, *texts),
-            Query::Sample(label) => cypher::sample(&self.rule, label),
-        }
     }
 }
 
@@ -152,12 +138,24 @@ pub(crate) struct Write {
     pub rule: Arc<Rule>,
     /// What is written.
     pub change: Change,
-    /// Go ahead even though queries run on the graph: patience has ended.
-    pub impatient: bool,
-    /// Go ahead even though a query has just begun: one always has.
-    pub hurried: bool,
+    /// Names the write in the answer.
+    pub ticket: Ticket,
+    /// What to do where queries of others run on the graph.
+    pub readers: Readers,
     /// Vectors may be handed over as the engine's effects, if this engine's are known.
     pub effects: bool,
+}
+
+/// What a write does about queries that run on its graph: it would wait for them with the server in
+/// hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readers {
+    /// Waits until there are none.
+    Wait,
+    /// Goes ahead beside one that has just begun: one always has.
+    AllowRecent,
+    /// Goes ahead: patience has ended.
+    Ignore,
 }
 
 /// Who writes what.
@@ -204,7 +202,7 @@ pub(crate) struct NewIndex {
     /// For vectors of this length.
     pub(crate) dimensions: usize,
     /// How they are compared.
-    pub(crate) similarity: cypher::Similarity,
+    pub(crate) similarity: Similarity,
 }
 
 impl Job {
@@ -231,16 +229,6 @@ impl Write {
     /// The vectors it writes, if it is that.
     pub(crate) fn vectors(&self) -> Option<&[Row]> {
         if let Change::Job(Job::Vectors(rows)) = &self.change { Some(rows) } else { None }
-    }
-
-    /// The query's text.
-    pub(crate) fn cypher(&self) -> Vec<u8> {
-        match &self.change {
-            Change::Job(Job::Vectors(rows)) => cypher::vectors(&self.rule, rows),
-            Change::Job(Job::Quarantine(marks)) => cypher::quarantine(&self.rule, marks),
-            Change::Job(Job::CreateIndex(index)) => cypher::create_index(&self.rule, index),
-            Change::Lift { ids, .. } => cypher::lift(&self.rule, ids),
-        }
     }
 }
 

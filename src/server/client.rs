@@ -2,13 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use redis_module::{
-    BlockedClient, Context, ContextFlags, RedisError, RedisResult, ThreadSafeContext,
-};
+use redis_module::{Context, ContextFlags, RedisError, RedisResult};
+
+use super::ffi::call::Reply;
+use super::ffi::client::Blocked;
 
 /// The client of one command.
 pub(super) struct Client {
-    blocked: ThreadSafeContext<BlockedClient>,
+    /// `None` = the server could not block it, and it has been answered by that.
+    blocked: Option<Blocked>,
     answered: bool,
     speaks_resp3: bool,
     until: Option<Instant>,
@@ -18,7 +20,7 @@ impl Client {
     /// Blocks the client of the command that runs now; `limit` is what the user wants to wait at most.
     pub(super) fn block(ctx: &Context, limit: Option<Duration>) -> Self {
         Self {
-            blocked: ThreadSafeContext::with_blocked_client(ctx.block_client()),
+            blocked: Blocked::new(ctx),
             answered: false,
             speaks_resp3: ctx.get_flags().contains(ContextFlags::FLAGS_RESP3),
             until: limit.map(|limit| Instant::now() + limit),
@@ -28,7 +30,14 @@ impl Client {
     /// Answers, and lets the client go on.
     pub(super) fn reply(mut self, result: RedisResult) {
         self.answered = true;
-        self.blocked.reply(legible(result));
+        if let Some(blocked) = &self.blocked {
+            blocked.reply(legible(result));
+        }
+    }
+
+    /// Answers with a reply of the server's as it is.
+    pub(super) fn pass_on(mut self, reply: &Reply) {
+        self.answered = self.blocked.as_ref().is_some_and(|blocked| blocked.pass_on(reply));
     }
 
     /// Whether the client reads RESP3.
@@ -56,7 +65,9 @@ impl Drop for Client {
     fn drop(&mut self) {
         if !self.answered {
             let words = "ERR the worker did not take it up: see VECTORFILL.STATUS";
-            self.blocked.reply(Err(RedisError::Str(words)));
+            if let Some(blocked) = &self.blocked {
+                blocked.reply(Err(RedisError::Str(words)));
+            }
         }
     }
 }

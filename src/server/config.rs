@@ -23,8 +23,8 @@ use super::with_worker;
 use crate::embed::{Config, Endpoint, KeySource, Provider};
 use crate::error::Error;
 use crate::fill::batch::BatchLimits;
-use crate::fill::cypher::Similarity;
 use crate::fill::pace::LaneLimits;
+use crate::fill::rule::Similarity;
 use crate::fill::rule::{Globs, Name, Rule};
 use crate::fill::settings::Settings;
 

@@ -1,6 +1,7 @@
 //! What Redis tells us unasked: changes of the server, and every command before it runs.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use redis_module::Context;
 use redis_module::server_events::{
@@ -10,6 +11,8 @@ use redis_module_macros::{
     flush_event_handler, loading_event_handler, module_changed_event_handler,
     role_changed_event_handler,
 };
+
+use arc_swap::ArcSwapOption;
 
 use super::{guarded, with_worker};
 use crate::fill::node::GraphName;
@@ -29,7 +32,11 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     reached(Point::Filter);
     // A load and a store cost a third of an addition that no other thread may come between.
     COMMANDS.store(COMMANDS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    let graph = argument(0).and_then(written_graph).and_then(argument);
+    let name = argument(0);
+    if RETURNED.load().is_some() {
+        note_greeting(name, &argument);
+    }
+    let graph = name.and_then(written_graph).and_then(&argument);
     if let Some(graph) = graph.and_then(|key| std::str::from_utf8(key).ok()) {
         with_worker(|worker| worker.touched(GraphName::new(graph)));
     }
@@ -61,8 +68,68 @@ fn role_changed(_: &Context, _: ServerRole) {
 }
 
 #[loading_event_handler]
-fn loading(_: &Context, _: LoadingSubevent) {
+fn loading(_: &Context, what: LoadingSubevent) {
+    guarded((), || note_loading(what));
     server_changed();
+}
+
+/// How long a master that was restarted with its data waits before it spends anything: by then the
+/// others of a cluster have told it if it was replaced.
+const SETTLING: Duration = Duration::from_secs(5);
+/// The same once a Sentinel has been heard, which takes eight seconds to demote a returning master.
+const SETTLING_WITH_SENTINEL: Duration = Duration::from_secs(12);
+
+/// Since when the data set of the start has been there; `None` = there was none, or it has settled.
+static RETURNED: ArcSwapOption<Instant> = ArcSwapOption::const_empty();
+/// The event loop runs: data that are loaded now are not those of the start.
+static STARTED: AtomicBool = AtomicBool::new(false);
+/// A Sentinel watches this server.
+static SENTINEL: AtomicBool = AtomicBool::new(false);
+/// An AOF has been loaded, and nobody has asked yet.
+static AOF_LOADED: AtomicBool = AtomicBool::new(false);
+
+fn note_loading(what: LoadingSubevent) {
+    match what {
+        LoadingSubevent::AofStarted => AOF_LOADED.store(true, Ordering::Relaxed),
+        LoadingSubevent::Ended if !STARTED.load(Ordering::Relaxed) => {
+            RETURNED.store(Some(std::sync::Arc::new(Instant::now())));
+        }
+        LoadingSubevent::RdbStarted
+        | LoadingSubevent::ReplStarted
+        | LoadingSubevent::Ended
+        | LoadingSubevent::Failed => {}
+    }
+}
+
+/// A job of ours has run: the server has started.
+pub(super) fn started() {
+    STARTED.store(true, Ordering::Relaxed);
+}
+
+/// Whether this server has returned so recently that it may not know yet that it was replaced.
+pub(super) fn is_settling() -> bool {
+    let returned = RETURNED.load();
+    let Some(returned) = returned.as_ref() else { return false };
+    let sentinel = SENTINEL.load(Ordering::Relaxed);
+    let limit = if sentinel { SETTLING_WITH_SENTINEL } else { SETTLING };
+    let settling = returned.elapsed() < limit;
+    if !settling {
+        RETURNED.store(None);
+    }
+    settling
+}
+
+/// Whether an AOF has been loaded since this was asked last.
+pub(super) fn take_aof_loaded() -> bool {
+    AOF_LOADED.swap(false, Ordering::Relaxed)
+}
+
+/// Sentinels greet each other through the servers they watch.
+fn note_greeting<'a>(name: Option<&[u8]>, argument: impl Fn(i32) -> Option<&'a [u8]>) {
+    let publishes = name.is_some_and(|name| name.eq_ignore_ascii_case(b"PUBLISH"));
+    if publishes && argument(1) == Some(b"__sentinel__:hello") {
+        SENTINEL.store(true, Ordering::Relaxed);
+    }
 }
 
 #[module_changed_event_handler]

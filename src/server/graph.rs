@@ -1,249 +1,264 @@
-//! The engine: GRAPH.* calls. **The only file that takes the GIL.**
+//! The engine, from the worker's side: what the core wants of it becomes jobs for the main thread.
 //!
-//! Reads run on the engine's own threads (`K`): the GIL is held for the call only, and the answer
-//! comes on the main thread. Writes run inline, in one hold with everything that allows them
-//! ([`write`]). A write that the engine commits on another thread later can meet a CLIENT PAUSE or a
-//! failover in between, which ends the server; and it would wait for the graph's readers with the GIL
-//! in hand.
+//! Reads run on the engine's own threads (`K`): the main thread only makes the call and copies the
+//! reply, whose bytes are read on the worker. Writes run inline, in one hold with everything that
+//! allows them ([`write`]). A write that the engine commits on another thread later can meet a CLIENT
+//! PAUSE or a failover in between, which ends the server; and it would wait for the graph's readers with
+//! the server in hand.
 
-pub(super) mod ask;
-mod checks;
-pub(super) mod effect;
+pub(super) mod client_query;
+pub(super) mod hold;
+pub(super) mod journal;
+mod state;
 mod write;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arc_swap::ArcSwapOption;
 use crossbeam_channel::Sender;
-use redis_module::logging::RedisLogLevel;
-use redis_module::{
-    BlockingCallOptions, CallOptionResp, CallOptions, CallOptionsBuilder, CallReply, CallResult,
-    Context, DetachedContext, DetachedContextGuard, PromiseCallReply, RedisError,
-};
 
-use checks::{fault_of, server_lets_fill};
+use hold::{Hold, post};
+use journal::{Journal, WritePath};
 
-use super::reply::{self, Node};
+use super::ffi::call::{Mode, Reply};
+use super::ffi::post::log;
 use super::{events, guarded};
-use crate::fill::event::{ServerState, Survey};
+use crate::engine;
+use crate::engine::value::Value;
+use crate::engine::version::{self, Version};
+use crate::fill::event::{Event, Survey};
 use crate::fill::fault::StoreFault;
 use crate::fill::node::GraphName;
-use crate::fill::store::{Read, Write, Written};
+use crate::fill::store::{Query, Read, Write, Written};
 use crate::inject::{Point, reached};
-use crate::worker::{Answered, Level, Store};
-
-/// What `TYPE` says of a graph.
-const GRAPH_TYPE: &[u8] = b"graphdata";
-/// The engine's module name.
-const ENGINE_MODULE: &[u8] = b"graph";
-
-/// Queries whose answer has yet to come: each holds a callback into this library.
-static READS: AtomicUsize = AtomicUsize::new(0);
-
-/// Whether the engine still holds callbacks into this library.
-pub(super) fn is_reading() -> bool {
-    READS.load(Ordering::SeqCst) > 0
-}
-
-/// The context of the module as it is loaded now: a client's own knows no module, and a call that
-/// does not wait needs one.
-static CONTEXT: ArcSwapOption<DetachedContext> = ArcSwapOption::const_empty();
+use crate::worker::{Answer, Level, Store};
 
 /// The engine, from the worker's side.
 pub(super) struct Engine {
-    ctx: Arc<DetachedContext>,
-    inline: CallOptions,
-    write: CallOptions,
-    /// As a script's: checks what Redis checks before anybody's write.
-    checked: CallOptions,
-    pool: BlockingCallOptions,
-    commands_seen: AtomicU64,
-    /// Whether the engine's effects are known, as the last survey tells.
-    effects: AtomicBool,
+    known: Arc<Known>,
 }
 
-/// Proof that the server is held: what needs it, takes it.
-struct Gil(DetachedContextGuard);
+/// What is known of the engine and the server from one hold to the next.
+struct Known {
+    commands: AtomicU64,
+    /// The engine's version, as the last survey tells; 0 = none.
+    version: AtomicI64,
+    /// Only the main thread takes the lock.
+    journal: Mutex<Journal>,
+}
+
+impl Known {
+    fn version(&self) -> Version {
+        Version(self.version.load(Ordering::Relaxed))
+    }
+
+    /// How vectors may be written in this hold, as far as the server is concerned.
+    fn write_path(&self, hold: &Hold<'_>) -> WritePath {
+        if !self.version().features().effects {
+            return WritePath::Engine;
+        }
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).path(hold)
+    }
+
+    /// Whether other clients were served since this was asked last.
+    fn is_contended(&self) -> bool {
+        let commands = events::commands();
+        self.commands.swap(commands, Ordering::Relaxed) != commands
+    }
+}
 
 impl Engine {
-    /// An own context and not the library's static one: that would point to a freed module after
-    /// UNLOAD and LOAD.
-    pub(super) fn new(ctx: &Context) -> Result<Self, RedisError> {
-        let detached = DetachedContext::new();
-        detached.set_context(ctx)?;
-        let detached = Arc::new(detached);
-        CONTEXT.store(Some(Arc::clone(&detached)));
-        let options = || CallOptionsBuilder::new().errors_as_replies().resp(CallOptionResp::Resp2);
-        Ok(Self {
-            ctx: detached,
-            inline: options().build(),
-            // Without `replicate` Redis drops what the engine itself replicates inside the call: the
-            // vectors would reach neither the AOF nor a replica.
-            write: options().verify_oom().replicate().build(),
-            checked: options().script_mode().verify_oom().build(),
-            pool: options().build_blocking(),
-            commands_seen: AtomicU64::new(0),
-            effects: AtomicBool::new(false),
-        })
-    }
-
-    /// **Where the GIL is taken.** Waits for the main thread, which gives it up once a turn.
-    #[expect(clippy::disallowed_methods, reason = "the one place")]
-    fn hold(&self) -> Gil {
-        Gil(self.ctx.lock())
-    }
-
-    /// Calls a command in this hold.
-    fn call(
-        &self,
-        gil: &Gil,
-        command: &str,
-        args: &[&[u8]],
-    ) -> Result<CallReply<'static>, StoreFault> {
-        self.call_with(gil, &self.inline, command, args)
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the one place")]
-    #[expect(clippy::unused_self, reason = "only an engine calls")]
-    fn call_with(
-        &self,
-        gil: &Gil,
-        options: &CallOptions,
-        command: &str,
-        args: &[&[u8]],
-    ) -> Result<CallReply<'static>, StoreFault> {
-        let result: CallResult<'static> = gil.0.call_ext(command, options, args);
-        result.map_err(|error| fault_of(&error))
-    }
-
-    fn list(&self, gil: &Gil) -> Result<Vec<GraphName>, StoreFault> {
-        Ok(names(&Node::from(Ok(self.call(gil, "GRAPH.LIST", &[])?))))
-    }
-
-    fn engine_version(&self, gil: &Gil) -> Option<i64> {
-        let reply = Node::from(Ok(self.call(gil, "MODULE", &[b"LIST"]).ok()?));
-        reply::module_version(&reply, ENGINE_MODULE)
-    }
-
-    fn most_rows(&self, gil: &Gil) -> Option<usize> {
-        let reply = self.call(gil, "GRAPH.CONFIG", &[b"GET", b"RESULTSET_SIZE"]).ok()?;
-        let value = Node::from(Ok(reply)).items().get(1)?.integer()?;
-        // The engine says -1 for "no limit".
-        usize::try_from(value).ok()
-    }
-
-    fn try_survey(&self, gil: &Gil) -> Result<Survey, StoreFault> {
-        server_lets_fill(&gil.0)?;
-        let version = self.engine_version(gil);
-        self.effects.store(version.is_some_and(effect::is_known), Ordering::Relaxed);
-        Ok(Survey {
-            server: ServerState::Ready,
-            graphs: self.list(gil)?,
-            engine: version.map(version_name),
-            most_rows: self.most_rows(gil),
-        })
-    }
-}
-
-impl Store for Engine {
-    fn survey(&self) -> Survey {
-        let gil = self.hold();
-        self.try_survey(&gil)
-            .unwrap_or_else(|fault| Survey { server: (&fault).into(), ..Survey::default() })
-    }
-
-    fn read(&self, read: Read, answers: Sender<Answered>) {
-        let cypher = read.cypher();
-        let args: [&[u8]; 2] = [read.graph.as_str().as_bytes(), &cypher];
-        let answer = move |result: CallResult<'static>| {
-            let outcome = guarded(Err(StoreFault::NoReply), || {
-                reached(Point::Reply);
-                let reply = result.map_err(|error| fault_of(&error))?;
-                reply::answer(&read.query, &Node::from(Ok(reply)))
-            });
-            // The channel holds more than there can be in flight; when it is gone, the worker is.
-            answers.try_send((read.ticket, outcome)).ok();
-        };
-        let gil = self.hold();
-        query_on_pool(&gil.0, &self.pool, &args, answer);
-    }
-
-    fn write(&self, write: &Write) -> Result<Written, StoreFault> {
-        let call = self.prepare(write);
-        let commands = events::commands();
-        let contended = self.commands_seen.swap(commands, Ordering::Relaxed) != commands;
-        let gil = self.hold();
-        let begun = Instant::now();
-        self.may_write(&gil, write)?;
-        let ids = self.carry_out(&gil, write, &call)?;
-        drop(gil);
-        Ok(Written { ids, held: begun.elapsed(), contended })
-    }
-
-    fn log(&self, level: Level, line: &str) {
-        let level = match level {
-            Level::Notice => RedisLogLevel::Notice,
-            Level::Warning => RedisLogLevel::Warning,
-        };
-        self.ctx.log(level, line);
-    }
-}
-
-/// Has the engine run a read-only query on its own threads, and `answer` take the reply on the main
-/// thread. The caller holds the GIL.
-#[expect(clippy::disallowed_methods, reason = "the one place")]
-fn query_on_pool(
-    ctx: &DetachedContextGuard,
-    options: &BlockingCallOptions,
-    args: &[&[u8]],
-    answer: impl FnOnce(CallResult<'static>),
-) {
-    match ctx.call_blocking("GRAPH.RO_QUERY", options, args) {
-        PromiseCallReply::Resolved(result) => answer(result),
-        PromiseCallReply::Future(future) => {
-            READS.fetch_add(1, Ordering::SeqCst);
-            future
-                .set_unblock_handler(move |_: &Context, result: CallResult<'static>| {
-                    READS.fetch_sub(1, Ordering::SeqCst);
-                    answer(result);
-                })
-                // Gives up only the right to abort the query.
-                .dispose(ctx);
+    pub(super) fn new() -> Self {
+        Self {
+            known: Arc::new(Known {
+                commands: AtomicU64::new(0),
+                version: AtomicI64::new(0),
+                journal: Mutex::new(Journal::new()),
+            }),
         }
     }
 }
 
-/// Whether the key holds a graph. The caller holds the GIL.
-#[expect(clippy::disallowed_methods, reason = "the one place")]
-pub(super) fn is_graph(ctx: &Context, graph: &GraphName) -> bool {
-    let options = CallOptionsBuilder::new().errors_as_replies().build();
-    let reply: CallResult<'static> =
-        ctx.call_ext("TYPE", &options, [graph.as_str().as_bytes()].as_slice());
-    reply.is_ok_and(|reply| reply::bytes(&reply).as_deref() == Some(GRAPH_TYPE))
+/// An answer that is sent once: dropped before, it says that nothing came.
+struct Owed<T: Send + 'static> {
+    to: Sender<Answer>,
+    asked: Option<T>,
+    nothing: fn(T) -> Event,
 }
 
-/// All graphs there are. The caller holds the GIL.
-#[expect(clippy::disallowed_methods, reason = "the one place")]
-pub(super) fn graphs(ctx: &Context) -> Vec<GraphName> {
-    let options = CallOptionsBuilder::new().errors_as_replies().build();
-    let reply: CallResult<'static> = ctx.call_ext("GRAPH.LIST", &options, &[] as &[&[u8]]);
-    names(&Node::from(reply))
+impl<T: Send + 'static> Owed<T> {
+    fn new(to: Sender<Answer>, asked: T, nothing: fn(T) -> Event) -> Self {
+        Self { to, asked: Some(asked), nothing }
+    }
+
+    fn asked(&self) -> Option<&T> {
+        self.asked.as_ref()
+    }
+
+    /// Sends what `read` makes, on the worker's thread, of what was asked.
+    fn send(mut self, read: impl FnOnce(T) -> Event + Send + 'static) {
+        if let Some(asked) = self.asked.take() {
+            // The channel holds more than there can be in flight; when it is gone, the worker is.
+            self.to.try_send(Box::new(move || read(asked))).ok();
+        }
+    }
 }
 
-fn version_name(version: i64) -> String {
-    let (major, minor, patch) = (version / 10_000, version / 100 % 100, version % 100);
-    format!("FalkorDB {major}.{minor}.{patch}")
+impl<T: Send + 'static> Drop for Owed<T> {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            let nothing = self.nothing;
+            self.to.try_send(Box::new(move || nothing(asked))).ok();
+        }
+    }
+}
+
+impl Store for Engine {
+    fn survey(&self, to: Sender<Answer>) {
+        let owed = Owed::new(to, (), |()| Event::Surveyed(Err(StoreFault::NoReply)));
+        let known = Arc::clone(&self.known);
+        post(move |held| {
+            let looked = held.and_then(|hold| look(&hold, &known));
+            owed.send(|()| Event::Surveyed(looked.map(Looked::read)));
+        });
+    }
+
+    fn read(&self, read: Read, to: Sender<Answer>) {
+        let cypher = engine::read_text(&read);
+        let owed = Owed::new(to, read, |read| unread(&read, StoreFault::NoReply));
+        post(move |held| {
+            let Some(read) = owed.asked() else { return };
+            let allowed = held.and_then(|hold| may_read(&hold, read).map(|()| hold));
+            let hold = match allowed {
+                Ok(hold) => hold,
+                Err(fault) => return owed.send(|read| unread(&read, fault)),
+            };
+            let graph = read.graph.clone();
+            let args: [&[u8]; 2] = [graph.as_str().as_bytes(), &cypher];
+            hold.query_on_pool(Mode::Pool, &args, move |reply| {
+                let proto = reply.as_ref().map(Reply::proto).unwrap_or_default().to_vec();
+                owed.send(move |read| {
+                    let outcome = guarded(Err(StoreFault::NoReply), || {
+                        reached(Point::Reply);
+                        engine::answer(&read.query, &proto)
+                    });
+                    Event::Read { ticket: read.ticket, outcome }
+                });
+            });
+        });
+    }
+
+    fn write(&self, write: Write, to: Sender<Answer>) {
+        let call = write::prepare(&write, self.known.version().features().effects);
+        let owed = Owed::new(to, write, |write| Event::Written {
+            write,
+            outcome: Err(StoreFault::NoReply),
+        });
+        let known = Arc::clone(&self.known);
+        post(move |held| {
+            let Some(write) = owed.asked() else { return };
+            let outcome = held.and_then(|hold| write_in(&hold, write, &call, &known));
+            owed.send(|write| Event::Written { write, outcome });
+        });
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        log(if level == Level::Notice { c"notice" } else { c"warning" }, line);
+    }
+}
+
+fn unread(read: &Read, fault: StoreFault) -> Event {
+    Event::Read { ticket: read.ticket, outcome: Err(fault) }
+}
+
+/// The whole of a write, in one hold.
+fn write_in(
+    hold: &Hold<'_>,
+    write: &Write,
+    call: &write::Call,
+    known: &Known,
+) -> Result<Written, StoreFault> {
+    let contended = known.is_contended();
+    let begun = Instant::now();
+    write::may_write(hold, write)?;
+    let ids = write::carry_out(hold, write, call, known)?;
+    Ok(Written { ids, held: begun.elapsed(), contended })
+}
+
+/// Whether a graph may be read: one that is swapped out stays so, and where nothing can be written
+/// nothing is selected, or it would be paid for in vain.
+fn may_read(hold: &Hold<'_>, read: &Read) -> Result<(), StoreFault> {
+    if !hold.is_graph(&read.graph) {
+        return Err(StoreFault::NoGraph);
+    }
+    match &read.query {
+        Query::Select(_) | Query::Marked { texts: true, .. } => {
+            state::takes_writes(hold, &read.graph)
+        }
+        Query::Indexes
+        | Query::Count { .. }
+        | Query::Marked { texts: false, .. }
+        | Query::Sample(_) => Ok(()),
+    }
+}
+
+/// What the server said of itself, still to be read.
+struct Looked {
+    engine: Option<Version>,
+    graphs: Vec<u8>,
+    max_rows: Option<usize>,
+}
+
+fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
+    state::lets_fill(hold)?;
+    let modules = hold.call(Mode::Inline, c"MODULE", &[b"LIST"])?;
+    let engine = version::of_modules(&engine::reply(modules.proto())?);
+    known.version.store(engine.map_or(0, |version| version.0), Ordering::Relaxed);
+    let graphs = hold.call(Mode::Inline, c"GRAPH.LIST", &[])?.proto().to_vec();
+    if engine.is_some_and(|version| !version.features().tested) {
+        try_out(hold, &graphs)?;
+    }
+    if engine.is_some() {
+        journal::note(known.write_path(hold));
+    }
+    Ok(Looked { engine, graphs, max_rows: max_rows(hold) })
+}
+
+/// Asks an engine nobody has tried something harmless: whether it speaks as the others do.
+fn try_out(hold: &Hold<'_>, graphs: &[u8]) -> Result<(), StoreFault> {
+    let names = Value::parse(graphs).map(|list| names(&list)).unwrap_or_default();
+    let Some(graph) = names.iter().find(|graph| hold.is_graph(graph)) else { return Ok(()) };
+    let args: [&[u8]; 2] = [graph.as_str().as_bytes(), version::CANARY];
+    let reply = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &args)?;
+    if version::sings(&engine::reply(reply.proto())?) { Ok(()) } else { Err(StoreFault::Foreign) }
+}
+
+fn max_rows(hold: &Hold<'_>) -> Option<usize> {
+    let reply = hold.call(Mode::Inline, c"GRAPH.CONFIG", &[b"GET", b"RESULTSET_SIZE"]).ok()?;
+    let value = engine::reply(reply.proto()).ok()?.items().get(1)?.integer()?;
+    // The engine says -1 for "no limit".
+    usize::try_from(value).ok()
+}
+
+impl Looked {
+    fn read(self) -> Survey {
+        Survey {
+            graphs: Value::parse(&self.graphs).map(|list| names(&list)).unwrap_or_default(),
+            engine: self.engine.map(|version| version.to_string()),
+            engine_tested: self.engine.is_some_and(|version| version.features().tested),
+            most_rows: self.max_rows,
+        }
+    }
+}
+
+/// All graphs there are.
+pub(super) fn graphs(hold: &Hold<'_>) -> Vec<GraphName> {
+    let reply = hold.call(Mode::Inline, c"GRAPH.LIST", &[]).ok();
+    reply.and_then(|reply| Value::parse(reply.proto()).map(|list| names(&list))).unwrap_or_default()
 }
 
 /// A key that is no UTF-8 cannot be named in STATUS, the log or a setting.
-fn names(list: &Node) -> Vec<GraphName> {
-    list.items().iter().filter_map(Node::text).map(GraphName::new).collect()
-}
-
-/// Whether `ACL CAT` knows the category. The caller holds the GIL already: it is the main thread.
-#[expect(clippy::disallowed_methods, reason = "the one place")]
-pub(super) fn category_exists(ctx: &Context, name: &str) -> bool {
-    ctx.call("ACL", &["CAT", name]).is_ok()
+fn names(list: &Value<'_>) -> Vec<GraphName> {
+    list.items().iter().filter_map(Value::text).map(GraphName::new).collect()
 }

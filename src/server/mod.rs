@@ -6,7 +6,6 @@ mod config;
 mod events;
 mod ffi;
 mod graph;
-mod reply;
 mod status;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,18 +50,47 @@ pub(crate) fn acl_category() -> AclCategory {
     }
 }
 
+/// The oldest Redis that falkordb.so loads into: 8.0.0.
+const OLDEST_SERVER: i32 = 0x08_00_00;
+
+/// Looks at the server before anything is registered with it: the library calls functions that older
+/// servers do not have, and would end them.
+#[derive(Debug)]
+pub(crate) struct Gate;
+
+impl Gate {
+    /// What `redis_module!` does for each of its data types, first of all: an error ends the loading.
+    pub(crate) fn create_data_type(
+        &self,
+        ctx: *mut redis_module::raw::RedisModuleCtx,
+    ) -> Result<(), ()> {
+        let Self = self;
+        let version = ffi::server_version().unwrap_or(0);
+        let old = (version < OLDEST_SERVER).then(|| "a newer version".to_owned());
+        let lacks = || ffi::missing_function().map(|function| format!("RedisModule_{function}"));
+        let Some(lacks) = old.or_else(lacks) else { return Ok(()) };
+        let (major, minor, patch) = (version >> 16, version >> 8 & 0xff, version & 0xff);
+        Context::new(ctx).log_warning(&format!(
+            "vectorfill needs Redis 8.0 or later, as FalkorDB does: this server is \
+             {major}.{minor}.{patch} and lacks {lacks}"
+        ));
+        Err(())
+    }
+}
+
 /// Called by Redis when the module is loaded.
 pub(crate) fn init(ctx: &Context, args: &[RedisString]) -> Status {
     guarded(Status::Err, || match load(ctx, args) {
         Ok(()) => Status::Ok,
         Err(reason) => {
-            ctx.log_warning(&reason);
+            ctx.log_warning(&reason.replace('%', "%%"));
             Status::Err
         }
     })
 }
 
 fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
+    ffi::post::bind(ctx);
     config::register(ctx, args).map_err(|e| e.to_string())?;
     if !ffi::load_configs(ctx) {
         return Err("a vectorfill.* setting in the configuration is not allowed".into());
@@ -71,8 +99,8 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
         return Err("this server cannot register a command filter".into());
     }
     let (settings, embedder) = config::settings().map_err(|e| e.to_string())?;
-    let engine = graph::Engine::new(ctx).map_err(|e| e.to_string())?;
-    let worker = Worker::start(settings, embedder, Box::new(engine)).map_err(|e| e.to_string())?;
+    let store = Box::new(graph::Engine::new());
+    let worker = Worker::start(settings, embedder, store).map_err(|e| e.to_string())?;
     *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
     Ok(())
 }
@@ -81,7 +109,7 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
 /// hold callbacks into this library.
 pub(crate) fn deinit(ctx: &Context) -> Status {
     guarded(Status::Err, || {
-        if graph::is_reading() {
+        if graph::hold::is_pending() {
             ctx.log_warning("vectorfill waits for queries of its own and cannot be unloaded now");
             return Status::Err;
         }

@@ -7,13 +7,14 @@ use redis_module::redisvalue::RedisValueKey;
 use redis_module::{InfoContext, RedisResult, RedisValue};
 use redis_module_macros::info_command_handler;
 
+use super::graph::journal::{self, WritePath};
 use super::{config, with_worker};
-use crate::fill::cypher::one_line;
 use crate::fill::event::ServerState;
 use crate::fill::node::GraphName;
 use crate::fill::pace::LaneState;
 use crate::fill::status::{GraphFigures, GraphState, Snapshot};
 use crate::fill::tally::Tally;
+use crate::text::one_line;
 use crate::worker::Published;
 
 type Map = BTreeMap<RedisValueKey, RedisValue>;
@@ -24,9 +25,13 @@ pub(super) fn status(published: &Published, visible: impl Fn(&GraphName) -> bool
     let graphs = snapshot.graphs.iter().filter(|(name, _)| visible(name));
     let graphs = graphs.map(|(name, figures)| (name.as_str().into(), graph(figures)));
     let (state, reason) = state(published);
+    let path = write_path();
     map([
         ("version", text(env!("CARGO_PKG_VERSION"))),
         ("engine", optional(snapshot.engine.as_deref())),
+        ("engine_tested", yes_no(snapshot)),
+        ("writes", optional(path.name())),
+        ("writes_reason", optional(path.reason())),
         ("state", text(state)),
         ("reason", optional(reason.as_deref())),
         ("next_run_in_ms", next_run(snapshot)),
@@ -34,6 +39,20 @@ pub(super) fn status(published: &Published, visible: impl Fn(&GraphName) -> bool
         ("totals", tally(&snapshot.totals)),
         ("graphs", RedisValue::OrderedMap(graphs.collect())),
     ])
+}
+
+/// How vectors are written, the user's own wish first.
+fn write_path() -> WritePath {
+    let wanted = config::settings().is_ok_and(|(settings, _)| settings.write_effects);
+    if wanted { journal::path() } else { WritePath::Setting }
+}
+
+fn yes_no(snapshot: &Snapshot) -> RedisValue {
+    match (&snapshot.engine, snapshot.engine_tested) {
+        (None, _) => RedisValue::Null,
+        (Some(_), true) => text("yes"),
+        (Some(_), false) => text("no"),
+    }
 }
 
 /// One graph of VECTORFILL.STATUS.
@@ -111,9 +130,13 @@ fn state(published: &Published) -> (&'static str, Option<String>) {
     let restarted = published.restarts;
     let note = (restarted > 0).then(|| format!("the worker was restarted {restarted} times"));
     match snapshot.server {
-        ServerState::Loading => ("loading", snapshot.server.fault().map(|f| f.to_string())),
+        ServerState::Loading | ServerState::Settling => {
+            ("loading", snapshot.server.fault().map(|f| f.to_string()))
+        }
         ServerState::Replica => ("replica", snapshot.server.fault().map(|f| f.to_string())),
-        ServerState::NoEngine => ("no-engine", snapshot.server.fault().map(|f| f.to_string())),
+        ServerState::NoEngine | ServerState::Foreign => {
+            ("no-engine", snapshot.server.fault().map(|f| f.to_string()))
+        }
         ServerState::Ready if !snapshot.enabled && !busy => {
             ("disabled", Some("vectorfill.enabled is no".into()))
         }

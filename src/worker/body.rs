@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::journal::Journal;
-use super::{Answered, Demand, Inbox, Published, Request, Store, WaitFault, Waiter, lock};
+use super::{Answer, Demand, Inbox, Published, Request, Store, WaitFault, Waiter, lock};
 use crate::embed::{Config, Embedder};
 use crate::fill::Filler;
 use crate::fill::event::{Action, Event, RunId};
@@ -19,7 +19,7 @@ use crate::inject::{Point, reached};
 /// More than the requests that can be in flight: `concurrency` is at most 64, before and after a
 /// change of the embedder.
 const MOST_COMPLETIONS: usize = 1_024;
-/// More than the reads that can be in flight.
+/// More than the answers of the store that can be on their way.
 const MOST_ANSWERS: usize = 256;
 /// How often the picture STATUS shows is renewed at most.
 const PUBLISH: Duration = Duration::from_millis(50);
@@ -42,7 +42,7 @@ pub(super) struct Body<'a> {
     embedder: Embedder,
     settings: (Settings, Config),
     completions: (Sender<Completion>, Receiver<Completion>),
-    answers: (Sender<Answered>, Receiver<Answered>),
+    answers: (Sender<Answer>, Receiver<Answer>),
     waiting: HashMap<RunId, Waiting>,
     run_ids: u64,
     restarts: u32,
@@ -100,7 +100,7 @@ impl<'a> Body<'a> {
             recv(inbox.woken) -> _ => {}
             recv(inbox.requests) -> asked => if let Ok(asked) = asked { self.take_request(asked) },
             recv(self.completions.1) -> done => if let Ok(done) = done { self.note(Event::Embedded(done)) },
-            recv(self.answers.1) -> read => if let Ok(read) = read { self.take_read(read) },
+            recv(self.answers.1) -> answer => if let Ok(answer) = answer { self.note(answer()) },
             default(limit) => {}
         }
     }
@@ -114,8 +114,8 @@ impl<'a> Body<'a> {
         while let Ok(done) = self.completions.1.try_recv() {
             self.note(Event::Embedded(done));
         }
-        while let Ok(read) = self.answers.1.try_recv() {
-            self.take_read(read);
+        while let Ok(answer) = self.answers.1.try_recv() {
+            self.note(answer());
         }
     }
 
@@ -166,10 +166,6 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn take_read(&mut self, (ticket, outcome): Answered) {
-        self.note(Event::Read { ticket, outcome });
-    }
-
     /// Tells the core.
     fn note(&mut self, event: Event) {
         reached(Point::Worker);
@@ -187,19 +183,10 @@ impl<'a> Body<'a> {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::Survey => {
-                let survey = self.store.survey();
-                self.note(Event::Surveyed(survey));
-            }
+            Action::Survey => self.store.survey(self.answers.0.clone()),
             Action::Read(read) => self.store.read(read, self.answers.0.clone()),
             Action::Embed { batch, role, texts } => self.embedder.submit(batch, role, &texts),
-            Action::Write(write) => {
-                let outcome = self.store.write(&write);
-                // A fill writes without a pause: whoever waits is heard between two writes.
-                self.hear();
-                self.publish_when_due();
-                self.note(Event::Written { write, outcome });
-            }
+            Action::Write(write) => self.store.write(write, self.answers.0.clone()),
             Action::Answer { run, outcome } => {
                 // Whoever asks STATUS after the answer sees what it says.
                 self.publish();

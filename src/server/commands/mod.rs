@@ -23,7 +23,9 @@ use std::ops::RangeInclusive;
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
 
 use super::client::legible;
-use super::{graph, guarded};
+use super::ffi::call::user_may;
+use super::graph::hold::Hold;
+use super::guarded;
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
 use crate::inject::{Point, reached};
@@ -54,7 +56,11 @@ fn graph_name(arg: &RedisString) -> Result<GraphName, RedisError> {
 /// A graph argument that has to be there.
 fn existing_graph(ctx: &Context, arg: &RedisString) -> Result<GraphName, RedisError> {
     let name = graph_name(arg)?;
-    if graph::is_graph(ctx, &name) { Ok(name) } else { waiting::fault(&RunFault::NoGraph(name)) }
+    if Hold::of_command(ctx).is_graph(&name) {
+        Ok(name)
+    } else {
+        waiting::fault(&RunFault::NoGraph(name))
+    }
 }
 
 /// A whole number within bounds; `what` names it in the refusal.
@@ -76,4 +82,16 @@ fn may(ctx: &Context, graph: &GraphName, permission: &AclPermissions) -> bool {
     let user = ctx.get_current_user();
     let key = RedisString::create_from_slice(ctx.ctx, graph.as_str().as_bytes());
     ctx.acl_check_key_permission(&user, &key, permission).is_ok()
+}
+
+/// Whether the user behind this command may read the graph by the engine's own command: our questions
+/// give nobody more than that. A query can run without end, or fetch a CSV from elsewhere.
+fn may_query(ctx: &Context, graph: &GraphName, what: &str) -> Result<(), RedisError> {
+    if user_may(ctx, &[b"GRAPH.RO_QUERY", graph.as_str().as_bytes(), b"RETURN 1"]) {
+        return Ok(());
+    }
+    error(
+        "NOPERM",
+        format_args!("{what} runs a GRAPH.RO_QUERY, which this user may not run on '{graph}'"),
+    )
 }

@@ -2,15 +2,15 @@
 
 use std::slice;
 
-use redis_module::{CallResult, Context, RedisError, RedisResult, RedisString};
+use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
 
 use super::question::{self, Question};
 use super::waiting::Limit;
 use super::{answered, error};
-use crate::fill::cypher;
-use crate::server::graph::ask::{Query, ask};
-use crate::server::reply;
+use crate::engine::query::search::with_vector;
+use crate::engine::words::Asked;
+use crate::server::graph::client_query::{Query, ask};
 
 #[command({
     name: "vectorfill.query",
@@ -38,19 +38,19 @@ fn query(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
         let request = parse(&args)?;
         let question = Question::new(ctx, "VECTORFILL.QUERY")?;
-        let graph = question::graph(ctx, request.graph)?;
+        let graph = question::graph(ctx, request.graph, "VECTORFILL.QUERY")?;
         let (text, model) = (slice::from_ref(request.text), question.embedder.model.clone());
         let (cypher, compact) = (request.cypher.as_slice().to_vec(), request.compact);
         question.ask(ctx, text, request.limit, move |client, vectors| {
             let vector = vectors.first().map(AsRef::as_ref).unwrap_or_default();
-            let cypher = cypher::with_vector(&cypher, vector);
+            let cypher = with_vector(&cypher, vector);
             let asked = Asked { graph: graph.to_string(), model, dimensions: vector.len() };
             let query = Query { graph, cypher, compact, passed_on: true };
-            let read = Box::new(move |result: CallResult<'static>| match result {
-                Ok(reply) => Ok(reply::value(&reply)),
-                Err(e) => Err(asked.error(&String::from_utf8_lossy(e.as_bytes()))),
+            ask(client, query, move |client, reply| match reply.error() {
+                None => client.pass_on(&reply),
+                Some(words) => client
+                    .reply(Err(RedisError::String(asked.error(&String::from_utf8_lossy(words))))),
             });
-            ask(client, &query, read);
         })
     })
 }
@@ -87,29 +87,4 @@ fn parse(args: &[RedisString]) -> Result<Request<'_>, RedisError> {
 
 fn syntax<T>() -> Result<T, RedisError> {
     error("ERR", "syntax: VECTORFILL.QUERY graph cypher TEXT text [TIMEOUT ms] [--compact]")
-}
-
-/// What an error may have to name.
-pub(super) struct Asked {
-    pub(super) graph: String,
-    pub(super) model: String,
-    pub(super) dimensions: usize,
-}
-
-impl Asked {
-    /// The engine's own words, under a code where there is one.
-    pub(super) fn error(&self, words: &str) -> RedisError {
-        let Self { graph, model, dimensions } = self;
-        RedisError::String(if words.contains("empty key") {
-            format!("NOGRAPH there is no graph '{graph}'")
-        } else if words.contains("unknown command") {
-            "NOENGINE FalkorDB is not loaded: load falkordb.so".into()
-        } else if words.contains("Query timed out") {
-            format!("TIMEOUT {words}")
-        } else if words.contains("dimension mismatch") {
-            format!("ERR the model '{model}' gives vectors of {dimensions} dimensions: {words}")
-        } else {
-            words.to_owned()
-        })
-    }
 }

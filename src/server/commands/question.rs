@@ -6,7 +6,7 @@ use std::time::Duration;
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 
 use super::waiting::{Limit, fault, may_wait, wait_then};
-use super::{error, existing_graph};
+use super::{error, existing_graph, may_query};
 use crate::embed::Config;
 use crate::fill::event::{Outcome, RunFault, ServerState};
 use crate::fill::node::{GraphName, Text};
@@ -53,13 +53,15 @@ impl Question {
     }
 }
 
-/// A graph that can be asked.
-pub(super) fn graph(ctx: &Context, arg: &RedisString) -> Result<GraphName, RedisError> {
+/// A graph that can be asked by this user; `what` names the command.
+pub(super) fn graph(ctx: &Context, arg: &RedisString, what: &str) -> Result<GraphName, RedisError> {
     let published = with_worker(Worker::published);
     if published.is_some_and(|published| published.snapshot.server == ServerState::NoEngine) {
         return fault(&RunFault::NoEngine);
     }
-    existing_graph(ctx, arg)
+    let graph = existing_graph(ctx, arg)?;
+    may_query(ctx, &graph, what)?;
+    Ok(graph)
 }
 
 /// `TIMEOUT ms`.

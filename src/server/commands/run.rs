@@ -11,7 +11,9 @@ use super::waiting::{Limit, fault, leave, may_wait, wait};
 use super::{answered, error, graph_name, may};
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
-use crate::server::{config, graph, with_worker};
+use crate::server::graph::graphs;
+use crate::server::graph::hold::Hold;
+use crate::server::{config, with_worker};
 use crate::worker::Demand;
 
 #[command({
@@ -103,7 +105,7 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
         return error("NOPERM", "this user may not write all graphs: name one");
     }
     if let Some(graph) = &request.graph {
-        if !graph::is_graph(ctx, graph) {
+        if !Hold::of_command(ctx).is_graph(graph) {
             return fault(&RunFault::NoGraph(graph.clone()));
         }
         if !settings.rule.graphs.matches(graph) {
@@ -119,5 +121,5 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
 /// A pass over all graphs is for those who may write all of them.
 fn may_write_all(ctx: &Context) -> bool {
     let permission = AclPermissions::UPDATE;
-    graph::graphs(ctx).iter().all(|graph| may(ctx, graph, &permission))
+    graphs(&Hold::of_command(ctx)).iter().all(|graph| may(ctx, graph, &permission))
 }

@@ -2,15 +2,15 @@
 
 use std::slice;
 
-use redis_module::{CallResult, Context, RedisError, RedisResult, RedisString};
+use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-use super::query::Asked;
 use super::question::{self, Question};
 use super::{answered, error, number};
-use crate::fill::cypher;
-use crate::server::graph::ask::{Query, ask};
-use crate::server::reply;
+use crate::engine;
+use crate::engine::query::search::{self, with_vector};
+use crate::engine::words::Asked;
+use crate::server::graph::client_query::{Query, ask};
 
 /// Most nodes of one search.
 const MOST: usize = 10_000;
@@ -43,29 +43,31 @@ fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         };
         let k = number("k", k, 1..=MOST)?;
         let question = Question::new(ctx, "VECTORFILL.SEARCH")?;
-        let graph = question::graph(ctx, graph)?;
+        let graph = question::graph(ctx, graph, "VECTORFILL.SEARCH")?;
         let (rule, label) = (question.settings.rule.clone(), label.as_slice().to_vec());
         let model = question.embedder.model.clone();
         question.ask(ctx, slice::from_ref(text), None, move |client, vectors| {
             let vector = vectors.first().map(AsRef::as_ref).unwrap_or_default();
-            let cypher = cypher::with_vector(&cypher::search(&rule, &label, k), vector);
+            let cypher = with_vector(&search::search(&rule, &label, k), vector);
             let asked = Asked { graph: graph.to_string(), model, dimensions: vector.len() };
             let index = format!("(:{}).{}", String::from_utf8_lossy(&label), rule.target.as_str());
             let query = Query { graph, cypher, compact: false, passed_on: false };
-            let read = Box::new(move |result: CallResult<'static>| match result {
-                Ok(reply) => Ok(reply::found(&reply::Node::from(Ok(reply)))),
-                Err(e) => Err(explain(&asked, &index, &String::from_utf8_lossy(e.as_bytes()))),
+            ask(client, query, move |client, reply| match reply.error() {
+                None => client.reply(Ok(found(reply.proto()))),
+                Some(words) => client.reply(Err(RedisError::String(
+                    asked.search_error(&index, &String::from_utf8_lossy(words)),
+                ))),
             });
-            ask(client, &query, read);
         })
     })
 }
 
-/// The engine says of a missing index only that an argument is invalid.
-fn explain(asked: &Asked, index: &str, words: &str) -> RedisError {
-    if words.contains("Invalid arguments for procedure") {
-        let hint = "is the label right, and has a pass ended? see VECTORFILL.STATUS";
-        return RedisError::String(format!("ERR there is no vector index on {index}: {hint}"));
-    }
-    asked.error(words)
+/// The reply: an array of `[id, score, text]`.
+fn found(proto: &[u8]) -> RedisValue {
+    let found = engine::reply(proto).map(|reply| search::found(&reply)).unwrap_or_default();
+    let row = |(id, score, text): (i64, f64, Option<Vec<u8>>)| {
+        let text = text.map_or(RedisValue::Null, RedisValue::StringBuffer);
+        RedisValue::Array(vec![RedisValue::Integer(id), RedisValue::Float(score), text])
+    };
+    RedisValue::Array(found.into_iter().map(row).collect())
 }

@@ -93,8 +93,8 @@ pub(super) fn fault<T>(fault: &RunFault) -> Result<T, RedisError> {
     let code = match fault {
         RunFault::Disabled => "DISABLED",
         RunFault::Replica => "READONLY",
-        RunFault::Loading => "LOADING",
-        RunFault::NoEngine => "NOENGINE",
+        RunFault::Loading | RunFault::Settling => "LOADING",
+        RunFault::NoEngine | RunFault::Foreign => "NOENGINE",
         RunFault::NoGraph(_) => "NOGRAPH",
         RunFault::Late { .. } => "TIMEOUT",
         RunFault::Embed(_) => "EMBED",

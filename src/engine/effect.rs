@@ -2,16 +2,14 @@
 //! to its own replicas. Four bytes a number, copied; as query text a number takes eleven, parsed.
 //!
 //! An effect is applied as it stands: one that names a node or a property that is not there, or that
-//! the engine cannot read, ends the server. Three things make it safe. It is made for engines whose
-//! source has been read ([`is_known`]), and no other is sent one. What it names has been looked up in
+//! the engine cannot read, ends the server. Three things make it safe. It is made for engines on which
+//! it was tried ([`super::version`]), and no other is sent one. What it names has been looked up in
 //! the same hold of the server, by a query with the guards every write has ([`Targets`]). And it says
 //! one thing only, "this property of this node is this vector": whatever else is to be done, such as
 //! the first vector of a graph or taking a mark away, is left to a query.
 
 use crate::fill::node::Row;
 
-/// Versions of the engine, as MODULE LIST has them, in which an update of a node reads the same.
-const KNOWN: std::ops::RangeInclusive<i64> = 41_600..=41_609;
 /// `EFFECTS_VERSION` of these engines: the first byte.
 const VERSION: u8 = 1;
 /// `EFFECT_UPDATE_NODE`: node, attribute, value.
@@ -21,26 +19,21 @@ const VECTOR: u32 = 1 << 18;
 /// Type, node, attribute, type of the value, length.
 const HEAD: usize = size_of::<u32>() + size_of::<u64>() + size_of::<u16>() + 2 * size_of::<u32>();
 
-/// Whether the engine of this version takes what [`of`] makes.
-pub(super) fn is_known(version: i64) -> bool {
-    KNOWN.contains(&version) && cfg!(target_endian = "little")
-}
-
 /// What a guarded lookup found: valid for the hold of the server in which it was made.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(in crate::server) struct Targets {
+pub(crate) struct Targets {
     /// The engine's number for the property; `None` = no node of the graph ever had it.
-    pub(in crate::server) attribute: Option<u16>,
+    pub(crate) attribute: Option<u16>,
     /// Places of rows whose node takes the vector and needs nothing else.
-    pub(in crate::server) plain: Vec<usize>,
+    pub(crate) plain: Vec<usize>,
     /// Places of rows whose node takes the vector and loses its mark of quarantine.
-    pub(in crate::server) marked: Vec<usize>,
+    pub(crate) marked: Vec<usize>,
 }
 
 impl Targets {
     /// Of these rows, those that an effect can tell of, and those that are left to a query. Rows that
     /// are in neither have changed since they were selected.
-    pub(super) fn split<'a>(&self, rows: &'a [Row]) -> (Vec<&'a Row>, Vec<Row>) {
+    pub(crate) fn split<'a>(&self, rows: &'a [Row]) -> (Vec<&'a Row>, Vec<Row>) {
         let find = |places: &[usize]| -> Vec<&'a Row> {
             places.iter().filter_map(|place| rows.get(*place)).collect()
         };
@@ -55,7 +48,7 @@ impl Targets {
 }
 
 /// The effect that gives each of these nodes its vector.
-pub(super) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
+pub(crate) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
     let numbers: usize = rows.iter().map(|row| row.vector.len()).sum();
     let mut effect = Vec::with_capacity(1 + rows.len() * HEAD + numbers * size_of::<f32>());
     effect.push(VERSION);
@@ -111,13 +104,5 @@ mod tests {
         let rows = [row(1), row(2)];
         let targets = Targets { attribute: None, plain: vec![0], marked: vec![1] };
         assert_eq!(targets.split(&rows), (vec![], rows.to_vec()));
-    }
-
-    #[test]
-    fn an_engine_nobody_has_read_is_sent_none() {
-        assert!(is_known(41_603));
-        for version in [41_599, 41_610, 41_800, 42_004, 50_000, 0, -1] {
-            assert!(!is_known(version), "{version}");
-        }
     }
 }

@@ -1,11 +1,17 @@
-//! The one file with unsafe: what the Redis module API offers and the `redis-module` crate does not
+//! The one folder with unsafe: what the Redis module API offers and the `redis-module` crate does not
 //! wrap. Each function says what makes it sound.
-#![expect(unsafe_code, reason = "C functions without a safe wrapper; fenced into this file")]
+#![expect(unsafe_code, reason = "C functions without a safe wrapper; fenced into this folder")]
+
+pub(super) mod call;
+pub(super) mod client;
+pub(super) mod post;
 
 use std::os::raw::c_int;
 use std::slice;
 
 use redis_module::{Context, raw};
+
+use call::Mode;
 
 /// The API's word for success.
 const OK: c_int = 0;
@@ -28,7 +34,9 @@ pub(super) fn category_exists(name: &str) -> bool {
             return false;
         };
         let ctx = make(std::ptr::null_mut());
-        let known = super::graph::category_exists(&Context::new(ctx), name);
+        let known =
+            call::call(&Context::new(ctx), Mode::Inline, c"ACL", &[b"CAT", name.as_bytes()])
+                .is_some_and(|reply| reply.error().is_none());
         free(ctx);
         known
     }
@@ -61,4 +69,29 @@ fn argument<'a>(command: *mut raw::RedisModuleCommandFilterCtx, at: c_int) -> Op
         let bytes = raw::RedisModule_StringPtrLen?(string, &raw mut length);
         (!bytes.is_null()).then(|| slice::from_raw_parts(bytes.cast::<u8>(), length))
     }
+}
+
+/// The server's version as Redis tells modules: `0x00MMmmpp`.
+pub(super) fn server_version() -> Option<c_int> {
+    // SAFETY: takes nothing.
+    unsafe { raw::RedisModule_GetServerVersion.map(|version| version()) }
+}
+
+/// A function of the API that is called without being asked for and that this server lacks.
+pub(super) fn missing_function() -> Option<&'static str> {
+    // SAFETY: copies pointers that were set when the module was loaded.
+    let needed = unsafe {
+        let unblock = raw::RedisModule_CallReplyPromiseSetUnblockHandler;
+        let (post, category) =
+            (raw::RedisModule_EventLoopAddOneShot, raw::RedisModule_AddACLCategory);
+        let (setting, load) = (raw::RedisModule_RegisterStringConfig, raw::RedisModule_LoadConfigs);
+        [
+            ("CallReplyPromiseSetUnblockHandler", unblock.is_some()),
+            ("EventLoopAddOneShot", post.is_some()),
+            ("AddACLCategory", category.is_some()),
+            ("RegisterStringConfig", setting.is_some()),
+            ("LoadConfigs", load.is_some()),
+        ]
+    };
+    needed.into_iter().find(|(_, there)| !there).map(|(name, _)| name)
 }

@@ -1,0 +1,117 @@
+//! FalkorDB's dialect: what is said to the engine, how its replies read, what its words mean, and
+//! what is known of each of its versions.
+//!
+//! Pure: bytes in, bytes out. `server/graph` carries the bytes. The text of a query and the reader of
+//! its reply stand side by side ([`query`]); [`version`] is a table with a row for each range of
+//! versions that was tried; [`effect`] is the engine's replication format; [`words`] sorts its error
+//! messages; [`value`] reads the raw protocol of a reply.
+
+mod cypher;
+pub(crate) mod effect;
+pub(crate) mod info;
+pub(crate) mod query;
+pub(crate) mod value;
+pub(crate) mod version;
+pub(crate) mod words;
+
+use crate::fill::fault::StoreFault;
+use crate::fill::store::{Answer, Change, Job, Query, Read, Write};
+use query::{index, sweep, write};
+use value::Value;
+
+/// The text of a read.
+pub(crate) fn read_text(read: &Read) -> Vec<u8> {
+    let rule = &read.rule;
+    match &read.query {
+        Query::Indexes => index::list(rule),
+        Query::Count { window, labels } => sweep::count(rule, *window, *labels),
+        Query::Select(window) => sweep::select(rule, *window),
+        Query::Marked { window, texts } => sweep::marked(rule, *window, *texts),
+        Query::Sample(label) => index::sample(rule, label),
+    }
+}
+
+/// What the raw reply to a read says: what was asked decides how it is read.
+pub(crate) fn answer(query: &Query, proto: &[u8]) -> Result<Answer, StoreFault> {
+    let reply = reply(proto)?;
+    if reply.items().len() < 2 {
+        return Err(StoreFault::Other("the engine's reply has no rows".into()));
+    }
+    Ok(match query {
+        Query::Indexes => Answer::Indexes(index::listed(&reply)),
+        Query::Count { .. } => Answer::Count(sweep::counted(&reply)),
+        Query::Select(_) => Answer::Selection(sweep::selected(&reply)),
+        Query::Marked { .. } => Answer::Marked(sweep::marks(&reply)),
+        Query::Sample(_) => Answer::Sample(index::sampled(&reply)),
+    })
+}
+
+/// The text of a write.
+pub(crate) fn write_text(write: &Write) -> Vec<u8> {
+    let rule = &write.rule;
+    match &write.change {
+        Change::Job(Job::Vectors(rows)) => write::vectors(rule, rows),
+        Change::Job(Job::Quarantine(marks)) => write::quarantine(rule, marks),
+        Change::Job(Job::CreateIndex(index)) => index::create(rule, index),
+        Change::Lift { ids, .. } => write::lift(rule, ids),
+    }
+}
+
+/// A raw reply as a value, an error in it as what it means.
+pub(crate) fn reply(proto: &[u8]) -> Result<Value<'_>, StoreFault> {
+    match Value::parse(proto) {
+        Some(Value::Error(error)) => Err(words::fault(error)),
+        Some(value) => Ok(value),
+        None => Err(StoreFault::Other("the engine's reply is cut off".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fill::scan::Window;
+
+    #[test]
+    fn an_error_is_told_by_what_it_means() {
+        assert_eq!(reply(b"-OOM command not allowed\r\n"), Err(StoreFault::OutOfMemory));
+        assert!(matches!(reply(b"*2\r\n:1\r\n"), Err(StoreFault::Other(_))));
+    }
+
+    #[test]
+    fn a_reply_of_any_shape_is_read_without_a_panic() {
+        fn arbitrary(rng: &mut fastrand::Rng, depth: u32) -> Vec<u8> {
+            match rng.u32(..if depth == 0 { 4 } else { 7 }) {
+                0 => b"$-1\r\n".to_vec(),
+                1 => format!(":{}\r\n", rng.i64(-2..5)).into_bytes(),
+                2 => b"$2\r\n[1\r\n".to_vec(),
+                3 => b"$3\r\n<1>\r\n".to_vec(),
+                _ => {
+                    let items = rng.usize(..5);
+                    let mut list = format!("*{items}\r\n").into_bytes();
+                    (0..items).for_each(|_| list.extend(arbitrary(rng, depth - 1)));
+                    list
+                }
+            }
+        }
+        let mut rng = fastrand::Rng::with_seed(3);
+        let window = Window { lo: 0, hi: 1, rows: 1 };
+        let queries = [
+            Query::Indexes,
+            Query::Count { window, labels: true },
+            Query::Select(window),
+            Query::Marked { window, texts: true },
+        ];
+        for _ in 0..20_000 {
+            let proto = arbitrary(&mut rng, 4);
+            for query in &queries {
+                answer(query, &proto).ok();
+            }
+            let Ok(value) = reply(&proto) else { continue };
+            write::written(&value);
+            write::targeted(&value);
+            index::sampled(&value);
+            info::oldest_reader(&value, b"g");
+            version::of_modules(&value);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Sweeps over windows of node ids: what is pending, how much there is, what is quarantined.
+
+use std::fmt::Write as _;
+
+use super::super::value::Value;
+use super::{SWEEP, parts, rows, took};
+use crate::fill::node::NodeId;
+use crate::fill::rule::Rule;
+use crate::fill::scan::{Seen, Window};
+use crate::fill::store::{Count, Marked, MarkedNode, Selection};
+use crate::text::one_line;
+
+/// Marks the row that names the first id after the window.
+const BEYOND: i64 = 0;
+/// Marks a row with a count of nodes that have a text, or a selected node.
+const FOUND: i64 = 1;
+/// Marks a row with counts of nodes that have a text and no vector.
+const UNFILLED: i64 = 2;
+/// Marks a row with a label some node with a vector has.
+const LABEL: i64 = 3;
+
+/// Longest note of a quarantined node that is passed on, in characters: twice the longest of ours.
+const MAX_NOTE_CHARS: usize = 500;
+
+/// Selects pending nodes of a window: rows `[1, id, text, label]`, and `[0, id, …]` for what lies
+/// beyond.
+pub(crate) fn select(rule: &Rule, window: Window) -> Vec<u8> {
+    let (node, source, target, error) = parts(rule);
+    format!(
+        "{} MATCH {node} WHERE ID(n) >= $hi \
+         RETURN {BEYOND} AS k, ID(n) AS a, NULL AS b, NULL AS c LIMIT 1 \
+         UNION ALL MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi \
+         AND n.{target} IS NULL AND n.{error} IS NULL AND n.{source} > '' \
+         RETURN {FOUND} AS k, ID(n) AS a, n.{source} AS b, labels(n)[0] AS c LIMIT $rows",
+        bounds(window)
+    )
+    .into_bytes()
+}
+
+/// Lists quarantined nodes of a window: rows `[1, id, error, text, label]`, the text only if `texts`,
+/// and `[0, id, …]` for what lies beyond.
+pub(crate) fn marked(rule: &Rule, window: Window, texts: bool) -> Vec<u8> {
+    let (node, source, target, error) = parts(rule);
+    let text = if texts { format!("n.{source}") } else { "NULL".into() };
+    format!(
+        "{} MATCH {node} WHERE ID(n) >= $hi \
+         RETURN {BEYOND} AS k, ID(n) AS a, NULL AS b, NULL AS c, NULL AS d LIMIT 1 \
+         UNION ALL MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi \
+         AND n.{error} IS NOT NULL AND n.{target} IS NULL AND n.{source} > '' \
+         RETURN {FOUND} AS k, ID(n) AS a, n.{error} AS b, {text} AS c, labels(n)[0] AS d LIMIT $rows",
+        bounds(window)
+    )
+    .into_bytes()
+}
+
+/// Counts a window: `[1, with text, …]`, `[2, without vector, of these quarantined]`, with `labels`
+/// also `[3, label, …]`, and `[0, id, …]` for what lies beyond.
+pub(crate) fn count(rule: &Rule, window: Window, labels: bool) -> Vec<u8> {
+    let (node, source, target, error) = parts(rule);
+    let inside = format!("MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi AND");
+    let mut query = format!(
+        "{} MATCH {node} WHERE ID(n) >= $hi RETURN {BEYOND} AS k, ID(n) AS a, NULL AS b LIMIT 1 \
+         UNION ALL {inside} n.{source} > '' RETURN {FOUND} AS k, count(n) AS a, NULL AS b \
+         UNION ALL {inside} n.{target} IS NULL AND n.{source} > '' \
+         RETURN {UNFILLED} AS k, count(n) AS a, count(n.{error}) AS b",
+        bounds(window)
+    );
+    if labels {
+        // Writing to a String cannot fail.
+        write!(
+            query,
+            " UNION ALL {inside} n.{target} IS NOT NULL \
+             RETURN DISTINCT {LABEL} AS k, labels(n)[0] AS a, NULL AS b"
+        )
+        .ok();
+    }
+    query.into_bytes()
+}
+
+fn bounds(window: Window) -> String {
+    format!("{SWEEP}lo={} hi={} rows={}", window.lo, window.hi, window.rows)
+}
+
+/// The reply to [`count`].
+pub(crate) fn counted(reply: &Value<'_>) -> Count {
+    let mut seen = nothing_seen(reply);
+    let mut count = Count { eligible: 0, unfilled: 0, quarantined: 0, labels: Vec::new(), seen };
+    for row in rows(reply) {
+        let [kind, a, b] = row.items() else { continue };
+        match kind.integer() {
+            Some(BEYOND) => seen.beyond = a.unsigned(),
+            Some(FOUND) => count.eligible = a.unsigned().unwrap_or(0),
+            Some(UNFILLED) => {
+                count.unfilled = a.unsigned().unwrap_or(0);
+                count.quarantined = b.unsigned().unwrap_or(0);
+            }
+            Some(LABEL) => count.labels.extend(a.text().map(str::to_owned)),
+            _ => {}
+        }
+    }
+    count.seen = seen;
+    count
+}
+
+/// The reply to [`select`].
+pub(crate) fn selected(reply: &Value<'_>) -> Selection {
+    let (rows, seen) = swept(reply, |id, cells| {
+        let [text, label] = cells else { return None };
+        let text = text.bytes()?.to_vec();
+        Some((text.len(), (id, text, label.text().map(str::to_owned))))
+    });
+    Selection { rows, seen }
+}
+
+/// The reply to [`marked`].
+pub(crate) fn marks(reply: &Value<'_>) -> Marked {
+    let (rows, seen) = swept(reply, |id, cells| {
+        let [note, text, label] = cells else { return None };
+        let text = text.bytes().unwrap_or_default().to_vec();
+        let (note, label) = (self::note(note), label.text().map(str::to_owned));
+        Some((text.len(), MarkedNode { id, note, text, label }))
+    });
+    Marked { rows, seen }
+}
+
+/// The rows of a sweep that lists nodes. `read` makes of the cells after a node's id what is listed,
+/// with the bytes of its text.
+fn swept<T>(
+    reply: &Value<'_>,
+    read: impl Fn(NodeId, &[Value<'_>]) -> Option<(usize, T)>,
+) -> (Vec<T>, Seen) {
+    let mut seen = nothing_seen(reply);
+    let mut found = Vec::new();
+    for row in rows(reply) {
+        let [kind, id, cells @ ..] = row.items() else { continue };
+        match (kind.integer(), id.unsigned()) {
+            (Some(BEYOND), id) => seen.beyond = id,
+            (Some(FOUND), Some(id)) => {
+                let Some((bytes, node)) = read(NodeId(id), cells) else { continue };
+                seen.rows += 1;
+                seen.last = seen.last.max(Some(id));
+                seen.longest = seen.longest.max(bytes);
+                found.push(node);
+            }
+            _ => {}
+        }
+    }
+    (found, seen)
+}
+
+/// What an error property says, be it of our making or set by hand.
+fn note(value: &Value<'_>) -> String {
+    match value {
+        Value::Bytes(bytes) => one_line(&String::from_utf8_lossy(bytes), MAX_NOTE_CHARS),
+        Value::Integer(number) => number.to_string(),
+        Value::Null | Value::List(_) | Value::Error(_) => String::new(),
+    }
+}
+
+fn nothing_seen(reply: &Value<'_>) -> Seen {
+    Seen { rows: 0, last: None, longest: 0, beyond: None, took: took(reply) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::testing::{reply, rule, text};
+    use super::*;
+
+    #[test]
+    fn names_stand_between_backticks_and_what_changes_is_a_parameter() {
+        let query = String::from_utf8(select(&rule(), Window { lo: 3, hi: 7, rows: 5 })).unwrap();
+        let begins = "CYPHER vectorfill=1 lo=3 hi=7 rows=5 MATCH (n:`My 'Doc'`)";
+        assert!(query.starts_with(begins), "{query}");
+        assert!(query.ends_with("LIMIT $rows"), "{query}");
+    }
+
+    #[test]
+    fn a_selection_tells_its_rows_and_what_lies_beyond() {
+        let proto = reply(&[
+            &[":0\r\n", ":900\r\n", "$-1\r\n", "$-1\r\n"],
+            &[":1\r\n", ":7\r\n", &text("x"), &text("Doc")],
+            &[":1\r\n", ":9\r\n", &text("yz"), "$-1\r\n"],
+        ]);
+        let Selection { rows, seen } = selected(&Value::parse(&proto).unwrap());
+        assert_eq!(rows[1], (NodeId(9), b"yz".to_vec(), None));
+        let took = Duration::from_micros(1_500);
+        assert_eq!(seen, Seen { rows: 2, last: Some(9), longest: 2, beyond: Some(900), took });
+    }
+}

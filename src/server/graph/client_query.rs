@@ -1,0 +1,63 @@
+//! A query that a client waits for, on the engine's own threads.
+
+use redis_module::{RedisError, RedisResult};
+
+use super::hold::post;
+use crate::fill::fault::StoreFault;
+use crate::fill::node::GraphName;
+use crate::server::client::Client;
+use crate::server::ffi::call::{Mode, Reply};
+use crate::server::guarded;
+
+/// A read-only query.
+pub(in crate::server) struct Query {
+    pub(in crate::server) graph: GraphName,
+    /// The query's text.
+    pub(in crate::server) cypher: Vec<u8>,
+    /// Whether the reply is to be made for a client library.
+    pub(in crate::server) compact: bool,
+    /// Whether the reply is passed on as it is, and so has to be in the client's own protocol.
+    pub(in crate::server) passed_on: bool,
+}
+
+/// Runs a query, and has `answer` answer the client with the reply. Does not wait for it.
+pub(in crate::server) fn ask(
+    client: Client,
+    query: Query,
+    answer: impl FnOnce(Client, Reply) + Send + 'static,
+) {
+    post(move |held| {
+        let hold = match held {
+            Ok(hold) => hold,
+            Err(fault) => return client.reply(refusal(&fault)),
+        };
+        let left = client.time_left().map(|left| left.as_millis());
+        if left == Some(0) {
+            return client
+                .reply(Err(RedisError::Str("TIMEOUT the embedding took all of the time")));
+        }
+        let timeout = left.map(|ms| ms.to_string());
+        let mut args: Vec<&[u8]> = vec![query.graph.as_str().as_bytes(), &query.cypher];
+        if query.compact {
+            args.push(b"--compact");
+        }
+        if let Some(timeout) = &timeout {
+            args.extend([b"timeout", timeout.as_bytes()]);
+        }
+        let resp3 = query.passed_on && client.speaks_resp3();
+        let mode = if resp3 { Mode::PoolResp3 } else { Mode::Pool };
+        hold.query_on_pool(mode, &args, move |reply| {
+            // Dropped, the client is told that nothing came.
+            guarded((), || {
+                if let Some(reply) = reply {
+                    answer(client, reply);
+                }
+            });
+        });
+    });
+}
+
+fn refusal(fault: &StoreFault) -> RedisResult {
+    let code = if *fault == StoreFault::Loading { "LOADING" } else { "ERR" };
+    Err(RedisError::String(format!("{code} {fault}")))
+}

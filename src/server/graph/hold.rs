@@ -1,0 +1,125 @@
+//! **Where the server is held.** The only file that makes a [`Hold`], and the only way to the engine.
+//!
+//! A hold is a moment on the main thread: a posted job ([`post`]), or a command of a client's. From
+//! 4.18.11 and 4.20.0 on the engine takes the server's lock itself when it is called on any other
+//! thread, so a worker with the lock in hand would stop the server for ever.
+
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use redis_module::Context;
+
+use crate::engine::words;
+use crate::fill::fault::StoreFault;
+use crate::fill::node::GraphName;
+use crate::server::events;
+use crate::server::ffi::call::{self, Mode, Receiver, Reply};
+use crate::server::ffi::post::{self, Refusal};
+
+/// A job that has waited longer is not done any more: whoever posted it has given up, or soon will.
+const EXPIRY: Duration = Duration::from_secs(50);
+
+/// Jobs that have not run, and queries whose answer has yet to come: each is a callback into this
+/// library.
+static PENDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the server or the engine still holds callbacks into this library.
+pub(in crate::server) fn is_pending() -> bool {
+    PENDING.load(Ordering::SeqCst) > 0
+}
+
+/// One callback that is still to come.
+struct Pending;
+
+impl Pending {
+    fn new() -> Self {
+        PENDING.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        PENDING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Proof that this is the main thread and nobody else runs: what needs it, takes it.
+pub(in crate::server) struct Hold<'a>(&'a Context);
+
+/// Has `work` done on the main thread. It is called once, with a hold or the reason why there is none;
+/// dropped uncalled if the server cannot take it.
+pub(in crate::server) fn post(work: impl FnOnce(Result<Hold<'_>, StoreFault>) + Send + 'static) {
+    let (pending, since) = (Pending::new(), Instant::now());
+    post::post(Box::new(move |held| {
+        let _pending = pending;
+        match held {
+            Err(Refusal::Loading) => work(Err(StoreFault::Loading)),
+            Ok(_) if since.elapsed() > EXPIRY => work(Err(StoreFault::NoReply)),
+            Ok(ctx) => {
+                events::started();
+                work(Ok(Hold(ctx)));
+            }
+        }
+    }));
+}
+
+impl<'a> Hold<'a> {
+    /// A command that runs holds the server.
+    pub(in crate::server) fn of_command(ctx: &'a Context) -> Self {
+        Self(ctx)
+    }
+
+    /// The server.
+    pub(super) fn server(&self) -> &Context {
+        self.0
+    }
+
+    /// Calls a command inline.
+    pub(super) fn call(
+        &self,
+        mode: Mode,
+        command: &CStr,
+        args: &[&[u8]],
+    ) -> Result<Reply, StoreFault> {
+        let reply = call::call(self.0, mode, command, args).ok_or(StoreFault::NoReply)?;
+        match reply.error() {
+            Some(error) => Err(words::fault(error)),
+            None => Ok(reply),
+        }
+    }
+
+    /// What Redis would say of a script that writes to this key; nothing is called.
+    pub(super) fn check_write(&self, key: &GraphName) -> Result<(), StoreFault> {
+        let args: [&[u8]; 3] = [key.as_str().as_bytes(), b"0", b""];
+        let refusal = call::call(self.0, Mode::Checked, c"SETRANGE", &args);
+        match refusal.as_ref().and_then(Reply::error) {
+            Some(error) => Err(words::fault(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the engine run a read-only query on its own threads, and `receive` take the reply on the
+    /// main thread.
+    pub(super) fn query_on_pool(
+        &self,
+        mode: Mode,
+        args: &[&[u8]],
+        receive: impl FnOnce(Option<Reply>) + 'static,
+    ) {
+        let pending = Pending::new();
+        let receive: Receiver = Box::new(move |reply| {
+            let _pending = pending;
+            receive(reply);
+        });
+        call::call_later(self.0, mode, c"GRAPH.RO_QUERY", args, receive);
+    }
+
+    /// Whether the key holds a graph. The engine would load one that is swapped out, and make one that
+    /// is missing: so the server is asked.
+    pub(in crate::server) fn is_graph(&self, graph: &GraphName) -> bool {
+        let reply = call::call(self.0, Mode::Inline, c"TYPE", &[graph.as_str().as_bytes()]);
+        reply.is_some_and(|reply| reply.proto() == b"+graphdata\r\n")
+    }
+}
