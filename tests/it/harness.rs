@@ -20,9 +20,9 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// FalkorDB's version, such as (4, 22, 1).
 pub type Version = (i64, i64, i64);
 
-/// FalkorDB starts to collect finished queries before it initialises the lock that this takes. If the
-/// lock is held just then (once in 14,659 starts of FalkorDB alone, more often on a busy machine), the
-/// first query for a new graph waits for ever. Here it collects nothing until it is loaded.
+/// FalkorDB starts to collect finished queries before it initialises the lock that this takes. If it
+/// is held just then (once in 14,659 starts of FalkorDB alone, more often on a busy machine), the
+/// first query for a new graph waits for ever. Here nothing is collected until the engine is loaded.
 const COLLECTS_NOTHING: [&str; 2] = ["CMD_INFO", "no"];
 const COLLECTS: [&str; 4] = ["GRAPH.CONFIG", "SET", "CMD_INFO", "yes"];
 
@@ -322,7 +322,10 @@ impl Redis {
     }
 
     pub fn call<T: FromRedisValue>(&mut self, words: &[&str]) -> T {
-        self.try_call(words).unwrap_or_else(|e| panic!("{words:?}: {e}"))
+        self.try_call(words).unwrap_or_else(|e| match e.is_timeout() {
+            true => panic!("{words:?}: no answer in {:?}", patience(words)),
+            false => panic!("{words:?}: {e}"),
+        })
     }
 
     /// The error a command must give.
