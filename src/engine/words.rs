@@ -41,12 +41,14 @@ pub(crate) struct Asked {
     pub model: String,
     /// Length of the question's vector.
     pub dimensions: usize,
+    /// The index that is searched, as `(:Label).property`; empty for a query of the client's own.
+    pub index: String,
 }
 
 impl Asked {
     /// The engine's own words to a client's query, under a code where there is one.
     pub(crate) fn error(&self, words: &str) -> String {
-        let Self { graph, model, dimensions } = self;
+        let Self { graph, model, dimensions, .. } = self;
         if words.contains("empty key") {
             format!("NOGRAPH there is no graph '{graph}'")
         } else if words.contains("unknown command") {
@@ -60,14 +62,18 @@ impl Asked {
         }
     }
 
-    /// The same for a search in an index on `what`: of a missing index the engine says only that an
-    /// argument is invalid.
-    pub(crate) fn search_error(&self, what: &str, words: &str) -> String {
+    /// The same for a search: of a missing index the engine says only that an argument is invalid.
+    pub(crate) fn search_error(&self, words: &str) -> String {
         if words.contains("Invalid arguments for procedure") {
-            let hint = "is the label right, and has a pass ended? see VECTORFILL.STATUS";
-            return format!("ERR there is no vector index on {what}: {hint}");
+            return format!("ERR {}", self.no_index());
         }
         self.error(words)
+    }
+
+    /// What is said where there is nothing to search.
+    pub(crate) fn no_index(&self) -> String {
+        let hint = "is the label right, and has a pass ended? see VECTORFILL.STATUS";
+        format!("there is no vector index on {}: {hint}", self.index)
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use super::Filler;
 use super::event::{Action, Outcome, Report};
 use super::fault::StoreFault;
-use super::graph::Graph;
 use super::node::GraphName;
 use super::pace::LaneState;
 use super::pass::{Pass, Plan, Step};
@@ -78,9 +77,7 @@ impl Filler {
     }
 
     fn wake_when_due(&mut self, now: Instant) {
-        let worth_it = self.lane.is_worth_waking_for(now);
-        let woken = self.graphs.values_mut().map(|graph| graph.wake(now, worth_it));
-        if woken.filter(|woken| *woken).count() > 0 {
+        if self.lane.is_worth_waking_for(now) && self.graphs.wake(now) {
             self.forgive();
         }
     }
@@ -88,9 +85,8 @@ impl Filler {
     fn give_up_reads(&mut self, now: Instant) {
         let late = |pass: &Pass| read_limit(pass).is_some_and(|limit| limit <= now);
         let overdue: Vec<Ticket> = self
-            .graphs
-            .values()
-            .filter_map(|graph| graph.pass.as_ref().filter(|pass| late(pass)))
+            .passes()
+            .filter(|pass| late(pass))
             .filter_map(|pass| pass.reading.as_ref().map(|reading| reading.ticket))
             .collect();
         for ticket in overdue {
@@ -100,10 +96,12 @@ impl Filler {
 
     /// A write that nobody answered: whether it was made, the next sweep sees.
     fn give_up_writes(&mut self, now: Instant) {
-        for pass in self.passes_mut() {
-            if write_limit(pass).is_some_and(|limit| limit <= now)
-                && let Some(writing) = pass.writing.take()
-            {
+        let late = |pass: &Pass| write_limit(pass).is_some_and(|limit| limit <= now);
+        let overdue: Vec<GraphName> =
+            self.graphs.active().filter(|(_, pass)| late(pass)).map(|(n, _)| n.clone()).collect();
+        for name in overdue {
+            let Some(pass) = self.pass_mut(&name) else { continue };
+            if let Some(writing) = pass.writing.take() {
                 pass.tally.error = Some(StoreFault::NoReply.to_string());
                 pass.leave(writing.nodes);
             }
@@ -114,24 +112,21 @@ impl Filler {
         let mut open = self.passes().filter(|pass| pass.waiting_since.is_none()).count();
         let mut all = self.passes().count();
         let most_rows = self.most_rows();
-        for graph in self.graphs.values_mut() {
-            if open >= MOST_OPEN || all >= MOST_PASSES {
-                return;
-            }
-            if graph.pass.is_none()
-                && let Some(scope) = graph.wanted.take()
-            {
-                (open, all) = (open + 1, all + 1);
-                let plan = Plan {
-                    scope,
-                    rule: self.settings.rule.clone(),
-                    most_rows,
-                    list_labels: !graph.labels_listed && self.settings.auto_index.is_some(),
-                    auto_index: self.settings.auto_index,
-                };
+        let (rule, auto_index) = (self.settings.rule.clone(), self.settings.auto_index);
+        while open < MOST_OPEN
+            && all < MOST_PASSES
+            && let Some(name) = self.graphs.next_wanted()
+        {
+            (open, all) = (open + 1, all + 1);
+            self.graphs.serve(&name);
+            self.graphs.edit(&name, |graph| {
+                let Some(scope) = graph.wanted.take() else { return };
+                let list_labels = !graph.labels_listed && auto_index.is_some();
+                let rule = rule.clone();
+                let plan = Plan { scope, rule, most_rows, list_labels, auto_index };
                 graph.begun += 1;
                 graph.pass = Some(Pass::new(plan, now));
-            }
+            });
         }
     }
 
@@ -143,7 +138,7 @@ impl Filler {
     /// Lets every pass move on that can. Returns whether one did.
     fn step_passes(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        for name in self.in_turn() {
+        for name in self.graphs.in_turn() {
             let step = self.pass_mut(&name).map_or(Step::Stay, Pass::step);
             moved |= step != Step::Stay;
             if step == Step::Over {
@@ -154,13 +149,16 @@ impl Filler {
     }
 
     fn end_pass(&mut self, now: Instant, name: GraphName) {
-        let Some(graph) = self.graphs.get_mut(&name) else { return };
-        let Some(pass) = graph.pass.take() else { return };
-        let duration = now.duration_since(pass.started);
-        let tally = Tally { duration, ..pass.tally.clone() };
-        graph.finish(now, &pass, &tally);
-        let forgotten = std::mem::take(&mut graph.gone) && !graph.is_expected();
-        self.runs.ended(&name, graph.begun, &tally);
+        let ended = self.graphs.edit(&name, |graph| {
+            let pass = graph.pass.take()?;
+            let duration = now.duration_since(pass.started);
+            let tally = Tally { duration, ..pass.tally.clone() };
+            graph.finish(now, &pass, &tally);
+            let forgotten = std::mem::take(&mut graph.gone) && !graph.is_expected();
+            Some((pass, tally, graph.begun, forgotten))
+        });
+        let Some((pass, tally, begun, forgotten)) = ended else { return };
+        self.runs.ended(&name, begun, &tally);
         if forgotten {
             self.graphs.remove(&name);
         }
@@ -171,22 +169,13 @@ impl Filler {
     }
 
     pub(super) fn passes(&self) -> impl Iterator<Item = &Pass> {
-        self.graphs.values().filter_map(|graph| graph.pass.as_ref())
+        self.graphs.active().map(|(_, pass)| pass)
     }
 
-    pub(super) fn passes_mut(&mut self) -> impl Iterator<Item = &mut Pass> {
-        self.graphs.values_mut().filter_map(|graph| graph.pass.as_mut())
-    }
-
-    /// Graphs with a pass, beginning behind the one that was served last.
-    pub(super) fn in_turn(&self) -> Vec<GraphName> {
-        let active =
-            |(name, graph): (&GraphName, &Graph)| graph.pass.is_some().then(|| name.clone());
-        let mut names: Vec<GraphName> = self.graphs.iter().filter_map(active).collect();
-        if let Some(turn) = &self.turn {
-            let behind = names.partition_point(|name| name <= turn);
-            names.rotate_left(behind);
+    /// Does something to every pass.
+    pub(super) fn each_pass(&mut self, mut change: impl FnMut(&mut Pass)) {
+        for name in self.graphs.in_turn() {
+            self.pass_mut(&name).into_iter().for_each(&mut change);
         }
-        names
     }
 }

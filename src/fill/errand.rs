@@ -230,7 +230,7 @@ impl Filler {
     fn end_errand(&mut self, errand: Errand, fault: Option<RunFault>) {
         if errand.lifted > 0 {
             self.forgive();
-            self.graphs.entry(errand.graph.clone()).or_default().lifted(errand.lifted);
+            self.graphs.edit(&errand.graph, |graph| graph.lifted(errand.lifted));
         }
         let (run, outcome) = (errand.id, errand.outcome());
         self.answer(run, fault.map_or(Ok(outcome), Err));

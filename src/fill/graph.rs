@@ -1,10 +1,11 @@
 //! What the core remembers of one graph between passes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::doubled;
 use super::pass::Pass;
-use super::status::{GraphFigures, GraphState};
+use super::status::GraphFigures;
 use super::tally::Tally;
 use super::wakes::{Scope, Wakes};
 
@@ -21,7 +22,8 @@ pub(super) struct Graph {
     pub(super) wanted: Option<Scope>,
     /// Passes begun so far; names the pass a run waits for.
     pub(super) begun: u64,
-    pub(super) figures: GraphFigures,
+    /// Shared with whoever reads the published picture.
+    pub(super) figures: Arc<GraphFigures>,
     /// Some pass has looked for labels without an index.
     pub(super) labels_listed: bool,
     /// The key is gone: forget the graph once its pass has ended.
@@ -46,8 +48,9 @@ impl Graph {
 
     /// So many nodes are pending that were quarantined before.
     pub(super) fn release(&mut self, nodes: u64) {
-        self.figures.quarantined = self.figures.quarantined.saturating_sub(nodes);
-        self.figures.pending += nodes;
+        let figures = Arc::make_mut(&mut self.figures);
+        figures.quarantined = figures.quarantined.saturating_sub(nodes);
+        figures.pending += nodes;
     }
 
     /// Whether anybody expects a pass: the graph must not be forgotten.
@@ -55,10 +58,9 @@ impl Graph {
         self.wanted.is_some() || self.wakes.is_set()
     }
 
-    /// Turns a wake-up that is due into the wish for a pass, if a pass is `worth_it` now; if not, the
-    /// wake-up is kept. Returns whether it did.
-    pub(super) fn wake(&mut self, now: Instant, worth_it: bool) -> bool {
-        let Some(scope) = worth_it.then(|| self.wakes.take(now)).flatten() else { return false };
+    /// Turns a wake-up that is due into the wish for a pass. Returns whether it did.
+    pub(super) fn wake(&mut self, now: Instant) -> bool {
+        let Some(scope) = self.wakes.take(now) else { return false };
         // Whoever wants all of it gets what is new as well.
         if self.wanted != Some(Scope::Whole) {
             self.wanted = Some(scope);
@@ -80,25 +82,23 @@ impl Graph {
         }
         let indexed = pass.ending.is_none() && pass.plan.auto_index.is_some();
         self.labels_listed |= indexed && scope == Scope::Whole && !pass.left_unindexed;
-        self.figures.last_run = Some(now);
-        self.figures.last_error.clone_from(&tally.error);
-        self.figures.last_pass = Some(tally.clone());
+        let figures = Arc::make_mut(&mut self.figures);
+        figures.last_run = Some(now);
+        figures.last_error.clone_from(&tally.error);
+        figures.last_pass = Some(tally.clone());
     }
 
     /// The graph as STATUS shows it.
-    pub(super) fn figures(&self, now: Instant) -> GraphFigures {
-        let mut figures = self.figures.clone();
-        if let Some(pass) = &self.pass {
-            figures.state = pass.state();
-            figures.in_flight = pass.held() as u64;
-            figures.rate_per_s = rate(pass.tally.written, now.duration_since(pass.started));
-            if pass.tally.error.is_some() {
-                figures.last_error.clone_from(&pass.tally.error);
-            }
-        } else {
-            figures.state = GraphState::Idle;
+    pub(super) fn figures(&self, now: Instant) -> Arc<GraphFigures> {
+        let Some(pass) = &self.pass else { return Arc::clone(&self.figures) };
+        let mut figures = GraphFigures::clone(&self.figures);
+        figures.state = pass.state();
+        figures.in_flight = pass.held() as u64;
+        figures.rate_per_s = rate(pass.tally.written, now.duration_since(pass.started));
+        if pass.tally.error.is_some() {
+            figures.last_error.clone_from(&pass.tally.error);
         }
-        figures
+        Arc::new(figures)
     }
 }
 

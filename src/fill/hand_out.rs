@@ -32,7 +32,7 @@ impl Filler {
     pub(super) fn hand_out_reads(&mut self, now: Instant) {
         let mut reads = self.passes().filter(|pass| pass.reading.is_some()).count();
         let (capacity, heavy) = (self.capacity(), self.is_heavy());
-        for name in self.in_turn() {
+        for name in self.graphs.in_turn() {
             if reads >= MOST_READS {
                 break;
             }
@@ -47,7 +47,7 @@ impl Filler {
 
     fn hand_out_read(&mut self, now: Instant, graph: &GraphName, query: Query) {
         let Some(rule) = self.pass_mut(graph).map(|pass| pass.plan.rule.clone()) else { return };
-        self.turn = Some(graph.clone());
+        self.graphs.serve(graph);
         let ticket = self.ask_store(graph.clone(), rule, query.clone());
         if let Some(pass) = self.pass_mut(graph) {
             pass.reading = Some(Reading { ticket, query, since: now });
@@ -82,7 +82,7 @@ impl Filler {
         self.end_rejected();
         loop {
             let mut sent = false;
-            for name in self.in_turn() {
+            for name in self.graphs.in_turn() {
                 if !self.lane.has_room(now) {
                     return;
                 }
@@ -100,12 +100,12 @@ impl Filler {
             return;
         }
         let reason = self.lane.reason().map(str::to_owned);
-        for pass in self.passes_mut() {
+        self.each_pass(|pass| {
             if pass.batcher.len() > 0 && pass.ending.is_none() {
                 pass.end(Ending::Stop);
                 pass.tally.error.clone_from(&reason);
             }
-        }
+        });
     }
 
     fn hand_out_batch(&mut self, now: Instant, name: &GraphName) -> bool {
@@ -125,7 +125,7 @@ impl Filler {
         let Some(batch) = retry.or_else(fresh) else { return false };
         pass.in_flight += batch.nodes();
         self.figures.retries += u64::from(repeated);
-        self.turn = Some(name.clone());
+        self.graphs.serve(name);
         self.send(now, batch);
         true
     }
@@ -163,7 +163,7 @@ impl Filler {
             return;
         }
         let (patience, tickets) = (self.settings.write_patience, self.tickets);
-        for name in self.in_turn() {
+        for name in self.graphs.in_turn() {
             let Some(pass) = self.pass_mut(&name) else { continue };
             if let Some(job) = pass.next_job(now) {
                 let waited = pass.waiting_since.map(|since| now.duration_since(since));
@@ -181,7 +181,7 @@ impl Filler {
                 let ticket = Ticket(tickets + 1);
                 pass.writing = Some(Writing { ticket, nodes: job.nodes(), since: now });
                 self.tickets = ticket.0;
-                self.turn = Some(name.clone());
+                self.graphs.serve(&name);
                 let effects = self.settings.write_effects && !reviewing;
                 let change = Change::Job(job);
                 let write = Write { ticket, graph: name, rule, change, readers, effects };

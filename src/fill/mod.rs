@@ -42,6 +42,7 @@ mod errand;
 pub(crate) mod event;
 pub(crate) mod fault;
 mod graph;
+mod graphs;
 mod hand_out;
 mod known;
 pub(crate) mod node;
@@ -65,13 +66,14 @@ pub(crate) mod store;
 pub(crate) mod tally;
 mod wakes;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use doubt::Doubt;
 use errand::Errand;
 use event::{Action, Event, Outcome, RunFault, RunId, ServerState};
 use graph::Graph;
+use graphs::Graphs;
 use known::Known;
 use node::{Batch, BatchId, GraphName};
 use pace::Lane;
@@ -80,7 +82,7 @@ use question::{Question, Questions};
 use runs::Runs;
 use settings::Settings;
 use slice::Duty;
-use status::{LaneFigures, Snapshot};
+use status::{GraphsFigures, LaneFigures, Snapshot};
 use tally::Tally;
 use wakes::Wakes;
 
@@ -132,8 +134,7 @@ pub(crate) struct Filler {
     strangers: Wakes,
     /// They are looked for with the next survey.
     meeting: bool,
-    graphs: BTreeMap<GraphName, Graph>,
-    turn: Option<GraphName>,
+    graphs: Graphs,
     lane: Lane,
     duty: Duty,
     flights: HashMap<BatchId, Flight>,
@@ -167,8 +168,7 @@ impl Filler {
             missed: false,
             strangers: Wakes::default(),
             meeting: false,
-            graphs: BTreeMap::new(),
-            turn: None,
+            graphs: Graphs::default(),
             duty: Duty::default(),
             flights: HashMap::new(),
             known: Known::default(),
@@ -217,12 +217,9 @@ impl Filler {
 
     /// When to send a [`Event::Tick`] at the latest; `None` = only when something happens.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let graphs = self.graphs.values().flat_map(|graph| {
-            let pass = graph.pass.as_ref();
-            let limits = [pass.and_then(drive::read_limit), pass.and_then(drive::write_limit)];
-            let own = [graph.wakes.next(), pass.and_then(|p| p.not_before)];
-            own.into_iter().chain(limits)
-        });
+        let passes = self
+            .passes()
+            .flat_map(|pass| [pass.not_before, drive::read_limit(pass), drive::write_limit(pass)]);
         let own = [
             self.survey_at,
             self.surveying.map(|since| since + drive::STORE_LIMIT),
@@ -230,17 +227,18 @@ impl Filler {
             self.lane.wait_until(now),
             self.lane.question_waits_until(now).filter(|_| self.questions.is_queued()),
             self.duty.wait_until(now),
+            self.graphs.next_wake(now),
             self.known.expires(),
             self.strangers.next().filter(|_| self.may_begin()),
         ];
         let errands = self.errands.iter().map(|errand| Some(errand.deadline()));
-        graphs.chain(own).chain(errands).flatten().filter(|at| *at > now).min()
+        passes.chain(own).chain(errands).flatten().filter(|at| *at > now).min()
     }
 
     /// Whether anything is under way.
     pub(crate) fn is_busy(&self) -> bool {
         let asked = !self.errands.is_empty() || self.questions.waiting() > 0;
-        self.surveying.is_some() || asked || self.graphs.values().any(|graph| graph.pass.is_some())
+        self.surveying.is_some() || asked || self.graphs.is_active()
     }
 
     /// The picture STATUS shows.
@@ -252,7 +250,8 @@ impl Filler {
             window: self.lane.window(),
             ..self.figures.clone()
         };
-        let graphs = self.graphs.iter().map(|(name, graph)| (name.clone(), graph.figures(now)));
+        let figures = |(name, graph): (&GraphName, &Graph)| (name.clone(), graph.figures(now));
+        let graphs = self.graphs.iter().map(figures).collect();
         Snapshot {
             enabled: self.settings.enabled,
             server: self.server,
@@ -263,7 +262,7 @@ impl Filler {
             lane,
             questions: self.questions.figures(),
             totals: self.totals.clone(),
-            graphs: graphs.collect(),
+            graphs: GraphsFigures::new(graphs),
         }
     }
 
@@ -287,11 +286,11 @@ impl Filler {
 
     /// Ends all passes early, for the reason given.
     fn end_all(&mut self, ending: Ending, reason: Option<&str>) {
-        for pass in self.passes_mut() {
+        self.each_pass(|pass| {
             pass.end(ending);
             if let Some(reason) = reason {
                 pass.tally.error = Some(reason.to_owned());
             }
-        }
+        });
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::event::{Action, RunFault, RunId};
+use super::graph::Graph;
 use super::node::{Batch, GraphName};
 use super::pace::LaneState;
 use super::pass::Ending;
@@ -44,7 +45,7 @@ impl Filler {
 
     /// The next pass over each graph looks for labels without an index.
     pub(super) fn list_labels_again(&mut self) {
-        self.graphs.values_mut().for_each(|graph| graph.labels_listed = false);
+        self.graphs.for_each(|graph| graph.labels_listed = false);
     }
 
     /// What the old embedder had in flight is sent again: it never comes back.
@@ -73,10 +74,11 @@ impl Filler {
             // Names are not kept: the whole server is looked through once it may be filled.
             self.missed = true;
         } else if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
-            self.graphs
-                .get_mut(name)
-                .map_or(&mut self.strangers, |graph| &mut graph.wakes)
-                .touch(now);
+            if self.graphs.get(name).is_some() {
+                self.graphs.edit(name, |graph| graph.wakes.touch(now));
+            } else {
+                self.strangers.touch(now);
+            }
         }
     }
 
@@ -89,7 +91,7 @@ impl Filler {
         }
         self.forgive();
         if let Some(name) = graph {
-            let pass = self.graphs.entry(name.clone()).or_default().want();
+            let pass = self.graphs.edit(&name, Graph::want);
             if let Some(run) = run {
                 self.runs.open_one(run, name, pass);
             }

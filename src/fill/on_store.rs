@@ -1,6 +1,7 @@
 //! What the store's answers mean: for the nodes they speak of, and for their pass.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Filler;
@@ -32,9 +33,7 @@ impl Filler {
         self.engine_tested = survey.engine_tested;
         self.most_rows = survey.most_rows.unwrap_or(usize::MAX);
         let there: BTreeSet<&GraphName> = survey.graphs.iter().collect();
-        // One that is wanted ends by itself when its pass finds nothing.
-        let kept = |graph: &Graph| graph.pass.is_some() || graph.is_expected();
-        self.graphs.retain(|name, graph| kept(graph) || there.contains(name));
+        self.graphs.keep(&there);
         if std::mem::take(&mut self.meeting) {
             self.meet_strangers(now, &survey.graphs);
         }
@@ -51,9 +50,8 @@ impl Filler {
         }
         if (scheduled || self.runs.need_listing()) && self.settings.enabled {
             let matching = survey.graphs.iter().filter(|n| self.settings.rule.graphs.matches(n));
-            let wanted = matching
-                .map(|name| (name.clone(), self.graphs.entry(name.clone()).or_default().want()))
-                .collect();
+            let wanted =
+                matching.map(|name| (name.clone(), self.graphs.edit(name, Graph::want))).collect();
             self.runs.listed(&wanted);
         }
     }
@@ -74,8 +72,8 @@ impl Filler {
     /// Takes up graphs that have come to be since the server was last looked through.
     fn meet_strangers(&mut self, now: Instant, graphs: &[GraphName]) {
         for name in graphs.iter().filter(|name| self.settings.rule.graphs.matches(name)) {
-            if !self.graphs.contains_key(name) {
-                self.graphs.entry(name.clone()).or_default().wakes.touch(now);
+            if self.graphs.get(name).is_none() {
+                self.graphs.edit(name, |graph| graph.wakes.touch(now));
             }
         }
     }
@@ -87,10 +85,11 @@ impl Filler {
         ticket: Ticket,
         outcome: Result<Answer, StoreFault>,
     ) {
-        let asked = self.graphs.iter_mut().find_map(|(name, graph)| {
-            let pass = graph.pass.as_mut()?;
-            let reading = pass.reading.take_if(|reading| reading.ticket == ticket)?;
-            Some((name.clone(), reading.query))
+        let waits = |pass: &Pass| pass.reading.as_ref().is_some_and(|r| r.ticket == ticket);
+        let name = self.graphs.active().find(|(_, pass)| waits(pass)).map(|(n, _)| n.clone());
+        let asked = name.and_then(|name| {
+            let reading = self.pass_mut(&name)?.reading.take()?;
+            Some((name, reading.query))
         });
         let Some((name, query)) = asked else {
             // An errand waits for it, or nobody does any more.
@@ -116,8 +115,9 @@ impl Filler {
             Answer::Sample(sample) => pass.learn_sample(sample),
             Answer::Selection(selection) => {
                 let uncounted = pass.learn_selection(query, selection);
-                graph.figures.eligible += uncounted;
-                graph.figures.pending += uncounted;
+                let figures = Arc::make_mut(&mut graph.figures);
+                figures.eligible += uncounted;
+                figures.pending += uncounted;
             }
             Answer::Marked(marked) => {
                 let released = pass.learn_marked(query, marked);
@@ -126,10 +126,11 @@ impl Filler {
             Answer::Count(count) => {
                 if pass.learn_count(query, count) {
                     let counted = pass.counted;
-                    graph.figures.eligible = counted.eligible;
-                    graph.figures.quarantined = counted.quarantined;
-                    graph.figures.embedded = counted.eligible.saturating_sub(counted.unfilled);
-                    graph.figures.pending = counted.unfilled.saturating_sub(counted.quarantined);
+                    let figures = Arc::make_mut(&mut graph.figures);
+                    figures.eligible = counted.eligible;
+                    figures.quarantined = counted.quarantined;
+                    figures.embedded = counted.eligible.saturating_sub(counted.unfilled);
+                    figures.pending = counted.unfilled.saturating_sub(counted.quarantined);
                 }
             }
         }
@@ -201,7 +202,7 @@ impl Filler {
         pass.not_before = None;
         pass.waiting_since = None;
         pass.put_off = 0;
-        let figures = &mut graph.figures;
+        let figures = Arc::make_mut(&mut graph.figures);
         if job.query_bytes() > 0 {
             pass.slicer.learn(job.query_bytes(), written.held, budget);
         }

@@ -73,6 +73,11 @@ pub(crate) enum Similarity {
 }
 
 impl Similarity {
+    /// Reads the engine's word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::Cosine, Self::Euclidean].into_iter().find(|known| known.as_str() == word)
+    }
+
     /// The engine's word.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! The published picture: what STATUS and INFO read without ever waiting.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::event::ServerState;
@@ -30,8 +30,99 @@ pub(crate) struct Snapshot {
     pub questions: QuestionFigures,
     /// Sum of all passes since load.
     pub totals: Tally,
-    /// By graph.
-    pub graphs: BTreeMap<GraphName, GraphFigures>,
+    /// The graphs.
+    pub graphs: GraphsFigures,
+}
+
+/// The graphs in figures. Whoever reads them holds the server, so what costs time is done by who makes
+/// them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct GraphsFigures {
+    /// By name.
+    all: Vec<(GraphName, Arc<GraphFigures>)>,
+    /// Places of those worth a look, the worst first: at most [`MAX_RANKED`].
+    ranked: Vec<usize>,
+    /// Over all graphs.
+    pub sums: Sums,
+}
+
+/// Figures summed over all graphs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sums {
+    /// How many graphs there are.
+    pub graphs: u64,
+    /// Nodes with a text and no vector, not quarantined.
+    pub pending: u64,
+    /// Nodes selected and not settled.
+    pub in_flight: u64,
+    /// Nodes with a text.
+    pub eligible: u64,
+    /// Nodes with a text and a vector.
+    pub embedded: u64,
+    /// Nodes marked with an error.
+    pub quarantined: u64,
+    /// Graphs with a pass under way.
+    pub busy: u64,
+}
+
+/// Most graphs that are ranked: as many as INFO lists.
+const MAX_RANKED: usize = 100;
+
+impl GraphsFigures {
+    /// Sums and ranks; the graphs come in the order of their names.
+    pub(crate) fn new(all: Vec<(GraphName, Arc<GraphFigures>)>) -> Self {
+        let mut sums = Sums { graphs: all.len() as u64, ..Sums::default() };
+        let mut behind = Vec::new();
+        for (place, (_, graph)) in all.iter().enumerate() {
+            sums.add(graph);
+            if !graph.is_finished() {
+                behind.push((place, graph.last_error.is_some(), graph.pending));
+            }
+        }
+        behind
+            .sort_unstable_by_key(|(place, failed, pending)| (!failed, u64::MAX - pending, *place));
+        let mut ranked: Vec<usize> = behind.iter().map(|(place, ..)| *place).collect();
+        ranked.truncate(MAX_RANKED);
+        Self { all, ranked, sums }
+    }
+
+    /// One graph.
+    pub(crate) fn get(&self, name: &GraphName) -> Option<&GraphFigures> {
+        let place = self.all.binary_search_by(|(known, _)| known.cmp(name)).ok()?;
+        self.all.get(place).map(|(_, graph)| &**graph)
+    }
+
+    /// All graphs, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&GraphName, &GraphFigures)> {
+        self.all.iter().map(|(name, graph)| (name, &**graph))
+    }
+
+    /// Graphs that are not finished, the worst first.
+    pub(crate) fn behind(&self) -> impl Iterator<Item = (&GraphName, &GraphFigures)> {
+        let graphs = self.ranked.iter().filter_map(|place| self.all.get(*place));
+        graphs.map(|(name, graph)| (name, &**graph))
+    }
+}
+
+impl Sums {
+    fn add(&mut self, graph: &GraphFigures) {
+        self.pending += graph.pending;
+        self.in_flight += graph.in_flight;
+        self.eligible += graph.eligible;
+        self.embedded += graph.embedded;
+        self.quarantined += graph.quarantined;
+        self.busy += u64::from(graph.state != GraphState::Idle);
+    }
+
+    /// Share of the nodes with a text that have a vector; 1 when there are none.
+    pub(crate) fn coverage(&self) -> f64 {
+        coverage(self.embedded, self.eligible)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
+fn coverage(embedded: u64, eligible: u64) -> f64 {
+    if eligible == 0 { 1.0 } else { embedded as f64 / eligible as f64 }
 }
 
 /// The embedding lane in figures.
@@ -100,9 +191,13 @@ pub(crate) struct GraphFigures {
 
 impl GraphFigures {
     /// Share of the nodes with a text that have a vector; 1 when there are none.
-    #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
     pub(crate) fn coverage(&self) -> f64 {
-        if self.eligible == 0 { 1.0 } else { self.embedded as f64 / self.eligible as f64 }
+        coverage(self.embedded, self.eligible)
+    }
+
+    /// Whether there is nothing to be done, and nothing went wrong.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.state == GraphState::Idle && self.pending == 0 && self.last_error.is_none()
     }
 
     /// Seconds until nothing is pending at the present rate.
@@ -114,5 +209,31 @@ impl GraphFigures {
     )]
     pub(crate) fn eta_s(&self) -> Option<u64> {
         (self.rate_per_s > 0.0).then(|| (self.pending as f64 / self.rate_per_s).ceil() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_come_first_and_finished_ones_not_at_all() {
+        let graph = |name: &str, pending, error: Option<&str>| {
+            let last_error = error.map(str::to_owned);
+            let figures = GraphFigures { pending, eligible: 9, last_error, ..Default::default() };
+            (GraphName::new(name), Arc::new(figures))
+        };
+        let all = vec![
+            graph("a", 0, None),
+            graph("b", 2, None),
+            graph("c", 0, Some("no")),
+            graph("d", 7, None),
+        ];
+        let graphs = GraphsFigures::new(all);
+        let names: Vec<&str> = graphs.behind().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["c", "d", "b"]);
+        assert_eq!((graphs.sums.graphs, graphs.sums.pending, graphs.sums.eligible), (4, 9, 36));
+        assert_eq!(graphs.get(&GraphName::new("d")).map(|g| g.pending), Some(7));
+        assert_eq!(graphs.get(&GraphName::new("e")), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Every setting once: name, default, bounds, environment variable, what it must look like.
 //!
-//! Redis keeps the text and asks us to accept it; [`settings`] reads all of them at once into the
-//! typed values the rest of the module works with.
+//! Redis keeps the text and asks us to accept it; [`read`] makes of all of them the typed values the
+//! rest of the module works with, once a change.
 
 mod kinds;
 
@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use once_cell::race::OnceNonZeroUsize;
 use redis_module::configuration::{
     ConfigurationContext, ConfigurationFlags, register_bool_configuration,
@@ -50,13 +51,15 @@ static SOURCE: Word = word("source", "text", property);
 static TARGET: Word = word("target", "embedding", property);
 static ERROR_PROPERTY: Word = word("error-property", "embedding_error", property);
 static PROVIDER: Word =
-    word("provider", "openai", |name, value| Provider::parse(name, value).map(drop));
+    word("provider", "openai", |name, value| Provider::parse(name, value).map(drop)).protected();
 static BASE_URL: Word = word("base-url", "https://api.openai.com/v1", |name, value| {
     Endpoint::parse(name, value).map(drop)
 })
 .env("OPENAI_BASE_URL")
 .protected();
-static MODEL: Word = word("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL");
+// With provider local it is a path, and what is said of it tells whether it is there.
+static MODEL: Word =
+    word("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL").protected();
 static DOCUMENT_PREFIX: Word = word("document-prefix", "", anything);
 static QUERY_PREFIX: Word = word("query-prefix", "", anything);
 static QUERY_CACHE: Integer = integer("query-cache", 1_000, 0, 100_000);
@@ -74,7 +77,8 @@ static REQUESTS_PER_MINUTE: Integer = integer("requests-per-minute", 0, 0, MOST)
 static TOKENS_PER_MINUTE: Integer = integer("tokens-per-minute", 0, 0, MOST);
 static WRITE_BUDGET_MS: Integer = integer("write-budget-ms", 5, 1, 1_000);
 static WRITE_PATIENCE_MS: Integer = integer("write-patience-ms", 0, 0, MOST);
-static WRITE_EFFECTS: Switch = switch("write-effects");
+static WRITE_EFFECTS: Word =
+    word("write-effects", "auto", |name, value| write_effects(name, value).map(drop));
 static AUTO_INDEX: Switch = switch("auto-index");
 static SIMILARITY: Word =
     word("similarity", "cosine", |name, value| similarity(name, value).map(drop));
@@ -95,8 +99,9 @@ static INTEGERS: [&Integer; 14] = [
     &WRITE_BUDGET_MS,
     &WRITE_PATIENCE_MS,
 ];
-static SWITCHES: [&Switch; 4] = [&ENABLED, &WAKE_ON_WRITE, &WRITE_EFFECTS, &AUTO_INDEX];
-static WORDS: [&Word; 13] = [
+static SWITCHES: [&Switch; 3] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX];
+static WORDS: [&Word; 14] = [
+    &WRITE_EFFECTS,
     &DOCUMENT_PREFIX,
     &QUERY_PREFIX,
     &GRAPHS,
@@ -130,12 +135,18 @@ fn property(setting: &'static str, value: &str) -> Result<(), Error> {
     }
 }
 
-fn similarity(setting: &'static str, value: &str) -> Result<Similarity, Error> {
-    match value {
-        "cosine" => Ok(Similarity::Cosine),
-        "euclidean" => Ok(Similarity::Euclidean),
-        _ => Err(Error::setting(setting, value, "one of: cosine, euclidean")),
+/// Whether effects are used where they are safe. `yes` is what earlier versions called it.
+fn write_effects(setting: &'static str, value: &str) -> Result<bool, Error> {
+    match value.to_lowercase().as_str() {
+        "auto" | "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(Error::setting(setting, value, "one of: auto, no")),
     }
+}
+
+fn similarity(setting: &'static str, value: &str) -> Result<Similarity, Error> {
+    let refused = || Error::setting(setting, value, "one of: cosine, euclidean");
+    Similarity::parse(value).ok_or_else(refused)
 }
 
 fn not_empty(setting: &'static str, value: &str) -> Result<(), Error> {
@@ -153,8 +164,32 @@ fn anything(_: &'static str, _: &str) -> Result<(), Error> {
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// All settings as they are now, parsed.
-pub(super) fn settings() -> Result<(Settings, Config), Error> {
+/// What [`read`] gave last.
+static CURRENT: ArcSwapOption<Current> = ArcSwapOption::const_empty();
+
+/// All settings, parsed.
+#[derive(Debug)]
+pub(super) struct Current {
+    /// What decides about passes.
+    pub(super) settings: Settings,
+    /// What decides about the embedder.
+    pub(super) embedder: Config,
+}
+
+/// The settings as they are now, parsed when one was changed last; `None` before the module is loaded.
+pub(super) fn current() -> Option<Arc<Current>> {
+    CURRENT.load_full()
+}
+
+/// Reads all settings anew.
+pub(super) fn read() -> Result<Arc<Current>, Error> {
+    let (settings, embedder) = settings()?;
+    let current = Arc::new(Current { settings, embedder });
+    CURRENT.store(Some(Arc::clone(&current)));
+    Ok(current)
+}
+
+fn settings() -> Result<(Settings, Config), Error> {
     let config = embedder()?;
     let settings = Settings {
         enabled: ENABLED.value.load(Ordering::Relaxed),
@@ -168,7 +203,7 @@ pub(super) fn settings() -> Result<(Settings, Config), Error> {
         dimensions: config.dimensions.map(NonZeroUsize::get),
         write_budget: WRITE_BUDGET_MS.duration(MILLISECOND).unwrap_or(MILLISECOND),
         write_patience: WRITE_PATIENCE_MS.duration(MILLISECOND),
-        write_effects: WRITE_EFFECTS.value.load(Ordering::Relaxed),
+        write_effects: write_effects(WRITE_EFFECTS.name, &WRITE_EFFECTS.read())?,
         auto_index: auto_index()?,
     };
     Ok((settings, config))
@@ -304,7 +339,8 @@ fn on_word(_: &ConfigurationContext, _: &str, _: &'static Word) {
 
 /// Hands the settings to the worker. Each has been checked when it was set, so they can be read.
 fn changed() {
-    if let Ok((settings, config)) = settings() {
-        with_worker(|worker| worker.configure(settings, config));
+    if let Ok(current) = read() {
+        let (settings, embedder) = (current.settings.clone(), current.embedder.clone());
+        with_worker(|worker| worker.configure(settings, embedder));
     }
 }

@@ -39,23 +39,29 @@ pub(super) struct Engine {
     known: Arc<Known>,
 }
 
+/// The engine's version, as the last survey tells; 0 = none.
+static VERSION: AtomicI64 = AtomicI64::new(0);
+
+/// Whether the engine's index holds nothing of what nodes held before.
+pub(super) fn index_forgets() -> bool {
+    Known::version().features().index_forgets
+}
+
 /// What is known of the engine and the server from one hold to the next.
 struct Known {
     commands: AtomicU64,
-    /// The engine's version, as the last survey tells; 0 = none.
-    version: AtomicI64,
     /// Only the main thread takes the lock.
     journal: Mutex<Journal>,
 }
 
 impl Known {
-    fn version(&self) -> Version {
-        Version(self.version.load(Ordering::Relaxed))
+    fn version() -> Version {
+        Version(VERSION.load(Ordering::Relaxed))
     }
 
     /// How vectors may be written in this hold, as far as the server is concerned.
     fn write_path(&self, hold: &Hold<'_>) -> WritePath {
-        if !self.version().features().effects {
+        if !Self::version().features().effects {
             return WritePath::Engine;
         }
         self.journal.lock().unwrap_or_else(PoisonError::into_inner).path(hold)
@@ -73,7 +79,6 @@ impl Engine {
         Self {
             known: Arc::new(Known {
                 commands: AtomicU64::new(0),
-                version: AtomicI64::new(0),
                 journal: Mutex::new(Journal::new()),
             }),
         }
@@ -150,7 +155,7 @@ impl Store for Engine {
     }
 
     fn write(&self, write: Write, to: Sender<Answer>) {
-        let call = write::prepare(&write, self.known.version().features().effects);
+        let call = write::prepare(&write, Known::version().features().effects);
         let owed = Owed::new(to, write, |write| Event::Written {
             write,
             outcome: Err(StoreFault::NoReply),
@@ -214,7 +219,7 @@ fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
     state::lets_fill(hold)?;
     let modules = hold.call(Mode::Inline, c"MODULE", &[b"LIST"])?;
     let engine = version::of_modules(&engine::reply(modules.proto())?);
-    known.version.store(engine.map_or(0, |version| version.0), Ordering::Relaxed);
+    VERSION.store(engine.map_or(0, |version| version.0), Ordering::Relaxed);
     let graphs = hold.call(Mode::Inline, c"GRAPH.LIST", &[])?.proto().to_vec();
     if engine.is_some_and(|version| !version.features().tested) {
         try_out(hold, &graphs)?;

@@ -98,7 +98,8 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
     if !ffi::watch_commands(ctx) {
         return Err("this server cannot register a command filter".into());
     }
-    let (settings, embedder) = config::settings().map_err(|e| e.to_string())?;
+    let current = config::read().map_err(|e| e.to_string())?;
+    let (settings, embedder) = (current.settings.clone(), current.embedder.clone());
     let store = Box::new(graph::Engine::new());
     let worker = Worker::start(settings, embedder, store).map_err(|e| e.to_string())?;
     *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);

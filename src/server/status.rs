@@ -1,6 +1,7 @@
 //! The published picture as a reply and as INFO: every figure under its name.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use redis_module::redisvalue::RedisValueKey;
@@ -14,16 +15,27 @@ use crate::fill::node::GraphName;
 use crate::fill::pace::LaneState;
 use crate::fill::status::{GraphFigures, GraphState, Snapshot};
 use crate::fill::tally::Tally;
-use crate::text::one_line;
 use crate::worker::Published;
 
 type Map = BTreeMap<RedisValueKey, RedisValue>;
 
-/// The reply of VECTORFILL.STATUS, of the graphs that `visible` lets through.
-pub(super) fn status(published: &Published, visible: impl Fn(&GraphName) -> bool) -> RedisValue {
+/// Most graphs STATUS lists unless it is asked for all.
+const MAX_BEHIND: usize = 20;
+
+/// The reply of VECTORFILL.STATUS: the graphs that are behind, or all with `full`, of those that
+/// `visible` lets through.
+pub(super) fn status(
+    published: &Published,
+    full: bool,
+    visible: impl Fn(&GraphName) -> bool,
+) -> RedisValue {
     let snapshot = &published.snapshot;
-    let graphs = snapshot.graphs.iter().filter(|(name, _)| visible(name));
-    let graphs = graphs.map(|(name, figures)| (name.as_str().into(), graph(figures)));
+    let sums = snapshot.graphs.sums;
+    let behind = snapshot.graphs.behind().filter(|(name, _)| visible(name)).take(MAX_BEHIND);
+    let all = snapshot.graphs.iter().filter(|(name, _)| visible(name));
+    let graphs: Vec<(&GraphName, &GraphFigures)> =
+        if full { all.collect() } else { behind.collect() };
+    let graphs = graphs.into_iter().map(|(name, figures)| (name.as_str().into(), graph(figures)));
     let (state, reason) = state(published);
     let path = write_path();
     map([
@@ -37,13 +49,25 @@ pub(super) fn status(published: &Published, visible: impl Fn(&GraphName) -> bool
         ("next_run_in_ms", next_run(snapshot)),
         ("embedder", embedder(snapshot)),
         ("totals", tally(&snapshot.totals)),
+        (
+            "sums",
+            map([
+                ("graphs", integer(sums.graphs)),
+                ("pending", integer(sums.pending)),
+                ("in_flight", integer(sums.in_flight)),
+                ("eligible", integer(sums.eligible)),
+                ("embedded", integer(sums.embedded)),
+                ("coverage", RedisValue::Float(sums.coverage())),
+                ("quarantined", integer(sums.quarantined)),
+            ]),
+        ),
         ("graphs", RedisValue::OrderedMap(graphs.collect())),
     ])
 }
 
 /// How vectors are written, the user's own wish first.
 fn write_path() -> WritePath {
-    let wanted = config::settings().is_ok_and(|(settings, _)| settings.write_effects);
+    let wanted = config::current().is_none_or(|current| current.settings.write_effects);
     if wanted { journal::path() } else { WritePath::Setting }
 }
 
@@ -98,8 +122,8 @@ fn figures(tally: &Tally) -> [(&'static str, u64); 10] {
 
 fn embedder(snapshot: &Snapshot) -> RedisValue {
     let lane = &snapshot.lane;
-    let config = config::settings().ok().map(|(_, config)| config);
-    let config = config.as_ref();
+    let current = config::current();
+    let config = current.as_ref().map(|current| &current.embedder);
     let questions = &snapshot.questions;
     map([
         ("provider", optional(config.map(|config| config.provider.as_str()))),
@@ -126,7 +150,7 @@ fn state(published: &Published) -> (&'static str, Option<String>) {
     if let Some(panic) = &published.panic {
         return ("idle", Some(format!("the worker panicked and restarts: {panic}")));
     }
-    let busy = snapshot.graphs.values().any(|graph| graph.state != GraphState::Idle);
+    let busy = snapshot.graphs.sums.busy > 0;
     let restarted = published.restarts;
     let note = (restarted > 0).then(|| format!("the worker was restarted {restarted} times"));
     match snapshot.server {
@@ -198,6 +222,9 @@ fn optional(value: Option<&str>) -> RedisValue {
     value.map_or(RedisValue::Null, text)
 }
 
+/// Most graphs INFO has a line for.
+const MAX_INFO: usize = 100;
+
 /// `INFO vectorfill`. Also runs while a crash report is written, when nothing may be waited for.
 #[info_command_handler]
 fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
@@ -226,16 +253,27 @@ fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
         .field("embedder_questions", snapshot.questions.asked)?
         .field("embedder_query_cache_hits", snapshot.questions.hits)?
         .field("embedder_query_cache_entries", snapshot.questions.kept as u64)?;
-    for (name, figures) in &snapshot.graphs {
+    let finished = snapshot.graphs.iter().filter(|(_, figures)| figures.is_finished());
+    for (name, figures) in snapshot.graphs.behind().chain(finished).take(MAX_INFO) {
         section = section.field(&format!("graph_{}", info_name(name)), graph_line(figures))?;
     }
     section.build_section()?.build_info()?;
     Ok(())
 }
 
-/// A graph's name as part of an INFO line, which ends at a line break and splits at a colon.
+/// A graph's name as part of the name of an INFO field, which ends at a colon or a line break: what is
+/// no letter, digit, `-`, `.` or `_` is percent-encoded, so that no two graphs share a field.
 fn info_name(name: &GraphName) -> String {
-    one_line(name.as_str(), 128).replace([':', ' '], "_")
+    let mut field = String::new();
+    for byte in name.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            field.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            write!(field, "%{byte:02X}").ok();
+        }
+    }
+    field
 }
 
 fn graph_line(figures: &GraphFigures) -> String {

@@ -59,10 +59,9 @@ pub(super) mod testing {
 
     /// The protocol of a reply with these rows; each cell is protocol already.
     pub(crate) fn reply(rows: &[&[&str]]) -> Vec<u8> {
-        let mut proto = format!("*3\r\n*0\r\n*{}\r\n", rows.len());
-        for row in rows {
-            proto.push_str(&format!("*{}\r\n{}", row.len(), row.concat()));
-        }
+        let row = |cells: &&[&str]| format!("*{}\r\n{}", cells.len(), cells.concat());
+        let list: String = rows.iter().map(row).collect();
+        let mut proto = format!("*3\r\n*0\r\n*{}\r\n{list}", rows.len());
         proto.push_str("*1\r\n+Query internal execution time: 1.500000 milliseconds\r\n");
         proto.into_bytes()
     }

@@ -1,9 +1,25 @@
-//! Questions: a client's query with its vector, and the nearest nodes of a label.
+//! Questions: a client's query with its vector, and the search for the nearest nodes of a label.
+//!
+//! A search has to give the `k` nearest, whatever state the index is in. Before 4.20 each write to an
+//! indexed node leaves a dead entry that takes a place among the `k`, and later engines find only some
+//! 95 % of fifty neighbours when asked for fifty. So the index is asked for more than is wanted, and for
+//! more still when too few come; a label that is small enough is not searched but compared whole.
 
 use super::super::cypher::{string, vector};
 use super::super::value::Value;
+use super::super::words::Asked;
 use super::rows;
-use crate::fill::rule::Rule;
+use crate::fill::rule::{Name, Rule, Similarity};
+
+/// A label with at most so many nodes is compared whole: 0.5–2 µs a node of one of the engine's
+/// threads, measured with 384 and 1,536 numbers.
+const MAX_COMPARED: u64 = 10_000;
+/// How many times the wanted number the index is asked for at first, and at least how many; the
+/// engine's own default looks at ten neighbours, which finds too few of fifty.
+const MORE: usize = 4;
+const MIN_ASKED: usize = 100;
+/// How many times more it is asked for each time too few come, until that is twice the label.
+const WIDER: usize = 8;
 
 /// A user's query with the vector as its first parameter; what parameters it has of its own follow.
 pub(crate) fn with_vector(query: &[u8], numbers: &[f32]) -> Vec<u8> {
@@ -19,31 +35,179 @@ pub(crate) fn with_vector(query: &[u8], numbers: &[f32]) -> Vec<u8> {
     out
 }
 
-/// Finds the `k` nodes of a label that are nearest to `$vector`: rows `[id, score, text]`.
-pub(crate) fn search(rule: &Rule, label: &[u8], k: usize) -> Vec<u8> {
-    let mut query = b"CALL db.idx.vector.queryNodes(".to_vec();
-    string(&mut query, label);
-    query.push(b',');
-    string(&mut query, rule.target.as_str().as_bytes());
-    let source = rule.source.quoted();
-    query.extend(
-        format!(",{k},vecf32($vector)) YIELD node, score RETURN ID(node), score, node.{source}")
-            .bytes(),
-    );
-    query
+/// A node that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Found {
+    /// Its id.
+    pub id: i64,
+    /// Its distance from the question.
+    pub score: f64,
+    /// Its text, if it is a string.
+    pub text: Option<Vec<u8>>,
 }
 
-/// The reply to [`search`]: id, score, text.
-pub(crate) fn found(reply: &Value<'_>) -> Vec<(i64, f64, Option<Vec<u8>>)> {
+/// What is asked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Search {
+    /// The label, as the client names it.
+    pub label: Vec<u8>,
+    /// How many nodes.
+    pub k: usize,
+    /// The question's vector.
+    pub vector: Vec<f32>,
+    target: Name,
+    source: Name,
+    step: Step,
+}
+
+/// What is asked of the engine next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Whether there is an index, of which kind, and how many nodes have the label.
+    Look { asked: usize },
+    /// So many neighbours in the index.
+    Index { asked: usize, looked: Option<Looked> },
+    /// All nodes of the label.
+    Compare(Similarity),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Looked {
+    similarity: Similarity,
+    /// Nodes of the label; 0 = they cannot be compared.
+    nodes: u64,
+}
+
+/// What follows from a reply.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next {
+    /// The search is over.
+    Found(Vec<Found>),
+    /// The engine has to be asked once more.
+    Ask(Search),
+    /// There is no index on the label.
+    NoIndex,
+}
+
+impl Search {
+    /// A search by this rule. `index_forgets`: the engine's index holds no dead entries.
+    pub(crate) fn new(
+        rule: &Rule,
+        label: &[u8],
+        k: usize,
+        vector: &[f32],
+        index_forgets: bool,
+    ) -> Self {
+        let asked = k.saturating_mul(MORE).max(MIN_ASKED);
+        let step =
+            if index_forgets { Step::Index { asked, looked: None } } else { Step::Look { asked } };
+        let (label, vector) = (label.to_vec(), vector.to_vec());
+        Self { label, k, vector, target: rule.target.clone(), source: rule.source.clone(), step }
+    }
+
+    /// The query to be run now.
+    pub(crate) fn text(&self) -> Vec<u8> {
+        let (source, target) = (self.source.quoted(), self.target.quoted());
+        let (mut query, k) = (b"CYPHER label=".to_vec(), self.k);
+        string(&mut query, &self.label);
+        query.extend(b" p=");
+        string(&mut query, self.target.as_str().as_bytes());
+        let body = match self.step {
+            Step::Look { .. } => {
+                // A label that cannot be quoted has no index; the count is read off the engine's own.
+                let label = String::from_utf8_lossy(&self.label).replace(['`', '\0'], "");
+                format!(
+                    " CALL db.indexes() YIELD label, types, options, entitytype \
+                     WHERE entitytype = 'NODE' AND label = $label AND 'VECTOR' IN types[$p] \
+                     OPTIONAL MATCH (n:`{label}`) RETURN options[$p].similarityFunction, count(n)"
+                )
+            }
+            Step::Index { asked, .. } => format!(
+                " asked={asked} k={k} CALL db.idx.vector.queryNodes($label, $p, $asked, \
+                 vecf32($vector)) YIELD node, score WITH node, min(score) AS score \
+                 ORDER BY score LIMIT $k RETURN ID(node), score, node.{source}"
+            ),
+            Step::Compare(similarity) => {
+                let label = String::from_utf8_lossy(&self.label).replace(['`', '\0'], "");
+                let distance = similarity.as_str();
+                format!(
+                    " k={k} MATCH (n:`{label}`) WHERE typeOf(n.{target}) = 'Vectorf32' \
+                     WITH n, vec.{distance}Distance(n.{target}, vecf32($vector)) AS score \
+                     ORDER BY score LIMIT $k RETURN ID(n), score, n.{source}"
+                )
+            }
+        };
+        query.extend(body.bytes());
+        with_vector(&query, &self.vector)
+    }
+
+    /// What a reply means.
+    pub(crate) fn learn(mut self, reply: &Value<'_>) -> Next {
+        match self.step {
+            Step::Look { asked } => {
+                let Some(looked) = looked(reply) else { return Next::NoIndex };
+                self.step = if looked.nodes <= MAX_COMPARED {
+                    Step::Compare(looked.similarity)
+                } else {
+                    Step::Index { asked, looked: Some(looked) }
+                };
+                Next::Ask(self)
+            }
+            Step::Index { asked, looked } => {
+                let found = found(reply);
+                if found.len() >= self.k || looked.is_some_and(|looked| looked.nodes == 0) {
+                    return Next::Found(found);
+                }
+                self.step = match looked {
+                    None => Step::Look { asked: wider(asked) },
+                    Some(looked) if asked as u64 >= looked.nodes.saturating_mul(2) => {
+                        Step::Compare(looked.similarity)
+                    }
+                    Some(_) => Step::Index { asked: wider(asked), looked },
+                };
+                Next::Ask(self)
+            }
+            Step::Compare(_) => Next::Found(found(reply)),
+        }
+    }
+
+    /// What an error of the engine's means: the search goes on, or nothing can be found.
+    pub(crate) fn fail(mut self, asked: &Asked, words: &str) -> Result<Self, String> {
+        let Step::Compare(similarity) = self.step else {
+            return Err(asked.search_error(words));
+        };
+        if !words.contains("dimension") {
+            return Err(asked.error(words));
+        }
+        // One vector of another length spoils the comparison of all; the index leaves it out.
+        let looked = Some(Looked { similarity, nodes: 0 });
+        self.step = Step::Index { asked: self.k.saturating_mul(MORE).max(MIN_ASKED), looked };
+        Ok(self)
+    }
+}
+
+fn wider(asked: usize) -> usize {
+    asked.saturating_mul(WIDER)
+}
+
+fn looked(reply: &Value<'_>) -> Option<Looked> {
+    let [similarity, nodes] = rows(reply).first()?.items() else { return None };
+    let similarity = Similarity::parse(similarity.text()?)?;
+    Some(Looked { similarity, nodes: nodes.unsigned()? })
+}
+
+fn found(reply: &Value<'_>) -> Vec<Found> {
     let found = rows(reply).iter().filter_map(|row| {
         let [id, score, text] = row.items() else { return None };
-        Some((id.integer()?, score.text()?.parse().ok()?, text.bytes().map(<[u8]>::to_vec)))
+        let text = text.bytes().map(<[u8]>::to_vec);
+        Some(Found { id: id.integer()?, score: score.text()?.parse().ok()?, text })
     });
     found.collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{reply, rule, text};
     use super::*;
 
     #[test]
@@ -54,5 +218,58 @@ mod tests {
         assert_eq!(with(" cypher a=1 RETURN $a"), "CYPHER vector=[0.5,-1.0]  a=1 RETURN $a");
         assert_eq!(with("CYPHERS"), "CYPHER vector=[0.5,-1.0] CYPHERS");
         assert_eq!(with(""), "CYPHER vector=[0.5,-1.0] ");
+    }
+
+    fn search(index_forgets: bool) -> Search {
+        Search::new(&rule(), b"Doc", 3, &[0.5], index_forgets)
+    }
+
+    fn learn(search: Search, rows: &[&[&str]]) -> Next {
+        search.learn(&Value::parse(&reply(rows)).unwrap())
+    }
+
+    fn step(next: Next) -> Step {
+        let Next::Ask(search) = next else { panic!("{next:?}") };
+        search.step
+    }
+
+    #[test]
+    fn a_small_label_is_compared_whole_where_the_index_keeps_the_dead() {
+        let look = |nodes: &str| learn(search(false), &[&[&text("cosine"), nodes]]);
+        assert_eq!(step(look(":900\r\n")), Step::Compare(Similarity::Cosine));
+        assert!(matches!(step(look(":90000\r\n")), Step::Index { asked: 100, .. }));
+        assert_eq!(learn(search(false), &[]), Next::NoIndex);
+    }
+
+    #[test]
+    fn an_index_that_gives_too_few_is_asked_for_more_and_then_the_label_is_compared() {
+        let one = [":7\r\n", &*text("0.5"), &*text("x")];
+        let Next::Ask(mut search) = learn(search(true), &[&one]) else { panic!() };
+        assert_eq!(search.step, Step::Look { asked: 800 });
+        let Next::Ask(next) = learn(search, &[&[&text("euclidean"), ":200000\r\n"]]) else {
+            panic!()
+        };
+        search = next;
+        for asked in [800, 6_400, 51_200, 409_600] {
+            assert!(
+                matches!(search.step, Step::Index { asked: a, .. } if a == asked),
+                "{search:?}"
+            );
+            let Next::Ask(next) = learn(search, &[&one]) else { panic!() };
+            search = next;
+        }
+        assert_eq!(search.step, Step::Compare(Similarity::Euclidean));
+        let Next::Found(found) = learn(search, &[&one]) else { panic!() };
+        assert_eq!(found, [Found { id: 7, score: 0.5, text: Some(b"x".to_vec()) }]);
+    }
+
+    #[test]
+    fn a_vector_of_another_length_leaves_the_comparison_to_the_index() {
+        let asked =
+            Asked { graph: "g".into(), model: "m".into(), dimensions: 1, index: String::new() };
+        let compare = Search { step: Step::Compare(Similarity::Cosine), ..search(true) };
+        let next = compare.clone().fail(&asked, "Vector dimension mismatch, expected 2 but got 1");
+        assert!(matches!(next.unwrap().step, Step::Index { .. }));
+        assert_eq!(compare.fail(&asked, "Query timed out"), Err("TIMEOUT Query timed out".into()));
     }
 }

@@ -19,10 +19,12 @@ mod status;
 mod waiting;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
 
 use super::client::legible;
+use super::config::{self, Current};
 use super::ffi::call::user_may;
 use super::graph::hold::Hold;
 use super::guarded;
@@ -42,6 +44,11 @@ fn answered(work: impl FnOnce() -> RedisResult) -> RedisResult {
 /// An error reply: a code word and a sentence.
 fn error<T>(code: &str, words: impl std::fmt::Display) -> Result<T, RedisError> {
     Err(RedisError::String(format!("{code} {words}")))
+}
+
+/// The settings as they are now.
+fn current() -> Result<Arc<Current>, RedisError> {
+    config::current().map_or_else(|| error("ERR", "the module is not loaded yet"), Ok)
 }
 
 /// A graph argument. Redis has checked the key patterns of the user's ACL by the command's key

@@ -39,12 +39,14 @@ fn query(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let request = parse(&args)?;
         let question = Question::new(ctx, "VECTORFILL.QUERY")?;
         let graph = question::graph(ctx, request.graph, "VECTORFILL.QUERY")?;
-        let (text, model) = (slice::from_ref(request.text), question.embedder.model.clone());
+        let (text, model) =
+            (slice::from_ref(request.text), question.current.embedder.model.clone());
         let (cypher, compact) = (request.cypher.as_slice().to_vec(), request.compact);
         question.ask(ctx, text, request.limit, move |client, vectors| {
             let vector = vectors.first().map(AsRef::as_ref).unwrap_or_default();
             let cypher = with_vector(&cypher, vector);
-            let asked = Asked { graph: graph.to_string(), model, dimensions: vector.len() };
+            let (dimensions, index) = (vector.len(), String::new());
+            let asked = Asked { graph: graph.to_string(), model, dimensions, index };
             let query = Query { graph, cypher, compact, passed_on: true };
             ask(client, query, move |client, reply| match reply.error() {
                 None => client.pass_on(&reply),

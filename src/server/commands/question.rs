@@ -6,31 +6,29 @@ use std::time::Duration;
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 
 use super::waiting::{Limit, fault, may_wait, wait_then};
-use super::{error, existing_graph, may_query};
-use crate::embed::Config;
+use super::{current, error, existing_graph, may_query};
 use crate::fill::event::{Outcome, RunFault, ServerState};
 use crate::fill::node::{GraphName, Text};
-use crate::fill::settings::Settings;
 use crate::server::client::Client;
-use crate::server::{config, with_worker};
+use crate::server::config::Current;
+use crate::server::with_worker;
 use crate::worker::{Demand, Worker};
 
 /// A question that may be asked.
 pub(super) struct Question {
-    pub(super) settings: Settings,
-    pub(super) embedder: Config,
+    /// The settings as they are when it is asked.
+    pub(super) current: Arc<Current>,
 }
 
 impl Question {
     /// Refuses what cannot work before it costs anything; `what` names the command.
     pub(super) fn new(ctx: &Context, what: &str) -> Result<Self, RedisError> {
-        let read = config::settings().map_err(|e| RedisError::String(format!("ERR {e}")));
-        let (settings, embedder) = read?;
+        let current = current()?;
         may_wait(ctx, what)?;
-        if let Some(reason) = embedder.missing_key() {
+        if let Some(reason) = current.embedder.missing_key() {
             return error("NOKEY", reason);
         }
-        Ok(Self { settings, embedder })
+        Ok(Self { current })
     }
 
     /// Has the texts embedded, and does `then` with the vectors. Without a limit of the user's, that
@@ -42,9 +40,9 @@ impl Question {
         limit: Limit,
         then: impl FnOnce(Client, Vec<Arc<[f32]>>) + Send + 'static,
     ) -> RedisResult {
-        let most = self.settings.rule.max_text_chars;
+        let most = self.current.settings.rule.max_text_chars;
         let texts = texts.iter().map(|text| Text::new(text.as_slice(), most)).collect();
-        let limit = limit.unwrap_or_else(|| self.embedder.timeout.saturating_mul(2));
+        let limit = limit.unwrap_or_else(|| self.current.embedder.timeout.saturating_mul(2));
         wait_then(ctx, Demand::Question(texts), Some(limit), |client, outcome| match outcome {
             Outcome::Vectors(vectors) => then(client, vectors),
             // Dropped, the client is told that nothing came.

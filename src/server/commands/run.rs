@@ -8,24 +8,25 @@ use redis_module::{
 use redis_module_macros::command;
 
 use super::waiting::{Limit, fault, leave, may_wait, wait};
-use super::{answered, error, graph_name, may};
+use super::{answered, current, error, graph_name, may};
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
+use crate::server::ffi::{KeyUse, key_at};
 use crate::server::graph::graphs;
 use crate::server::graph::hold::Hold;
-use crate::server::{config, with_worker};
+use crate::server::with_worker;
 use crate::worker::Demand;
 
 #[command({
     name: "vectorfill.run",
-    flags: [Write, DenyOOM, NoMandatoryKeys],
+    flags: [Write, DenyOOM, NoMandatoryKeys, GetkeysApi],
     summary: "Schedules a pass that gives vectors to the nodes that have none.",
     complexity: "O(1); the pass itself runs in the background",
     since: "0.1.0",
     arity: -1,
     key_spec: [{
-        notes: "The graph is optional; without it, the pass covers all graphs.",
-        flags: [ReadWrite, Update],
+        notes: "The graph is optional; without it, the pass covers all graphs. WAIT is no graph.",
+        flags: [ReadWrite, Update, VariableFlags],
         begin_search: Index({ index: 1 }),
         find_keys: Range({ last_key: 0, steps: 1, limit: 0 }),
     }],
@@ -42,6 +43,13 @@ use crate::worker::Demand;
     acl_categories: [Single("vectorfill")],
 })]
 fn run(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
+    // Redis asks which arguments are keys: for it, the word WAIT would be one.
+    if ctx.is_keys_position_request() {
+        if parse(&args).is_ok_and(|request| request.graph.is_some()) {
+            key_at(ctx, 1, KeyUse::Update);
+        }
+        return Ok(RedisValue::NoReply);
+    }
     answered(|| {
         let request = parse(&args)?;
         refuse(ctx, &request)?;
@@ -87,8 +95,8 @@ fn parse_limit(arg: &RedisString) -> Result<Limit, RedisError> {
 
 /// What cannot work is refused at once. The worker decides again: a moment later it may differ.
 fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
-    let (settings, embedder) =
-        config::settings().map_err(|e| RedisError::String(format!("ERR {e}")))?;
+    let current = current()?;
+    let (settings, embedder) = (&current.settings, &current.embedder);
     if !settings.enabled {
         return fault(&RunFault::Disabled);
     }

@@ -1,16 +1,20 @@
 //! `VECTORFILL.SEARCH graph label k text`
 
 use std::slice;
+use std::sync::Arc;
 
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
 use super::question::{self, Question};
 use super::{answered, error, number};
-use crate::engine;
-use crate::engine::query::search::{self, with_vector};
+use crate::engine::query::search::{Found, Next, Search};
+use crate::engine::value::Value;
 use crate::engine::words::Asked;
+use crate::fill::node::GraphName;
+use crate::server::client::Client;
 use crate::server::graph::client_query::{Query, ask};
+use crate::server::graph::index_forgets;
 
 /// Most nodes of one search.
 const MOST: usize = 10_000;
@@ -44,28 +48,43 @@ fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let k = number("k", k, 1..=MOST)?;
         let question = Question::new(ctx, "VECTORFILL.SEARCH")?;
         let graph = question::graph(ctx, graph, "VECTORFILL.SEARCH")?;
-        let (rule, label) = (question.settings.rule.clone(), label.as_slice().to_vec());
-        let model = question.embedder.model.clone();
+        let current = Arc::clone(&question.current);
+        let label = label.as_slice().to_vec();
         question.ask(ctx, slice::from_ref(text), None, move |client, vectors| {
             let vector = vectors.first().map(AsRef::as_ref).unwrap_or_default();
-            let cypher = with_vector(&search::search(&rule, &label, k), vector);
-            let asked = Asked { graph: graph.to_string(), model, dimensions: vector.len() };
+            let (rule, forgets) = (&current.settings.rule, index_forgets());
+            let search = Search::new(rule, &label, k, vector, forgets);
+            let model = current.embedder.model.clone();
             let index = format!("(:{}).{}", String::from_utf8_lossy(&label), rule.target.as_str());
-            let query = Query { graph, cypher, compact: false, passed_on: false };
-            ask(client, query, move |client, reply| match reply.error() {
-                None => client.reply(Ok(found(reply.proto()))),
-                Some(words) => client.reply(Err(RedisError::String(
-                    asked.search_error(&index, &String::from_utf8_lossy(words)),
-                ))),
-            });
+            let asked = Asked { graph: graph.to_string(), model, dimensions: vector.len(), index };
+            go_on(client, graph, search, asked);
         })
     })
 }
 
+/// Asks the engine what the search needs next, until it has found its nodes.
+fn go_on(client: Client, graph: GraphName, search: Search, asked: Asked) {
+    let cypher = search.text();
+    let query = Query { graph: graph.clone(), cypher, compact: false, passed_on: false };
+    ask(client, query, move |client, reply| {
+        let next = match reply.error() {
+            None => Value::parse(reply.proto()).map_or(Next::NoIndex, |reply| search.learn(&reply)),
+            Some(words) => match search.fail(&asked, &String::from_utf8_lossy(words)) {
+                Ok(search) => Next::Ask(search),
+                Err(words) => return client.reply(Err(RedisError::String(words))),
+            },
+        };
+        match next {
+            Next::Found(found) => client.reply(Ok(listed(found))),
+            Next::Ask(search) => go_on(client, graph, search, asked),
+            Next::NoIndex => client.reply(error("ERR", asked.no_index())),
+        }
+    });
+}
+
 /// The reply: an array of `[id, score, text]`.
-fn found(proto: &[u8]) -> RedisValue {
-    let found = engine::reply(proto).map(|reply| search::found(&reply)).unwrap_or_default();
-    let row = |(id, score, text): (i64, f64, Option<Vec<u8>>)| {
+fn listed(found: Vec<Found>) -> RedisValue {
+    let row = |Found { id, score, text }: Found| {
         let text = text.map_or(RedisValue::Null, RedisValue::StringBuffer);
         RedisValue::Array(vec![RedisValue::Integer(id), RedisValue::Float(score), text])
     };

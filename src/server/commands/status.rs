@@ -1,43 +1,70 @@
 //! `VECTORFILL.STATUS [graph]`
 
-use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
+use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
 use super::{answered, error, graph_name, may};
+use crate::fill::node::GraphName;
+use crate::server::ffi::{KeyUse, key_at};
 use crate::server::{status, with_worker};
 use crate::worker::Worker;
 
 #[command({
     name: "vectorfill.status",
-    flags: [ReadOnly, AllowLoading, AllowStale, Fast],
+    flags: [ReadOnly, AllowLoading, AllowStale, Fast, GetkeysApi],
     summary: "Tells what is pending, written and wrong, of all graphs or of one.",
     complexity: "O(G) with G the number of graphs",
     since: "0.1.0",
     arity: -1,
     key_spec: [{
-        notes: "The graph is optional.",
-        flags: [ReadOnly, Access],
+        notes: "The graph is optional, and FULL is none.",
+        flags: [ReadOnly, Access, VariableFlags],
         begin_search: Index({ index: 1 }),
         find_keys: Range({ last_key: 0, steps: 1, limit: 0 }),
     }],
-    args: [{
-        name: "graph", arg_type: Key, key_spec_index: 0, flags: [Optional],
-        summary: "Only this graph.",
-    }],
+    args: [
+        {
+            name: "graph", arg_type: Key, key_spec_index: 0, flags: [Optional],
+            summary: "Only this graph.",
+        },
+        {
+            name: "full", arg_type: PureToken, token: "FULL", flags: [Optional],
+            summary: "All graphs, and not only those that are behind.",
+        },
+    ],
     acl_categories: [Single("vectorfill")],
 })]
 fn status_command(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
+    // Redis asks which arguments are keys: for it, the word FULL would be one.
+    if ctx.is_keys_position_request() {
+        if args.get(1).is_some_and(|word| !is_full(word)) {
+            key_at(ctx, 1, KeyUse::Read);
+        }
+        return Ok(RedisValue::NoReply);
+    }
     answered(|| match args.as_slice() {
-        [_] => all(ctx),
+        [_] => all(ctx, false),
+        [_, word] if is_full(word) => all(ctx, true),
         [_, graph] => one(graph),
         _ => Err(RedisError::WrongArity),
     })
 }
 
-fn all(ctx: &Context) -> RedisResult {
+/// `FULL`, unless a graph has that name.
+fn is_full(word: &RedisString) -> bool {
+    let known = |name| known(&name).is_some();
+    word.as_slice().eq_ignore_ascii_case(b"FULL") && !graph_name(word).is_ok_and(known)
+}
+
+fn known(name: &GraphName) -> Option<RedisValue> {
+    let published = with_worker(Worker::published)?;
+    published.snapshot.graphs.get(name).map(status::graph)
+}
+
+fn all(ctx: &Context, full: bool) -> RedisResult {
     match with_worker(Worker::published) {
         Some(published) => {
-            Ok(status::status(&published, |graph| may(ctx, graph, &AclPermissions::ACCESS)))
+            Ok(status::status(&published, full, |graph| may(ctx, graph, &AclPermissions::ACCESS)))
         }
         None => error("ERR", "the worker is not running"),
     }
@@ -45,9 +72,8 @@ fn all(ctx: &Context) -> RedisResult {
 
 fn one(graph: &RedisString) -> RedisResult {
     let name = graph_name(graph)?;
-    let published = with_worker(Worker::published);
-    match published.as_ref().and_then(|published| published.snapshot.graphs.get(&name)) {
-        Some(figures) => Ok(status::graph(figures)),
+    match known(&name) {
+        Some(figures) => Ok(figures),
         None => error("NOGRAPH", format_args!("nothing is known of a graph '{name}'")),
     }
 }

@@ -95,3 +95,27 @@ pub(super) fn missing_function() -> Option<&'static str> {
     };
     needed.into_iter().find(|(_, there)| !there).map(|(name, _)| name)
 }
+
+/// What a command does with a key that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyUse {
+    /// Reads it.
+    Read,
+    /// Reads and changes it.
+    Update,
+}
+
+/// Answers Redis' question which arguments are keys: this one is.
+pub(super) fn key_at(ctx: &Context, position: c_int, what: KeyUse) {
+    let flags = match what {
+        KeyUse::Read => raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS,
+        KeyUse::Update => raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_UPDATE,
+    };
+    // SAFETY: asked within a command that Redis calls for its keys, with a position it has.
+    unsafe {
+        if let (Some(key), Ok(flags)) = (raw::RedisModule_KeyAtPosWithFlags, c_int::try_from(flags))
+        {
+            key(ctx.ctx, position, flags);
+        }
+    }
+}
