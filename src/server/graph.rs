@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use crossbeam_channel::Sender;
+use redis_module::Context;
 
 use hold::{Hold, post};
 use journal::{Journal, WritePath};
@@ -255,6 +256,19 @@ impl Looked {
             most_rows: self.max_rows,
         }
     }
+}
+
+/// Whether threads of the server's own read the commands of clients, besides the one who asks now: from
+/// Redis 8.6 on one that is read and not run yet points to what an unloaded module has freed.
+pub(super) fn clients_on_io_threads(ctx: &Context) -> bool {
+    let hold = Hold::of_command(ctx);
+    let threads = hold.call(Mode::Inline, c"CONFIG", &[b"GET", b"io-threads"]).ok();
+    let threads = threads.and_then(|reply| {
+        let pair = engine::reply(reply.proto()).ok()?;
+        pair.items().get(1)?.text()?.parse::<u32>().ok()
+    });
+    let clients = journal::field::<u64>(&hold, "clients", "connected_clients");
+    threads.is_some_and(|threads| threads > 1) && clients.is_none_or(|clients| clients > 1)
 }
 
 /// All graphs there are.

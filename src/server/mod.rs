@@ -114,6 +114,14 @@ pub(crate) fn deinit(ctx: &Context) -> Status {
             ctx.log_warning("vectorfill waits for queries of its own and cannot be unloaded now");
             return Status::Err;
         }
+        if graph::clients_on_io_threads(ctx) {
+            ctx.log_warning(
+                "vectorfill cannot be unloaded while io-threads is above 1 and clients are \
+                 connected: Redis' own threads may hold their commands, and would crash. Restart the \
+                 server without the module instead",
+            );
+            return Status::Err;
+        }
         let mut slot = WORKER.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(worker) = slot.take() else { return Status::Ok };
         match worker.stop(STOP_LIMIT) {

@@ -100,9 +100,28 @@ fn status_tells_everything_under_its_name() {
     redis.query("kb", "UNWIND range(1, 60) AS i CREATE (:Doc {text: toString(i)})");
     redis.run("kb");
     let status = redis.status();
-    let expected =
-        ["embedder", "engine", "graphs", "next_run_in_ms", "reason", "state", "totals", "version"];
+    let expected = [
+        "embedder",
+        "engine",
+        "engine_tested",
+        "graphs",
+        "next_run_in_ms",
+        "reason",
+        "state",
+        "sums",
+        "totals",
+        "version",
+        "writes",
+        "writes_reason",
+    ];
     assert_eq!(status.keys(), expected);
+    assert_eq!(
+        (status.text("engine_tested"), status.text("writes")),
+        ("yes".into(), "effects".into())
+    );
+    assert_eq!(status.get("sums").number("embedded"), 60);
+    assert!(status.get("graphs").keys().is_empty(), "a finished graph needs no look");
+    assert_eq!(redis.full_status().get("graphs").keys(), ["kb"]);
     assert!(status.text("engine").starts_with("FalkorDB "));
     assert_eq!(status.text("state"), "idle");
     let embedder = status.get("embedder");
@@ -135,7 +154,7 @@ fn info_is_flat_and_stable() {
     let info: String = redis.call(&["INFO", "vectorfill"]);
     assert!(info.contains("\nvectorfill_total_written:1\r"), "{info}");
     assert!(info.contains("\nvectorfill_embedder_state:ready\r"), "{info}");
-    let line = "\nvectorfill_graph_kb__1:state=idle,pending=0,eligible=1,embedded=1,";
+    let line = "\nvectorfill_graph_kb%3A%201:state=idle,pending=0,eligible=1,embedded=1,";
     assert!(info.contains(line), "{info}");
     let again: String = redis.call(&["INFO", "vectorfill"]);
     assert_eq!(info, again);
@@ -167,7 +186,7 @@ fn a_user_without_the_key_neither_runs_nor_sees_the_graph() {
     bob.call::<String>(&["AUTH", "bob", "x"]);
     assert!(bob.error(&["VECTORFILL.RUN", "theirs"]).starts_with("NOPERM "));
     assert!(bob.error(&["VECTORFILL.STATUS", "theirs"]).starts_with("NOPERM "));
-    assert_eq!(bob.status().get("graphs").keys(), ["mine"]);
+    assert_eq!(bob.full_status().get("graphs").keys(), ["mine"]);
     assert_eq!(bob.call::<String>(&["VECTORFILL.RUN", "mine"]), "OK");
     let all = bob.error(&["VECTORFILL.RUN"]);
     assert!(all.starts_with("NOPERM this user may not write all graphs"), "{all}");

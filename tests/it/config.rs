@@ -60,7 +60,8 @@ fn every_setting_has_its_default_and_can_be_written_back() {
         let value = get(&mut redis, name);
         let outcome =
             redis.try_call::<String>(&["CONFIG", "SET", &format!("vectorfill.{name}"), &value]);
-        let protected = ["base-url", "api-key-env", "api-key-file"].contains(&name);
+        let protected =
+            ["base-url", "api-key-env", "api-key-file", "model", "provider"].contains(&name);
         assert_eq!(outcome.is_err(), protected, "{name}");
     }
 }
@@ -110,7 +111,7 @@ fn what_config_set_changed_survives_rewrite_and_restart() {
 
 #[test]
 fn a_value_out_of_bounds_is_refused_by_config_set() {
-    let server = Setup::default().start();
+    let server = Setup::default().arg("--enable-protected-configs", "yes").start();
     let mut redis = server.connect();
     let wrong = [
         ("batch-size", "0", "2048"),
@@ -118,6 +119,7 @@ fn a_value_out_of_bounds_is_refused_by_config_set() {
         ("concurrency", "65", "64"),
         ("provider", "cohere", "openai, local"),
         ("similarity", "dot", "cosine, euclidean"),
+        ("write-effects", "always", "auto, no"),
         ("target", "text", "vectorfill.source"),
         ("source", "", "empty"),
         ("graphs", "a[", "a["),
@@ -202,7 +204,7 @@ fn the_key_is_nowhere_to_be_read() {
 #[test]
 fn a_changed_model_is_used_without_a_restart() {
     let service = Service::start(8);
-    let server = Setup::with(&service).start();
+    let server = Setup::with(&service).arg("--enable-protected-configs", "yes").start();
     let mut redis = server.connect();
     redis.query("kb", "CREATE (:Doc {text: 'a'})");
     redis.run("kb");

@@ -118,22 +118,114 @@ fn no_effect_is_sent_to_a_server_that_has_no_memory_left() {
     assert!(calls(&mut redis, "graph.EFFECT") > 0);
 }
 
-#[test]
-fn what_was_written_as_effects_is_in_the_aof_and_on_the_replica() {
-    let (service, unused) = (Service::start(16), Service::start(16));
-    let master = Setup::with(&service)
+/// All writes of the engine's are effects: ids travel.
+fn logged_as_effects(service: &Service) -> Setup {
+    Setup::with(service)
+        .engine_arg("EFFECTS_THRESHOLD", "0")
         .arg("--repl-diskless-sync-delay", "0")
         .arg("--appendonly", "yes")
-        .start();
-    let replica = replica_of(&master, &unused);
-    let (mut redis, mut copy) = (master.connect(), replica.connect());
+        .arg("--appendfsync", "always")
+}
+
+fn wait_for_link(redis: &mut Redis) {
     wait_for("the link", || {
         redis.call::<String>(&["INFO", "replication"]).contains("state=online").then_some(())
     });
+}
+
+#[test]
+fn what_was_written_as_effects_is_in_the_aof_and_on_the_replica() {
+    let (service, unused) = (Service::start(16), Service::start(16));
+    let master = logged_as_effects(&service).start();
+    let replica = replica_of(&master, &unused);
+    let (mut redis, mut copy) = (master.connect(), replica.connect());
+    wait_for_link(&mut redis);
     redis.query("kb", "UNWIND range(1, 500) AS i CREATE (:Doc {text: toString(i)})");
     redis.run("kb");
     assert!(calls(&mut redis, "graph.EFFECT") > 0);
+    assert!(redis.writes_effects());
     wait_for("the copy", || (ro_number(&mut copy, FILLED) == 500).then_some(()));
+    let before = contents(&mut redis);
+    assert!(contents(&mut copy) == before, "the replica holds something else");
+    redis.call::<String>(&["DEBUG", "LOADAOF"]);
+    assert!(contents(&mut redis) == before, "the AOF holds something else");
+}
+
+#[test]
+fn where_the_writes_of_others_are_logged_as_text_vectors_are_written_by_queries() {
+    let service = Service::start(8);
+    let setup = Setup::with(&service).arg("--appendonly", "yes");
+    let server = setup.engine_arg("EFFECTS_THRESHOLD", "300").start();
+    let mut redis = server.connect();
+    let fill = |redis: &mut Redis| {
+        redis.query("kb", "UNWIND range(1, 20) AS i CREATE (:Doc {text: toString(i)})");
+        assert_eq!(redis.run("kb").number("written"), 20);
+        (calls(redis, "graph.EFFECT") > 0, redis.status().text("writes_reason"))
+    };
+    let (sent, reason) = fill(&mut redis);
+    assert!(!sent && reason.contains("EFFECTS_THRESHOLD is not 0"), "{reason}");
+    redis.call::<Value>(&["GRAPH.CONFIG", "SET", "EFFECTS_THRESHOLD", "0"]);
+    let (sent, reason) = fill(&mut redis);
+    assert!(!sent && reason.contains("BGREWRITEAOF"), "the text is still in the log: {reason}");
+    redis.call::<String>(&["BGREWRITEAOF"]);
+    wait_for("the rewrite", || {
+        let info: String = redis.call(&["INFO", "persistence"]);
+        (info.contains("aof_rewrite_in_progress:0") && info.contains("aof_rewrites:1"))
+            .then_some(())
+    });
+    let (sent, reason) = fill(&mut redis);
+    assert!(sent && reason.is_empty(), "{reason}");
+}
+
+#[test]
+fn a_replay_that_makes_other_ids_does_not_keep_the_server_from_starting() {
+    let service = Service::start(8);
+    let folder = tempfile::tempdir().unwrap();
+    let csv = folder.path().join("x.csv");
+    std::fs::write(&csv, "t\nc0\nc1\nc2\nc3\nc4\n").unwrap();
+    let setup = Setup::with(&service).arg("--appendonly", "yes").arg("--appendfsync", "always");
+    let import = format!("{}/", folder.path().display());
+    let mut server = setup.engine_arg("IMPORT_FOLDER", &import).start();
+    let mut redis = server.connect();
+    redis.query(
+        "kb",
+        "LOAD CSV WITH HEADERS FROM 'file://x.csv' AS row CREATE (:Doc {text: row['t']})",
+    );
+    redis.query("kb", "CREATE (:Doc {text: 'b'})");
+    redis.run("kb");
+    redis.query("kb", "MATCH (n) WHERE n.text <> 'b' SET n.embedding = NULL");
+    redis.run("kb");
+    std::fs::remove_file(&csv).unwrap();
+    server.kill();
+    server.start_again();
+    let mut redis = server.connect();
+    let texts = redis.number("kb", "MATCH (n) RETURN count(n)");
+    assert!(texts == 1 || texts == 6, "{texts}: the file is gone, or its rows were logged");
+    // A node that has another id now may have lost its vector: it gets it again, once the server that
+    // has returned is sure of its role.
+    let run = ["VECTORFILL.RUN", "kb", "WAIT", "60000"];
+    wait_for("a run", || redis.try_call::<Value>(&run).ok());
+    assert_eq!(crate::vectors::own_vectors(&mut redis, "kb") as i64, texts);
+}
+
+#[test]
+fn an_aof_and_a_replica_that_come_in_mid_fill_hold_what_the_master_holds() {
+    let service =
+        crate::service::paced(8, std::time::Duration::from_millis(20), std::time::Duration::ZERO);
+    let unused = Service::start(8);
+    let setup = Setup::with(&service).set("batch-size", "10").set("concurrency", "2");
+    let master = setup.arg("--repl-diskless-sync-delay", "0").start();
+    let mut redis = master.connect();
+    redis.query("kb", "UNWIND range(1, 600) AS i CREATE (:Doc {text: toString(i)})");
+    redis.call::<String>(&["VECTORFILL.RUN", "kb"]);
+    wait_for("a part of it", || (redis.number("kb", FILLED) > 100).then_some(()));
+    redis.call::<String>(&["CONFIG", "SET", "appendonly", "yes"]);
+    let replica = replica_of(&master, &unused);
+    let mut copy = replica.connect();
+    wait_for_link(&mut redis);
+    assert!(redis.number("kb", FILLED) < 600, "the fill was over before the replica was there");
+    wait_for("the rest", || (redis.number("kb", FILLED) == 600).then_some(()));
+    wait_for("the copy", || (ro_number(&mut copy, FILLED) == 600).then_some(()));
     let before = contents(&mut redis);
     assert!(contents(&mut copy) == before, "the replica holds something else");
     redis.call::<String>(&["DEBUG", "LOADAOF"]);

@@ -179,7 +179,7 @@ fn a_graph_renamed_in_a_fill_is_filled_and_its_old_name_does_not_come_back() {
     assert_eq!(own_vectors(&mut redis, "moved"), 60);
     assert_eq!(settled(&mut redis, 120)[1..3], [60, 60]);
     assert_eq!(redis.call::<i64>(&["EXISTS", "kb"]), 0);
-    assert_eq!(redis.status().get("graphs").keys(), ["moved"]);
+    assert_eq!(redis.full_status().get("graphs").keys(), ["moved"]);
 }
 
 #[test]

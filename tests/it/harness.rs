@@ -82,6 +82,7 @@ pub struct Setup {
     module_args: Vec<String>,
     environment: Vec<(String, String)>,
     engine: Engine,
+    engine_args: Vec<String>,
     injects: bool,
     folder: TempDir,
     file: Option<String>,
@@ -103,6 +104,7 @@ impl Default for Setup {
             module_args: Vec::new(),
             environment: Vec::new(),
             engine: Engine::Before,
+            engine_args: Vec::new(),
             injects: false,
             folder: tempfile::tempdir().unwrap(),
             file: None,
@@ -135,6 +137,12 @@ impl Setup {
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// An argument of the engine.
+    pub fn engine_arg(mut self, name: &str, value: &str) -> Self {
+        self.engine_args.extend([name.into(), value.into()]);
         self
     }
 
@@ -201,11 +209,11 @@ impl Setup {
         let engine = path("VECTORFILL_FALKORDB");
         let module = if self.injects { module_with_injection() } else { module() };
         if self.engine == Engine::Before {
-            command.arg("--loadmodule").arg(&engine).args(COLLECTS_NOTHING);
+            command.arg("--loadmodule").arg(&engine).args(COLLECTS_NOTHING).args(&self.engine_args);
         }
         command.arg("--loadmodule").arg(module).args(&self.module_args);
         if self.engine == Engine::After {
-            command.arg("--loadmodule").arg(&engine).args(COLLECTS_NOTHING);
+            command.arg("--loadmodule").arg(&engine).args(COLLECTS_NOTHING).args(&self.engine_args);
         }
     }
 }
@@ -380,6 +388,16 @@ impl Redis {
 
     pub fn status(&mut self) -> Tally {
         Tally(self.call(&["VECTORFILL.STATUS"]))
+    }
+
+    /// With the graphs that are finished.
+    pub fn full_status(&mut self) -> Tally {
+        Tally(self.call(&["VECTORFILL.STATUS", "FULL"]))
+    }
+
+    /// Whether the module writes vectors as the engine's effects.
+    pub fn writes_effects(&mut self) -> bool {
+        self.status().text("writes") == "effects"
     }
 
     pub fn graph_status(&mut self, graph: &str) -> Tally {

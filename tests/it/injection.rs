@@ -52,7 +52,7 @@ fn a_graphs_name_breaks_no_line_and_no_query() {
         assert_eq!(own_vectors(&mut redis, name), 1);
         assert_eq!(redis.graph_status(name).number("embedded"), 1);
     }
-    assert_eq!(redis.status().get("graphs").keys().len(), names.len());
+    assert_eq!(redis.full_status().get("graphs").keys().len(), names.len());
     assert_no_fake(&server, &mut redis);
 }
 
@@ -127,7 +127,7 @@ fn a_property_name_that_holds_cypher_stays_a_name() {
 #[test]
 fn a_models_name_reaches_the_service_as_it_is() {
     let service = Service::start(8);
-    let server = Setup::with(&service).start();
+    let server = Setup::with(&service).arg("--enable-protected-configs", "yes").start();
     let mut redis = server.connect();
     redis.query("kb", "CREATE (:Doc {text: 'a'})");
     let model = format!("a\"b\\c\", \"input\": []\r\nX-Evil: 1\r\n{FAKE}");

@@ -65,7 +65,7 @@ fn a_long_query_on_the_graph_makes_the_fill_wait_and_not_the_server() {
         std::thread::spawn(move || redis.run("kb").counts())
     };
     wait_for("the graph to wait", || {
-        let graphs = redis.status().get("graphs");
+        let graphs = redis.full_status().get("graphs");
         let waiting =
             graphs.keys().contains(&"kb".to_owned()) && graphs.get("kb").text("state") == "waiting";
         waiting.then_some(())

@@ -34,7 +34,7 @@ fn a_graph_is_filled_without_a_key_and_answers_by_meaning() {
 #[test]
 fn a_directory_that_is_no_model_is_told_and_nothing_is_blamed() {
     let setup = setup().set("model", "/no/such/model");
-    let server = setup.start();
+    let server = setup.arg("--enable-protected-configs", "yes").start();
     let mut redis = server.connect();
     redis.query("kb", "CREATE (:Doc {text: 'a'})");
     assert_eq!(redis.run("kb").counts(), [1, 0, 0, 0, 1]);

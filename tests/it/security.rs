@@ -108,7 +108,7 @@ fn a_user_who_may_only_read_a_graph_sees_it_and_changes_nothing() {
     let mut eve = server.connect();
     eve.call::<String>(&["AUTH", "eve", "x"]);
     assert_eq!(eve.graph_status("kb").number("embedded"), 1);
-    assert_eq!(eve.status().get("graphs").keys(), ["kb"]);
+    assert_eq!(eve.full_status().get("graphs").keys(), ["kb"]);
     assert_eq!(eve.call::<Vec<Value>>(&["VECTORFILL.FAILURES", "kb"]), []);
     for change in [&["VECTORFILL.RUN", "kb"][..], &["VECTORFILL.RETRY", "kb"], &["VECTORFILL.RUN"]]
     {
@@ -135,5 +135,5 @@ fn a_client_that_may_do_nothing_cannot_busy_the_filler_with_made_up_graphs() {
         let filled = ["kb", "new"].map(|graph| redis.number(graph, FILLED));
         (filled == [1, 1]).then_some(())
     });
-    assert_eq!(redis.status().get("graphs").keys(), ["kb", "new"]);
+    assert_eq!(redis.full_status().get("graphs").keys(), ["kb", "new"]);
 }

@@ -145,7 +145,7 @@ fn threshold(hold: &Hold<'_>) -> Option<i64> {
 }
 
 /// A number in a section of INFO.
-fn field<T: FromStr>(hold: &Hold<'_>, section: &str, name: &str) -> Option<T> {
+pub(super) fn field<T: FromStr>(hold: &Hold<'_>, section: &str, name: &str) -> Option<T> {
     let value: RedisString = hold.server().server_info(section).field(name)?;
     value.try_as_str().ok()?.parse().ok()
 }
