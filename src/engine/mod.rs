@@ -108,7 +108,8 @@ mod tests {
             }
             let Ok(value) = reply(&proto) else { continue };
             write::written(&value);
-            write::targeted(&value);
+            write::targets(&[], None, &value);
+            sweep::counted(&value);
             index::sampled(&value);
             info::oldest_reader(&value, b"g");
             version::of_modules(&value);

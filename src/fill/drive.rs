@@ -121,9 +121,10 @@ impl Filler {
             self.graphs.serve(&name);
             self.graphs.edit(&name, |graph| {
                 let Some(scope) = graph.wanted.take() else { return };
-                let list_labels = !graph.labels_listed && auto_index.is_some();
+                let check_indexes = !graph.indexes_checked && auto_index.is_some();
                 let rule = rule.clone();
-                let plan = Plan { scope, rule, most_rows, list_labels, auto_index };
+                let plan = Plan { scope, rule, most_rows, check_indexes, auto_index };
+                graph.written = false;
                 graph.begun += 1;
                 graph.pass = Some(Pass::new(plan, now));
             });

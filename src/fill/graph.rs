@@ -24,8 +24,11 @@ pub(super) struct Graph {
     pub(super) begun: u64,
     /// Shared with whoever reads the published picture.
     pub(super) figures: Arc<GraphFigures>,
-    /// Some pass has looked for labels without an index.
-    pub(super) labels_listed: bool,
+    /// A pass has seen to the indexes, and nobody has written to the graph since: nobody can have
+    /// dropped one.
+    pub(super) indexes_checked: bool,
+    /// Somebody has written since the pass began.
+    pub(super) written: bool,
     /// The key is gone: forget the graph once its pass has ended.
     pub(super) gone: bool,
     /// Passes in a row that left nodes behind.
@@ -34,6 +37,15 @@ pub(super) struct Graph {
 }
 
 impl Graph {
+    /// Somebody writes to the graph: another pass will look for it, if `wake` is wanted.
+    pub(super) fn touch(&mut self, now: Instant, wake: bool) {
+        self.indexes_checked = false;
+        self.written = true;
+        if wake {
+            self.wakes.touch(now);
+        }
+    }
+
     /// Asks for a pass, and returns the number of the pass that will cover all that is there now.
     pub(super) fn want(&mut self) -> u64 {
         self.wanted = Some(Scope::Whole);
@@ -81,7 +93,8 @@ impl Graph {
             self.deferrals = 0;
         }
         let indexed = pass.ending.is_none() && pass.plan.auto_index.is_some();
-        self.labels_listed |= indexed && scope == Scope::Whole && !pass.left_unindexed;
+        self.indexes_checked |=
+            indexed && scope == Scope::Whole && !pass.left_unindexed && !self.written;
         let figures = Arc::make_mut(&mut self.figures);
         figures.last_run = Some(now);
         figures.last_error.clone_from(&tally.error);

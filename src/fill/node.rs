@@ -66,6 +66,11 @@ impl Text {
         self.cut
     }
 
+    /// Whether a node that holds `whole` holds this text, or more of the same where it was cut.
+    pub(crate) fn is_of(&self, whole: &[u8]) -> bool {
+        if self.cut { whole.starts_with(&self.bytes) } else { *whole == *self.bytes }
+    }
+
     /// What is sent to the embedder; bytes that are no UTF-8 become U+FFFD.
     pub(crate) fn to_utf8(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.bytes)

@@ -28,7 +28,7 @@ impl Filler {
         self.questions.resize(self.settings.query_cache);
         let other_rule = before.rule != self.settings.rule;
         if other_rule || before.auto_index != self.settings.auto_index {
-            self.list_labels_again();
+            self.check_indexes_again();
         }
         if other_rule || !self.settings.enabled {
             self.end_all(Ending::Stop, None);
@@ -44,8 +44,8 @@ impl Filler {
     }
 
     /// The next pass over each graph looks for labels without an index.
-    pub(super) fn list_labels_again(&mut self) {
-        self.graphs.for_each(|graph| graph.labels_listed = false);
+    fn check_indexes_again(&mut self) {
+        self.graphs.for_each(|graph| graph.indexes_checked = false);
     }
 
     /// What the old embedder had in flight is sent again: it never comes back.
@@ -73,12 +73,13 @@ impl Filler {
         if !self.may_begin() {
             // Names are not kept: the whole server is looked through once it may be filled.
             self.missed = true;
-        } else if self.settings.wake_on_write && self.settings.rule.graphs.matches(name) {
-            if self.graphs.get(name).is_some() {
-                self.graphs.edit(name, |graph| graph.wakes.touch(now));
-            } else {
-                self.strangers.touch(now);
-            }
+            return;
+        }
+        let wake = self.settings.wake_on_write && self.settings.rule.graphs.matches(name);
+        if self.graphs.get(name).is_some() {
+            self.graphs.edit(name, |graph| graph.touch(now, wake));
+        } else if wake {
+            self.strangers.touch(now);
         }
     }
 

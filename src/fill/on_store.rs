@@ -41,8 +41,6 @@ impl Filler {
         if scheduled && self.settings.enabled {
             self.next_run = self.settings.interval.map(|interval| now + interval);
             self.forgive();
-            // An index that was dropped since is noticed by a scheduled pass.
-            self.list_labels_again();
         }
         if std::mem::take(&mut self.missed) {
             // What was written since the server listed its graphs is not among them.
@@ -253,6 +251,7 @@ fn settle_rows(pass: &mut Pass, rows: &[Row], ids: &[NodeId]) -> u64 {
     let ids: HashSet<NodeId> = ids.iter().copied().collect();
     let (done, stale): (Vec<&Row>, Vec<&Row>) =
         rows.iter().partition(|row| ids.contains(&row.node.id));
+    pass.dimensions = done.first().map(|row| row.vector.len()).or(pass.dimensions);
     done.iter().filter_map(|row| row.node.label.as_deref()).for_each(|l| pass.note_label(l));
     pass.tally.written += done.len() as u64;
     pass.tally.stale += stale.len() as u64;

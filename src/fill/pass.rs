@@ -18,6 +18,10 @@ use super::store::{Mark, NewIndex, Query, Ticket};
 use super::tally::Tally;
 use super::wakes::Scope;
 
+/// Most rows of a reply must be at least so many for a count by label: else the labels of vectors that
+/// were there before stay unknown.
+const MIN_LABEL_ROWS: usize = 100;
+
 /// Where a pass stands.
 #[derive(Debug)]
 pub(super) enum Stage {
@@ -84,9 +88,9 @@ pub(super) struct Plan {
     pub(super) rule: Arc<Rule>,
     /// Most rows the engine returns.
     pub(super) most_rows: usize,
-    /// Whether the count also asks which labels have vectors, so that an index that was never
-    /// created is noticed.
-    pub(super) list_labels: bool,
+    /// Whether to see to the indexes even though nothing is pending: one that was never created, or
+    /// dropped, is noticed.
+    pub(super) check_indexes: bool,
     /// The index to create where one is missing.
     pub(super) auto_index: Option<Similarity>,
 }
@@ -132,6 +136,10 @@ pub(super) struct Pass {
     pub(super) indexed: BTreeMap<String, usize>,
     /// Labels that have vectors.
     labels: BTreeSet<String>,
+    /// Labels that had vectors when they were counted.
+    had_vectors: BTreeSet<String>,
+    /// Length of the vectors written in this pass.
+    pub(super) dimensions: Option<usize>,
     pub(super) plan: Plan,
     /// What had come back and come in when the texts were last compared with what is known.
     known_seen: (u64, u64),
@@ -150,13 +158,28 @@ pub(super) struct Counted {
     pub(super) quarantined: u64,
 }
 
+impl Counted {
+    /// Whether nodes wait for a vector.
+    pub(super) fn is_pending(self) -> bool {
+        self.unfilled > self.quarantined
+    }
+}
+
+fn first_stage(plan: &Plan) -> Stage {
+    match plan.scope {
+        Scope::Whole => Stage::Counting(Sweep::new(0, plan.most_rows)),
+        // What is new is few, and not counted.
+        Scope::From(_) => Stage::Indexes,
+    }
+}
+
 impl Pass {
     /// A pass that begins now.
     pub(super) fn new(plan: Plan, now: Instant) -> Self {
         Self {
+            stage: first_stage(&plan),
             plan,
             started: now,
-            stage: Stage::Indexes,
             tally: Tally { graphs: 1, ..Tally::default() },
             batcher: Batcher::default(),
             retries: VecDeque::new(),
@@ -179,6 +202,8 @@ impl Pass {
             indexes: BTreeMap::new(),
             indexed: BTreeMap::new(),
             labels: BTreeSet::new(),
+            had_vectors: BTreeSet::new(),
+            dimensions: None,
             known_seen: (0, 0),
             resweeps: 0,
             stale_before: 0,
@@ -210,7 +235,7 @@ impl Pass {
             Stage::Indexes | Stage::Building => Some(Query::Indexes),
             Stage::Counting(sweep) => sweep
                 .window(self.plan.most_rows)
-                .map(|window| Query::Count { window, labels: self.plan.list_labels }),
+                .map(|window| Query::Count { window, labels: self.counts_labels() }),
             Stage::Filling(sweep) if room > 0 => sweep.window(room).map(Query::Select),
             Stage::Reviewing(sweep) if room > 0 => {
                 sweep.window(room).map(|window| Query::Marked { window, texts: true })
@@ -257,6 +282,11 @@ impl Pass {
         }
         let over = matches!(self.stage, Stage::Done) && self.indexes_to_create.is_empty();
         if over { Step::Over } else { Step::Stay }
+    }
+
+    /// Whether nodes are counted by label: a row of each must not be cut off.
+    fn counts_labels(&self) -> bool {
+        self.plan.most_rows >= MIN_LABEL_ROWS
     }
 
     /// A label whose nodes got vectors in this pass.

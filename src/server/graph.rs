@@ -12,7 +12,7 @@ pub(super) mod journal;
 mod state;
 mod write;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -42,6 +42,9 @@ pub(super) struct Engine {
 
 /// The engine's version, as the last survey tells; 0 = none.
 static VERSION: AtomicI64 = AtomicI64::new(0);
+
+/// Most rows the engine returns, as the last survey tells.
+static MAX_ROWS: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// Whether the engine's index holds nothing of what nodes held before.
 pub(super) fn index_forgets() -> bool {
@@ -156,7 +159,8 @@ impl Store for Engine {
     }
 
     fn write(&self, write: Write, to: Sender<Answer>) {
-        let call = write::prepare(&write, Known::version().features().effects);
+        let effects = Known::version().features().effects;
+        let call = write::prepare(&write, effects, MAX_ROWS.load(Ordering::Relaxed));
         let owed = Owed::new(to, write, |write| Event::Written {
             write,
             outcome: Err(StoreFault::NoReply),
@@ -228,7 +232,9 @@ fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
     if engine.is_some() {
         journal::note(known.write_path(hold));
     }
-    Ok(Looked { engine, graphs, max_rows: max_rows(hold) })
+    let max_rows = max_rows(hold);
+    MAX_ROWS.store(max_rows.unwrap_or(usize::MAX), Ordering::Relaxed);
+    Ok(Looked { engine, graphs, max_rows })
 }
 
 /// Asks an engine nobody has tried something harmless: whether it speaks as the others do.

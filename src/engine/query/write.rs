@@ -1,5 +1,7 @@
 //! Writes: vectors, marks of quarantine, and what takes marks away; each guarded by id and text.
 
+use std::collections::HashMap;
+
 use super::super::cypher::{list, string, vector};
 use super::super::effect::Targets;
 use super::super::value::Value;
@@ -12,11 +14,14 @@ use crate::fill::store::Mark;
 /// of the ids that did: rows would be cut off at the engine's `RESULTSET_SIZE`. Flat lists parse
 /// faster than a list of maps.
 pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
+    if let [row] = rows {
+        return one_vector(rule, row);
+    }
     let (_, source, target, error) = parts(rule);
     let mut query = guarded_lists(rows.iter().map(|row| (row.node.id, &row.text)));
     query.extend(b" vectors=");
     list(&mut query, rows.iter(), |out, row| vector(out, &row.vector));
-    query.extend(guarded_match(&source, ""));
+    query.extend(guarded_match(&source));
     query.extend(
         format!(
             " AND n.{target} IS NULL SET n.{target} = vecf32($vectors[k]), n.{error} = NULL \
@@ -27,28 +32,77 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     query
 }
 
-/// Looks for the rows that [`vectors`] would write, with the same guards: `[the target's number among
-/// the graph's properties, places of rows, places of rows whose node is marked]`, each a list, or no
-/// answer at all. Of a graph with very many properties only the first are looked at: it is done in a
-/// hold of the server.
-pub(crate) fn targets(rule: &Rule, rows: &[Row]) -> Vec<u8> {
+/// The same for one row: what most graphs of a server with thousands of them ever see, at a third of the
+/// memory a graph for its plan.
+fn one_vector(rule: &Rule, row: &Row) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
-    let mut query = guarded_lists(rows.iter().map(|row| (row.node.id, &row.text)));
-    query.extend(
-        b" CALL db.propertyKeys() YIELD propertyKey WITH propertyKey AS p LIMIT 1000 \
-          WITH collect(p) AS p WITH [x IN range(0, size(p) - 1) WHERE p[x] = ",
-    );
-    string(&mut query, rule.target.as_str().as_bytes());
-    query.extend(b"] AS p");
-    query.extend(guarded_match(&source, "p, "));
+    let mut query = format!("CYPHER i={} t=", row.node.id.0).into_bytes();
+    string(&mut query, row.text.bytes());
+    query.extend(b" v=");
+    vector(&mut query, &row.vector);
+    let holds = if row.text.is_cut() {
+        format!("n.{source} > '' AND n.{source} STARTS WITH $t")
+    } else {
+        format!("n.{source} = $t")
+    };
     query.extend(
         format!(
-            " AND n.{target} IS NULL RETURN p, collect(CASE WHEN n.{error} IS NULL THEN k END), \
-             collect(CASE WHEN n.{error} IS NULL THEN NULL ELSE k END)"
+            " MATCH (n) WHERE ID(n) = $i AND {holds} AND n.{target} IS NULL \
+             SET n.{target} = vecf32($v), n.{error} = NULL RETURN ID(n)"
         )
         .bytes(),
     );
     query
+}
+
+/// Reads what is needed to write these rows as an effect: `[id, text, has a vector, is marked]` of each
+/// node that is there. The texts are compared by us ([`targets`]), byte by byte: that is faster than
+/// sending them, and the plan takes a seventh of the memory.
+pub(crate) fn lookup(rule: &Rule, rows: &[Row]) -> Vec<u8> {
+    let (_, source, target, error) = parts(rule);
+    let mut query = b"CYPHER ids=".to_vec();
+    list(&mut query, rows.iter(), |out, row| out.extend(row.node.id.0.to_string().bytes()));
+    query.extend(
+        format!(
+            " UNWIND $ids AS i MATCH (n) WHERE ID(n) = i \
+             RETURN i, n.{source}, n.{target} IS NOT NULL, n.{error} IS NOT NULL"
+        )
+        .bytes(),
+    );
+    query
+}
+
+/// Reads the names of the graph's properties, in the order of the engine's numbers.
+pub(crate) const PROPERTIES: &[u8] = b"CALL db.propertyKeys()";
+
+/// The number the engine has for the rule's target, in the reply to [`PROPERTIES`].
+pub(crate) fn attribute(rule: &Rule, reply: &Value<'_>) -> Option<u16> {
+    let target = rule.target.as_str().as_bytes();
+    let is_target = |row: &Value<'_>| row.items().first().and_then(Value::bytes) == Some(target);
+    u16::try_from(rows(reply).iter().position(is_target)?).ok()
+}
+
+/// The rows that may be written, by the reply to [`lookup`]: the same guards as those of [`vectors`].
+pub(crate) fn targets(rows: &[Row], attribute: Option<u16>, reply: &Value<'_>) -> Targets {
+    let mut targets = Targets { attribute, ..Targets::default() };
+    let places: HashMap<u64, usize> =
+        rows.iter().enumerate().map(|(place, row)| (row.node.id.0, place)).collect();
+    for found in super::rows(reply) {
+        let [id, text, filled, marked] = found.items() else { continue };
+        let place = id.unsigned().and_then(|id| places.get(&id).copied());
+        let (Some(place), Some(text)) = (place, text.bytes()) else { continue };
+        let holds = rows.get(place).is_some_and(|row| row.text.is_of(text));
+        if !holds || truth(filled) {
+            continue;
+        }
+        if truth(marked) { &mut targets.marked } else { &mut targets.plain }.push(place);
+    }
+    targets
+}
+
+/// The engine prints a truth as a word.
+fn truth(value: &Value<'_>) -> bool {
+    value.text() == Some("true") || value.integer() == Some(1)
 }
 
 /// Marks nodes with the reason why their text is refused, guarded like [`vectors`].
@@ -57,7 +111,7 @@ pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
     let mut query = guarded_lists(marks.iter().map(|mark| (mark.id, &mark.text)));
     query.extend(b" notes=");
     list(&mut query, marks.iter(), |out, mark| string(out, mark.note.as_bytes()));
-    query.extend(guarded_match(&source, ""));
+    query.extend(guarded_match(&source));
     query.extend(
         format!(" AND n.{target} IS NULL SET n.{error} = $notes[k] RETURN collect(i)").bytes(),
     );
@@ -91,12 +145,11 @@ fn guarded_lists<'a>(nodes: impl Iterator<Item = (NodeId, &'a Text)> + Clone) ->
 }
 
 /// Finds the nodes of [`guarded_lists`] that still hold the text. A text that was cut only has to
-/// begin with what was embedded: its vector says no more than that. `carried` = names from before that
-/// are needed after it.
-fn guarded_match(source: &str, carried: &str) -> Vec<u8> {
+/// begin with what was embedded: its vector says no more than that.
+fn guarded_match(source: &str) -> Vec<u8> {
     format!(
         " UNWIND range(0, size($ids) - 1) AS k \
-         WITH {carried}k, $ids[k] AS i, $texts[k] AS t, $cut[k] AS c \
+         WITH k, $ids[k] AS i, $texts[k] AS t, $cut[k] AS c \
          MATCH (n) WHERE ID(n) = i AND n.{source} > '' \
          AND (n.{source} = t OR (c AND n.{source} STARTS WITH t))"
     )
@@ -105,22 +158,15 @@ fn guarded_match(source: &str, carried: &str) -> Vec<u8> {
 
 /// The ids that [`vectors`], [`quarantine`] or [`lift`] returned.
 pub(crate) fn written(reply: &Value<'_>) -> Vec<NodeId> {
-    numbers(reply, 0).into_iter().map(NodeId).collect()
+    numbers(reply).into_iter().map(NodeId).collect()
 }
 
-/// The rows that [`targets`] found.
-pub(crate) fn targeted(reply: &Value<'_>) -> Targets {
-    let places =
-        |column| numbers(reply, column).into_iter().filter_map(|k| k.try_into().ok()).collect();
-    let attribute = numbers(reply, 0).first().and_then(|number| u16::try_from(*number).ok());
-    Targets { attribute, plain: places(1), marked: places(2) }
-}
-
-/// The list in a column of the first row, printed as `[1, 2]`.
-fn numbers(reply: &Value<'_>, column: usize) -> Vec<u64> {
-    let list = rows(reply).first().and_then(|row| row.items().get(column)).and_then(Value::text);
-    let inner = list.and_then(|text| text.strip_prefix('[')?.strip_suffix(']'));
-    inner.unwrap_or_default().split(", ").filter_map(|number| number.parse().ok()).collect()
+/// A number, or the numbers of a list that is printed as `[1, 2]`, in the first row.
+fn numbers(reply: &Value<'_>) -> Vec<u64> {
+    let Some(cell) = rows(reply).first().and_then(|row| row.items().first()) else { return vec![] };
+    let inner = cell.text().and_then(|text| text.strip_prefix('[')?.strip_suffix(']'));
+    let list = inner.unwrap_or_default().split(", ").filter_map(|number| number.parse().ok());
+    cell.unsigned().into_iter().chain(list).collect()
 }
 
 #[cfg(test)]
@@ -129,17 +175,59 @@ mod tests {
     use super::*;
     use crate::fill::node::Node;
 
+    fn row(id: u64, text: &str) -> Row {
+        let node = Node { id: NodeId(id), label: None };
+        Row { node, text: Text::new(text.as_bytes(), 3), vector: vec![0.1, -2.0].into() }
+    }
+
     #[test]
     fn a_write_is_guarded_by_id_text_and_missing_vector() {
-        let rows = [Row {
-            node: Node { id: NodeId(7), label: None },
-            text: Text::new("Zoë's".as_bytes(), 3),
-            vector: vec![0.1, -2.0].into(),
-        }];
+        let rows = [row(7, "Zoë's"), row(8, "b")];
         let query = String::from_utf8(vectors(&rule(), &rows)).unwrap();
-        let params = "CYPHER ids=[7] texts=['Zoë'] cut=[true] vectors=[[0.1,-2.0]] UNWIND";
+        let params = "CYPHER ids=[7,8] texts=['Zoë','b'] cut=[true,false] \
+                      vectors=[[0.1,-2.0],[0.1,-2.0]] UNWIND";
         assert!(query.starts_with(params), "{query}");
         assert!(query.contains("AND n.`embedding` IS NULL SET n.`embedding`"), "{query}");
+    }
+
+    #[test]
+    fn one_row_is_guarded_as_well() {
+        let query = |text| String::from_utf8(vectors(&rule(), &[row(7, text)])).unwrap();
+        let cut = "CYPHER i=7 t='Zoë' v=[0.1,-2.0] MATCH (n) WHERE ID(n) = $i AND n.`text` > '' \
+                   AND n.`text` STARTS WITH $t AND n.`embedding` IS NULL SET";
+        assert!(query("Zoë's").starts_with(cut), "{}", query("Zoë's"));
+        assert!(query("b").contains("AND n.`text` = $t AND n.`embedding` IS NULL SET"));
+    }
+
+    #[test]
+    fn only_nodes_that_still_hold_the_text_and_no_vector_are_targets() {
+        let rows = [row(1, "a"), row(2, "b"), row(3, "c"), row(4, "Zoë's"), row(5, "gone")];
+        let node = |id: u64, text: &str, filled: &str, marked: &str| {
+            [
+                format!(":{id}\r\n"),
+                self::text(text),
+                format!("+{filled}\r\n"),
+                format!("+{marked}\r\n"),
+            ]
+        };
+        let found = [
+            node(1, "a", "false", "false"),
+            node(2, "other", "false", "false"),
+            node(3, "c", "true", "false"),
+            node(4, "Zoë has gone", "false", "true"),
+        ];
+        let found: Vec<Vec<&str>> =
+            found.iter().map(|n| n.iter().map(String::as_str).collect()).collect();
+        let found: Vec<&[&str]> = found.iter().map(Vec::as_slice).collect();
+        let targets = targets(&rows, Some(3), &Value::parse(&reply(&found)).unwrap());
+        assert_eq!(targets, Targets { attribute: Some(3), plain: vec![0], marked: vec![3] });
+    }
+
+    #[test]
+    fn the_number_of_a_property_is_its_place_among_the_names() {
+        let names = reply(&[&[&text("text")], &[&text("embedding")]]);
+        assert_eq!(attribute(&rule(), &Value::parse(&names).unwrap()), Some(1));
+        assert_eq!(attribute(&rule(), &Value::parse(&reply(&[])).unwrap()), None);
     }
 
     #[test]
@@ -147,5 +235,8 @@ mod tests {
         let ids = |list: &str| written(&Value::parse(&reply(&[&[&text(list)]])).unwrap());
         assert_eq!(ids("[7, 12]"), [NodeId(7), NodeId(12)]);
         assert_eq!(ids("[]"), []);
+        let one =
+            Value::parse(b"*3\r\n*0\r\n*1\r\n*1\r\n:7\r\n*0\r\n").map(|reply| written(&reply));
+        assert_eq!(one, Some(vec![NodeId(7)]));
     }
 }

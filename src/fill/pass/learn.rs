@@ -15,8 +15,11 @@ use crate::fill::wakes::Scope;
 /// How often a pass sweeps the graph again because nodes changed under it. A node that changes all
 /// the time is left to the next pass, or it would be paid for without end.
 const RESWEEPS: u32 = 1;
-/// How often a building index is looked at.
-const BUILD_POLL: Duration = Duration::from_millis(100);
+/// A pass over so few nodes is over before an index of somebody else's is worth a look.
+const SHORT_PASS: u64 = 128;
+/// How soon a building index is looked at again: a small one is built in a moment.
+const FIRST_BUILD_POLL: Duration = Duration::from_millis(4);
+const MAX_BUILD_POLL: Duration = Duration::from_millis(100);
 /// How long a pass looks on while an index is built.
 const BUILD_WATCH: Duration = Duration::from_secs(10);
 
@@ -27,8 +30,8 @@ impl Pass {
         self.indexes = found.into_iter().map(|index| (index.label, index.dimension)).collect();
         match self.stage {
             Stage::Building => self.watch(now),
-            Stage::Indexes if self.building => self.not_before = Some(now + BUILD_POLL),
-            Stage::Indexes => self.stage = self.first_sweep(),
+            Stage::Indexes if self.building => self.not_before = Some(now + MAX_BUILD_POLL),
+            Stage::Indexes => self.stage = self.after_indexes(),
             Stage::Counting(_)
             | Stage::Filling(_)
             | Stage::Reviewing(_)
@@ -37,11 +40,9 @@ impl Pass {
         }
     }
 
-    fn first_sweep(&self) -> Stage {
-        match self.plan.scope {
-            Scope::Whole => Stage::Counting(Sweep::new(0, self.plan.most_rows)),
-            Scope::From(_) => self.filling(),
-        }
+    fn after_indexes(&mut self) -> Stage {
+        let counted = self.plan.scope == Scope::Whole;
+        if counted && !self.counted.is_pending() { self.after_fill() } else { self.filling() }
     }
 
     fn filling(&self) -> Stage {
@@ -53,7 +54,8 @@ impl Pass {
     fn watch(&mut self, now: Instant) {
         let since = *self.building_since.get_or_insert(now);
         if self.building && now < since + BUILD_WATCH {
-            self.not_before = Some(now + BUILD_POLL);
+            let pause = now.duration_since(since).clamp(FIRST_BUILD_POLL, MAX_BUILD_POLL);
+            self.not_before = Some(now + pause);
         } else if self.building || self.indexes_to_create.is_empty() {
             self.left_unindexed = !self.indexes_to_create.is_empty();
             self.indexes_to_create.clear();
@@ -73,12 +75,14 @@ impl Pass {
         self.counted.quarantined += count.quarantined;
         let only = self.plan.rule.label.as_ref().map(Name::as_str);
         let meant = |label: &String| only.is_none_or(|only| only == label);
-        self.labels.extend(count.labels.into_iter().filter(meant));
+        self.had_vectors.extend(count.labels.into_iter().filter(meant));
         let done = sweep.is_done();
         if done {
             self.end_of_graph = Some(window.lo);
-            let pending = self.counted.unfilled > self.counted.quarantined;
-            self.stage = if pending { self.filling() } else { self.after_fill() };
+            self.labels.extend(self.had_vectors.iter().cloned());
+            let indexes = self.plan.check_indexes && !self.labels.is_empty();
+            let needed = self.counted.is_pending() || self.counted.quarantined > 0 || indexes;
+            self.stage = if needed { Stage::Indexes } else { Stage::Done };
         }
         done
     }
@@ -168,7 +172,7 @@ impl Pass {
         self.after_drain()
     }
 
-    fn after_drain(&self) -> Stage {
+    fn after_drain(&mut self) -> Stage {
         if self.plan.auto_index.is_none() {
             return Stage::Done;
         }
@@ -179,6 +183,25 @@ impl Pass {
             .filter(|label| !self.indexes.contains_key(*label))
             .filter_map(|label| Name::parse("label", label).ok())
             .collect();
-        if missing.is_empty() { Stage::Done } else { Stage::Sampling(missing) }
+        match self.dimensions {
+            _ if missing.is_empty() => Stage::Done,
+            Some(dimensions) if self.wrote_all(&missing) => self.index_all(missing, dimensions),
+            _ => Stage::Sampling(missing),
+        }
+    }
+
+    /// Whether all vectors of these labels were written in this pass, so that none need be looked at.
+    fn wrote_all(&self, labels: &[Name]) -> bool {
+        let had = |label: &Name| self.had_vectors.contains(label.as_str());
+        self.plan.scope == Scope::Whole && self.counts_labels() && !labels.iter().any(had)
+    }
+
+    fn index_all(&mut self, labels: Vec<Name>, dimensions: usize) -> Stage {
+        let Some(similarity) = self.plan.auto_index else { return Stage::Done };
+        let index = |label| NewIndex { label, dimensions, similarity };
+        self.indexes_to_create.extend(labels.into_iter().map(index));
+        // A short pass knows from its beginning that nobody builds one.
+        self.building = self.tally.selected > SHORT_PASS;
+        Stage::Building
     }
 }

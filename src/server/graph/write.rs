@@ -24,11 +24,13 @@ pub(super) enum Call {
     Effect { lookup: Vec<u8> },
 }
 
-/// Makes ready what can be before the hold: it is our time then, and not the server's.
-pub(super) fn prepare(write: &Write, effects: bool) -> Call {
+/// Makes ready what can be before the hold: it is our time then, and not the server's. `max_rows`: a
+/// look at more rows would be cut off.
+pub(super) fn prepare(write: &Write, effects: bool, max_rows: usize) -> Call {
     match write.vectors() {
-        Some(rows) if effects && write.effects => {
-            Call::Effect { lookup: write::targets(&write.rule, rows) }
+        // One row costs a query less than a look and an effect.
+        Some(rows) if effects && write.effects && (2..=max_rows).contains(&rows.len()) => {
+            Call::Effect { lookup: write::lookup(&write.rule, rows) }
         }
         _ => Call::Query(engine::write_text(write)),
     }
@@ -94,7 +96,9 @@ fn as_effects(
 ) -> Result<Vec<NodeId>, StoreFault> {
     let graph = write.graph.as_str().as_bytes();
     let found = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &[graph, lookup])?;
-    let targets = write::targeted(&engine::reply(found.proto())?);
+    let names = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &[graph, write::PROPERTIES])?;
+    let attribute = write::attribute(&write.rule, &engine::reply(names.proto())?);
+    let targets = write::targets(rows, attribute, &engine::reply(found.proto())?);
     let (plain, others) = targets.split(rows);
     let mut ids = Vec::with_capacity(rows.len());
     if !others.is_empty() {
