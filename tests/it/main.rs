@@ -14,6 +14,7 @@
     reason = "a test that cannot go on has failed, and says where"
 )]
 
+mod cluster;
 mod commands;
 mod config;
 mod effects;
