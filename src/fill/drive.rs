@@ -159,6 +159,10 @@ impl Filler {
             Some((pass, tally, graph.begun, forgotten))
         });
         let Some((pass, tally, begun, forgotten)) = ended else { return };
+        if !self.graphs.is_active() {
+            // Nothing is held back any more.
+            self.paused = None;
+        }
         self.runs.ended(&name, begun, &tally);
         if forgotten {
             self.graphs.remove(&name);

@@ -192,7 +192,7 @@ impl Filler {
             Event::Configured { settings, embedder_replaced } => {
                 self.configure(now, *settings, embedder_replaced);
             }
-            Event::ServerChanged => self.survey_at = Some(now),
+            Event::ServerChanged => self.server_changed(now),
             Event::Touched(graph) => self.touched(now, &graph),
             Event::Run { run, graph } => self.run(now, run, graph),
             Event::Errand { run, graph, wish } => self.ask(now, run, graph, wish),

@@ -69,6 +69,14 @@ impl Filler {
         }
     }
 
+    /// Graphs may have come that were not written here.
+    pub(super) fn server_changed(&mut self, now: Instant) {
+        self.survey_at = Some(now);
+        if self.settings.wake_on_write {
+            self.strangers.touch(now);
+        }
+    }
+
     pub(super) fn touched(&mut self, now: Instant, name: &GraphName) {
         if !self.may_begin() {
             // Names are not kept: the whole server is looked through once it may be filled.

@@ -59,6 +59,7 @@ impl Filler {
         self.survey_at = Some(now + super::SURVEY_AGAIN);
         let Some(server) = fault.server() else { return };
         self.server = server;
+        self.paused = None;
         if let Some(fault) = server.fault() {
             self.refuse_runs(&fault);
             self.end_all(Ending::Abandon, Some(&fault.to_string()));
@@ -112,6 +113,8 @@ impl Filler {
             Answer::Indexes(found) => pass.learn_indexes(now, found),
             Answer::Sample(sample) => pass.learn_sample(sample),
             Answer::Selection(selection) => {
+                // Nothing is selected where nothing can be written.
+                self.paused = None;
                 let uncounted = pass.learn_selection(query, selection);
                 let figures = Arc::make_mut(&mut graph.figures);
                 figures.eligible += uncounted;
@@ -136,8 +139,12 @@ impl Filler {
 
     /// The store refused a read or a write of this graph.
     fn store_failed(&mut self, now: Instant, name: &GraphName, fault: &StoreFault) {
+        if fault.pauses_all() {
+            self.paused = Some(fault.to_string());
+        }
         if let Some(server) = fault.server() {
             self.server = server;
+            self.paused = None;
             self.survey_at = Some(now + super::SURVEY_AGAIN);
             self.next_run = Some(now);
             self.end_all(Ending::Abandon, Some(&fault.to_string()));
@@ -226,9 +233,6 @@ impl Filler {
     }
 
     fn not_written(&mut self, now: Instant, name: &GraphName, job: Job, fault: &StoreFault) {
-        if fault.pauses_all() {
-            self.paused = Some(fault.to_string());
-        }
         if let Some(pass) = self.pass_mut(name) {
             if *fault == StoreFault::Readers && !matches!(job, Job::CreateIndex(_)) {
                 pass.waiting_since.get_or_insert(now);

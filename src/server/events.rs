@@ -36,21 +36,31 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     if RETURNED.load().is_some() {
         note_greeting(name, &argument);
     }
+    if name.is_some_and(|name| takes_slot(name, &argument)) {
+        with_worker(crate::worker::Worker::server_changed);
+    }
     let graph = name.and_then(written_graph).and_then(&argument);
     if let Some(graph) = graph.and_then(|key| std::str::from_utf8(key).ok()) {
         with_worker(|worker| worker.touched(GraphName::new(graph)));
     }
 }
 
+/// Whether a slot of a cluster changes hands: the graphs in it came before, when they were not ours yet.
+fn takes_slot<'a>(name: &[u8], argument: impl Fn(i32) -> Option<&'a [u8]>) -> bool {
+    let is = |at, word: &[u8]| argument(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word));
+    name.eq_ignore_ascii_case(b"CLUSTER") && is(1, b"SETSLOT") && is(3, b"NODE")
+}
+
 /// Which argument names the graph that holds new texts after this command, if any does.
 fn written_graph(name: &[u8]) -> Option<i32> {
-    const WRITERS: [(&[u8], i32); 6] = [
+    const WRITERS: [(&[u8], i32); 7] = [
         (b"GRAPH.QUERY", 1),
         (b"GRAPH.PROFILE", 1),
         (b"GRAPH.BULK", 1),
         (b"GRAPH.COPY", 2),
         (b"RENAME", 2),
         (b"RESTORE", 1),
+        (b"RESTORE-ASKING", 1),
     ];
     WRITERS.iter().find(|(writer, _)| name.eq_ignore_ascii_case(writer)).map(|(_, at)| *at)
 }
@@ -150,6 +160,12 @@ mod tests {
     fn only_writers_of_graphs_are_looked_at() {
         assert_eq!(written_graph(b"graph.query"), Some(1));
         assert_eq!(written_graph(b"GRAPH.COPY"), Some(2));
+        assert_eq!(written_graph(b"restore-asking"), Some(1));
+        let set = |words: &'static [&'static [u8]]| {
+            takes_slot(words[0], |at| words.get(usize::try_from(at).unwrap()).copied())
+        };
+        assert!(set(&[b"cluster", b"setslot", b"7", b"node", b"id"]));
+        assert!(!set(&[b"cluster", b"setslot", b"7", b"stable"]));
         for other in [&b"GRAPH.RO_QUERY"[..], b"GET", b""] {
             assert_eq!(written_graph(other), None);
         }

@@ -199,9 +199,7 @@ fn write_in(
 /// Whether a graph may be read: one that is swapped out stays so, and where nothing can be written
 /// nothing is selected, or it would be paid for in vain.
 fn may_read(hold: &Hold<'_>, read: &Read) -> Result<(), StoreFault> {
-    if !hold.is_graph(&read.graph) {
-        return Err(StoreFault::NoGraph);
-    }
+    hold.find_graph(&read.graph)?;
     match &read.query {
         Query::Select(_) | Query::Marked { texts: true, .. } => {
             state::takes_writes(hold, &read.graph)
@@ -240,7 +238,9 @@ fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
 /// Asks an engine nobody has tried something harmless: whether it speaks as the others do.
 fn try_out(hold: &Hold<'_>, graphs: &[u8]) -> Result<(), StoreFault> {
     let names = Value::parse(graphs).map(|list| names(&list)).unwrap_or_default();
-    let Some(graph) = names.iter().find(|graph| hold.is_graph(graph)) else { return Ok(()) };
+    let Some(graph) = names.iter().find(|graph| hold.find_graph(graph).is_ok()) else {
+        return Ok(());
+    };
     let args: [&[u8]; 2] = [graph.as_str().as_bytes(), version::CANARY];
     let reply = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &args)?;
     if version::sings(&engine::reply(reply.proto())?) { Ok(()) } else { Err(StoreFault::Foreign) }

@@ -239,7 +239,6 @@ fn a_replica_that_takes_over_on_demand_finishes_the_fill() {
 }
 
 #[test]
-#[ignore = "a pause is only over for STATUS once something has been written"]
 fn a_master_that_was_replaced_in_a_pause_is_not_paused_when_it_is_master_again() {
     let nodes = cluster(6, |setup| setup);
     let (master, replica) = (&nodes[0], &nodes[3]);
@@ -359,7 +358,6 @@ fn a_graph_that_is_migrated_while_it_fills_is_finished_by_its_new_owner() {
 }
 
 #[test]
-#[ignore = "wake-on-write does not see the graph arrive: it waits for the next scheduled pass"]
 fn a_migrated_graph_wakes_its_new_owner() {
     let nodes = cluster(3, |setup| setup.set("wake-on-write", "yes"));
     let graph = graph_of(&nodes, 0, "kb");
@@ -437,7 +435,6 @@ fn a_fill_rests_while_the_cluster_is_down_and_goes_on_when_it_is_back() {
 }
 
 #[test]
-#[ignore = "while the cluster is down, a read takes every graph for one that is gone"]
 fn a_run_that_a_cluster_keeps_from_its_graphs_is_not_reported_as_done() {
     let mut nodes = cluster(3, |setup| setup);
     let graph = graph_of(&nodes, 0, "kb");

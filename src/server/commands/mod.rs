@@ -29,6 +29,7 @@ use super::ffi::call::user_may;
 use super::graph::hold::Hold;
 use super::guarded;
 use crate::fill::event::RunFault;
+use crate::fill::fault::StoreFault;
 use crate::fill::node::GraphName;
 use crate::inject::{Point, reached};
 
@@ -63,10 +64,16 @@ fn graph_name(arg: &RedisString) -> Result<GraphName, RedisError> {
 /// A graph argument that has to be there.
 fn existing_graph(ctx: &Context, arg: &RedisString) -> Result<GraphName, RedisError> {
     let name = graph_name(arg)?;
-    if Hold::of_command(ctx).is_graph(&name) {
-        Ok(name)
-    } else {
-        waiting::fault(&RunFault::NoGraph(name))
+    found(ctx, &name)?;
+    Ok(name)
+}
+
+/// Refuses a graph that is not there, or that nobody can look for now.
+fn found(ctx: &Context, name: &GraphName) -> Result<(), RedisError> {
+    match Hold::of_command(ctx).find_graph(name) {
+        Ok(()) => Ok(()),
+        Err(StoreFault::NoGraph) => waiting::fault(&RunFault::NoGraph(name.clone())),
+        Err(fault) => waiting::fault(&RunFault::Store(fault.to_string())),
     }
 }
 

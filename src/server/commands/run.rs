@@ -8,7 +8,7 @@ use redis_module::{
 use redis_module_macros::command;
 
 use super::waiting::{Limit, fault, leave, may_wait, wait};
-use super::{answered, current, error, graph_name, may};
+use super::{answered, current, error, found, graph_name, may};
 use crate::fill::event::RunFault;
 use crate::fill::node::GraphName;
 use crate::server::ffi::{KeyUse, key_at};
@@ -113,9 +113,7 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
         return error("NOPERM", "this user may not write all graphs: name one");
     }
     if let Some(graph) = &request.graph {
-        if !Hold::of_command(ctx).is_graph(graph) {
-            return fault(&RunFault::NoGraph(graph.clone()));
-        }
+        found(ctx, graph)?;
         if !settings.rule.graphs.matches(graph) {
             return error("ERR", format_args!("vectorfill.graphs leaves out the graph '{graph}'"));
         }

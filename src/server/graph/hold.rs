@@ -116,10 +116,10 @@ impl<'a> Hold<'a> {
         call::call_later(self.0, mode, c"GRAPH.RO_QUERY", args, receive);
     }
 
-    /// Whether the key holds a graph. The engine would load one that is swapped out, and make one that
-    /// is missing: so the server is asked.
-    pub(in crate::server) fn is_graph(&self, graph: &GraphName) -> bool {
-        let reply = call::call(self.0, Mode::Inline, c"TYPE", &[graph.as_str().as_bytes()]);
-        reply.is_some_and(|reply| reply.proto() == b"+graphdata\r\n")
+    /// Whether the key holds a graph, or why nobody can say: a cluster that is down. The engine would
+    /// load one that is swapped out, and make one that is missing: so the server is asked.
+    pub(in crate::server) fn find_graph(&self, graph: &GraphName) -> Result<(), StoreFault> {
+        let reply = self.call(Mode::Inline, c"TYPE", &[graph.as_str().as_bytes()])?;
+        if reply.proto() == b"+graphdata\r\n" { Ok(()) } else { Err(StoreFault::NoGraph) }
     }
 }

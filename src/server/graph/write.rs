@@ -44,9 +44,7 @@ pub(super) fn may_write(hold: &Hold<'_>, write: &Write) -> Result<(), StoreFault
         return Err(StoreFault::Paused);
     }
     // GRAPH.QUERY on a missing key would create the graph: a deleted one must not come back.
-    if !hold.is_graph(&write.graph) {
-        return Err(StoreFault::NoGraph);
-    }
+    hold.find_graph(&write.graph)?;
     has_no_reader(hold, write)
 }
 
