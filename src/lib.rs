@@ -3,30 +3,32 @@
 //! # Who runs on which thread
 //!
 //! ```text
-//! main thread       │ worker ("vectorfill")                 │ elsewhere
-//! RUN, filter ────▶ │ Event::Run, Event::Touched            │
-//!                   │ ▶ Action::Read ─ GIL for the call ──▶ │ the engine's pool: GRAPH.RO_QUERY
-//! unblock handler ─▶│ Event::Read                           │
-//!                   │ ▶ Action::Embed ────────────────────▶ │ "vectorfill-http": one POST, or
-//!                   │ Event::Embedded ◀──────────────────── │ "vectorfill-model": the local model
-//!                   │ ▶ Action::Write: one hold of the GIL  │
-//!                   │ Event::Written                        │
-//! STATUS, INFO ◀─── │ publishes a snapshot                  │
+//! main thread         │ worker ("vectorfill")             │ elsewhere
+//! RUN, filter ──────▶ │ Event::Run, Event::Touched        │
+//! one-shot, timer ◀── │ Action::Read                      │
+//!   RM_Call(K) ───────┼─────────────────────────────────▶ │ the engine's pool: GRAPH.RO_QUERY
+//! unblock handler ──▶ │ Event::Read, parsed here          │
+//!                     │ Action::Embed ──────────────────▶ │ "vectorfill-http": one POST, or
+//!                     │ Event::Embedded ◀──────────────── │ "vectorfill-model": the local model
+//! one-shot, timer ◀── │ Action::Write                     │
+//!   one hold ───────▶ │ Event::Written                    │
+//! STATUS, INFO ◀───── │ publishes a snapshot              │
 //! ```
 //!
-//! The main thread runs commands, callbacks and the copying of the engine's replies, and never waits
-//! for the worker. The worker waits for the GIL, and for nothing else without a bound.
+//! Only the main thread calls the engine: jobs are posted to it and answered through a channel. It
+//! never waits for the worker, and the worker never holds the server nor waits without a bound.
 //!
 //! # Where to find what
 //!
 //! - `fill`: the core. Decides, and is pure: begin with its documentation.
 //! - `worker`: the thread. Carries out what the core decides.
-//! - `server`: all that knows Redis. `server/graph.rs` takes the GIL.
+//! - `server`: all that knows Redis. `server/graph/hold.rs` is where the server is held.
+//! - `engine`: FalkorDB's dialect and its versions; bytes in, bytes out.
 //! - `embed`: all that knows HTTP, and the local model.
-//! - `error`: what is told to a person. `inject`: panics for tests.
+//! - `error`, `text`: what is told to a person. `inject`: panics for tests.
 //!
-//! Imports go one way: `lib → server → {worker, embed, fill, error}`, `worker → {fill, embed, error}`,
-//! `embed → {fill, error}`, `fill → error`; a test sees to it.
+//! Imports go one way: `lib → server → worker → {engine, embed} → fill → {text, error}`, each to what
+//! stands below it; a test sees to it.
 
 mod embed;
 mod engine;

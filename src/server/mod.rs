@@ -66,13 +66,15 @@ impl Gate {
     ) -> Result<(), ()> {
         let Self = self;
         let version = ffi::server_version().unwrap_or(0);
-        let old = (version < OLDEST_SERVER).then(|| "a newer version".to_owned());
-        let lacks = || ffi::missing_function().map(|function| format!("RedisModule_{function}"));
-        let Some(lacks) = old.or_else(lacks) else { return Ok(()) };
+        let lacks = ffi::missing_function();
+        if version >= OLDEST_SERVER && lacks.is_none() {
+            return Ok(());
+        }
+        let lacks = lacks.map_or_else(String::new, |name| format!(", without RedisModule_{name}"));
         let (major, minor, patch) = (version >> 16, version >> 8 & 0xff, version & 0xff);
         Context::new(ctx).log_warning(&format!(
             "vectorfill needs Redis 8.0 or later, as FalkorDB does: this server is \
-             {major}.{minor}.{patch} and lacks {lacks}"
+             {major}.{minor}.{patch}{lacks}"
         ));
         Err(())
     }

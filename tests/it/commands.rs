@@ -1,9 +1,11 @@
 //! The commands as clients see them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use redis::Value;
 
 use crate::harness::{Engine, Redis, Server, Setup, Tally, wait_for};
-use crate::service::Service;
+use crate::service::{Answer, Service};
 
 fn start() -> (Service, Server, Redis) {
     let service = Service::start(8);
@@ -202,4 +204,37 @@ fn one_line_is_logged_a_pass_and_none_for_nothing() {
     let passes: Vec<&str> = log.lines().filter(|line| line.contains("pass done")).collect();
     assert_eq!(passes.len(), 1, "{passes:?}");
     assert!(passes[0].contains("graph=\"kb\" selected=60 written=60 stale=0"), "{passes:?}");
+}
+
+#[test]
+fn of_many_graphs_status_shows_the_sums_and_those_that_are_behind() {
+    static REFUSES: AtomicBool = AtomicBool::new(false);
+    let service = Service::scripted(8, |_| {
+        let refused = || Answer::Status(401, vec![], String::new());
+        if REFUSES.load(Ordering::SeqCst) { refused() } else { Answer::Vectors }
+    });
+    let server = Setup::with(&service).start();
+    let mut redis = server.connect();
+    for graph in 0..130 {
+        redis.query(&format!("g{graph:03}"), "CREATE (:Doc {text: 'a'})");
+    }
+    let tally = Tally(redis.call(&["VECTORFILL.RUN", "WAIT", "60000"]));
+    assert_eq!((tally.number("graphs"), tally.number("written")), (130, 130));
+    let sums = redis.status().get("sums");
+    let figures = ["graphs", "eligible", "embedded", "pending"].map(|name| sums.number(name));
+    assert_eq!(figures, [130, 130, 130, 0]);
+    assert!(redis.status().get("graphs").keys().is_empty());
+    assert_eq!(redis.full_status().get("graphs").keys().len(), 130);
+    let info: String = redis.call(&["INFO", "vectorfill"]);
+    assert_eq!(info.matches("vectorfill_graph_").count(), 100);
+    // A service that refuses leaves those behind that have something to be done.
+    REFUSES.store(true, Ordering::SeqCst);
+    for graph in ["g007", "g099"] {
+        redis.query(graph, "CREATE (:Doc {text: 'new'})");
+        redis.try_call::<Value>(&["VECTORFILL.RUN", graph, "WAIT", "60000"]).ok();
+    }
+    assert_eq!(redis.status().get("graphs").keys(), ["g007", "g099"]);
+    let info: String = redis.call(&["INFO", "vectorfill"]);
+    let first = info.lines().find(|line| line.starts_with("vectorfill_graph_")).unwrap();
+    assert!(first.starts_with("vectorfill_graph_g007:"), "the worst comes first: {first}");
 }

@@ -151,3 +151,23 @@ fn a_reload_of_the_data_in_the_middle_loses_nothing() {
     assert!(server.is_alive());
     wait_for("all of it", || (redis.number("kb", FILLED) == 400).then_some(()));
 }
+
+/// From Redis 8.6 on, a command that one of its threads has read and not run yet would be run by what is
+/// no longer there.
+#[test]
+fn beside_io_threads_and_clients_the_module_stays() {
+    let service = Service::start(8);
+    let mut server = Setup::with(&service).arg("--io-threads", "4").start();
+    let (mut redis, mut other) = (server.connect(), server.connect());
+    idle(&mut redis);
+    other.call::<String>(&["PING"]);
+    redis.error(&["MODULE", "UNLOAD", "vectorfill"]);
+    assert!(server.log().contains("io-threads is above 1"), "{}", server.log());
+    drop(other);
+    wait_for("the other client to be gone", || {
+        let info: String = redis.call(&["INFO", "clients"]);
+        info.contains("connected_clients:1\r").then_some(())
+    });
+    redis.call::<String>(&["MODULE", "UNLOAD", "vectorfill"]);
+    assert!(server.is_alive());
+}

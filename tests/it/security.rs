@@ -137,3 +137,56 @@ fn a_client_that_may_do_nothing_cannot_busy_the_filler_with_made_up_graphs() {
     });
     assert_eq!(redis.full_status().get("graphs").keys(), ["kb", "new"]);
 }
+
+#[test]
+fn questions_give_nobody_more_than_the_engine_gives_them() {
+    let service = Service::start(8);
+    let server = Setup::with(&service).start();
+    let mut redis = server.connect();
+    redis.query("kb", "CREATE (:Doc {text: 'a'})");
+    redis.run("kb");
+    let user = ["ACL", "SETUSER", "bob", "on", "nopass", "~kb", "+@vectorfill", "+hello"];
+    redis.call::<String>(&user);
+    let mut bob = server.connect();
+    bob.call::<String>(&["AUTH", "bob", "x"]);
+    let search: [&str; 5] = ["VECTORFILL.SEARCH", "kb", "Doc", "1", "a"];
+    let query: [&str; 5] = ["VECTORFILL.QUERY", "kb", "RETURN 1", "TEXT", "a"];
+    for question in [search, query] {
+        let error = bob.error(&question);
+        assert!(error.starts_with("NOPERM ") && error.contains("GRAPH.RO_QUERY"), "{error}");
+    }
+    let paid = service.requests().len();
+    redis.call::<String>(&["ACL", "SETUSER", "bob", "+graph.ro_query"]);
+    for question in [search, query] {
+        bob.call::<Value>(&question);
+    }
+    assert!(service.requests().len() > paid, "what was refused cost nothing");
+}
+
+#[test]
+fn a_percent_sign_is_logged_as_it_is() {
+    let service = Service::start(8);
+    let server = Setup::with(&service).start();
+    let mut redis = server.connect();
+    let name = "100%s%n%d";
+    redis.query(name, "CREATE (:Doc {text: 'a'})");
+    assert_eq!(redis.run(name).counts(), [1, 1, 0, 0, 0]);
+    assert!(server.log().contains("pass done graph=\"100%s%n%d\""), "{}", server.log());
+}
+
+#[test]
+fn the_modules_own_calls_show_as_no_failed_ones() {
+    let service = Service::start(8);
+    let server = Setup::with(&service).start();
+    let mut redis = server.connect();
+    redis.query("kb", "UNWIND range(1, 200) AS i CREATE (:Doc {text: toString(i)})");
+    redis.run("kb");
+    redis.call::<Value>(&["VECTORFILL.SEARCH", "kb", "Doc", "1", "a"]);
+    let stats: String = redis.call(&["INFO", "commandstats"]);
+    let failed: Vec<&str> = stats
+        .lines()
+        .filter(|line| line.starts_with("cmdstat_"))
+        .filter(|line| !line.contains("rejected_calls=0,failed_calls=0"))
+        .collect();
+    assert!(failed.is_empty(), "{failed:?}");
+}

@@ -3,12 +3,13 @@
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-const LINES: [&str; 22] = [
+const LINES: [&str; 23] = [
     "VECTORFILL.RUN [graph] [WAIT timeout-ms]",
     "    Schedules a pass over one graph or all. With WAIT, replies with the pass's tally once it",
     "    has ended, or with TIMEOUT; 0 waits without a limit.",
-    "VECTORFILL.STATUS [graph]",
-    "    Tells what is pending, written and wrong.",
+    "VECTORFILL.STATUS [graph | FULL]",
+    "    Tells what is pending, written and wrong: the sums and the graphs that are behind, one graph,",
+    "    or with FULL all of them.",
     "VECTORFILL.FAILURES graph [COUNT n]",
     "    Lists quarantined nodes as [id, error]; 100 unless told.",
     "VECTORFILL.RETRY graph [id ...]",
