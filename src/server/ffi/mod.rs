@@ -13,6 +13,8 @@ use redis_module::{Context, raw};
 
 use call::Mode;
 
+use crate::engine::value::Value;
+
 /// The API's word for success.
 const OK: c_int = 0;
 
@@ -34,9 +36,11 @@ pub(super) fn category_exists(name: &str) -> bool {
             return false;
         };
         let ctx = make(std::ptr::null_mut());
-        let known =
-            call::call(&Context::new(ctx), Mode::Inline, c"ACL", &[b"CAT", name.as_bytes()])
-                .is_some_and(|reply| reply.error().is_none());
+        // Asked for one that is not known, ACL CAT would show as a failed call.
+        let list = call::call(&Context::new(ctx), Mode::Inline, c"ACL", &[b"CAT"]);
+        let named = |item: &Value<'_>| item.bytes() == Some(name.as_bytes());
+        let known = list.as_ref().and_then(|list| Value::parse(list.proto()));
+        let known = known.is_some_and(|known| known.items().iter().any(named));
         free(ctx);
         known
     }
