@@ -233,9 +233,11 @@ impl Pass {
             Stage::Building if self.writing.is_some() => None,
             Stage::Building if !self.building && !self.indexes_to_create.is_empty() => None,
             Stage::Indexes | Stage::Building => Some(Query::Indexes),
-            Stage::Counting(sweep) => sweep
-                .window(self.plan.most_rows)
-                .map(|window| Query::Count { window, labels: self.counts_labels() }),
+            Stage::Counting(sweep) => sweep.window(self.plan.most_rows).map(|window| {
+                // What costs a small graph little costs a large one time.
+                let wanted = window.lo == 0 || self.plan.check_indexes;
+                Query::Count { window, labels: wanted && self.counts_labels() }
+            }),
             Stage::Filling(sweep) if room > 0 => sweep.window(room).map(Query::Select),
             Stage::Reviewing(sweep) if room > 0 => {
                 sweep.window(room).map(|window| Query::Marked { window, texts: true })
