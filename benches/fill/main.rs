@@ -22,6 +22,7 @@ mod clients;
 mod economy;
 mod filter;
 mod fresh;
+mod graphs;
 #[path = "../../tests/it/harness.rs"]
 mod harness;
 mod idle;
@@ -32,6 +33,7 @@ mod ping;
 mod proc;
 mod question;
 mod readers;
+mod reading;
 mod report;
 mod scale;
 mod service;
@@ -66,7 +68,9 @@ fn measure(part: &str, options: &Options) {
         "readers" => readers::measure(options),
         "fresh" => fresh::measure(options),
         "scale" => scale::measure(options),
+        "graphs" => graphs::measure(options),
         "idle" => idle::measure(options),
+        "reading" => reading::measure(options),
         "filter" => filter::measure(options),
         "economy" => economy::measure(options),
         "question" => question::measure(options),

@@ -15,6 +15,8 @@ pub struct Options {
     pub rounds: usize,
     /// `VECTORFILL_BENCH_SCALE`: graphs filled by a service without latency.
     pub scale: Vec<usize>,
+    /// `VECTORFILL_BENCH_GRAPHS`: graphs of one node; a fifth of them is measured, too.
+    pub graphs: usize,
     /// `VECTORFILL_BENCH_FRESH`: graphs of finished nodes that new ones are added to.
     pub fresh: Vec<usize>,
     /// `VECTORFILL_BENCH_FINISHED`: the graph of finished nodes that nothing is to be done for.
@@ -44,6 +46,7 @@ impl Options {
             indexed: list("INDEX", "no,yes"),
             rounds: one("ROUNDS", "3"),
             scale: list("SCALE", "100000,500000,1000000"),
+            graphs: one("GRAPHS", "5000"),
             fresh: list("FRESH", "1000,1000000"),
             finished: one("FINISHED", "1000000"),
             watch: Duration::from_secs(one("SECONDS", "20")),

@@ -7,9 +7,9 @@ use std::process::Command;
 use crate::chart::Chart;
 
 /// The parts in the order of the document.
-pub const PARTS: [&str; 11] = [
-    "speed", "threads", "ping", "readers", "fresh", "scale", "idle", "filter", "economy",
-    "question", "local",
+pub const PARTS: [&str; 13] = [
+    "speed", "threads", "ping", "readers", "fresh", "scale", "graphs", "idle", "reading", "filter",
+    "economy", "question", "local",
 ];
 
 /// One part of the document.

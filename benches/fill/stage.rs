@@ -82,11 +82,7 @@ impl Stage {
     }
 
     pub fn create_index(&mut self, dimensions: usize) {
-        let index = format!(
-            "CREATE VECTOR INDEX FOR (n:Doc) ON (n.embedding) \
-             OPTIONS {{dimension: {dimensions}, similarityFunction: 'cosine'}}"
-        );
-        self.redis.query(GRAPH, &index);
+        self.redis.query(GRAPH, &index(dimensions));
     }
 
     pub fn configure(&mut self, name: &str, value: &str) {
@@ -135,9 +131,7 @@ impl Stage {
 
     /// Bytes, as Redis counts them.
     pub fn used_memory(&mut self) -> usize {
-        let info: String = self.redis.call(&["INFO", "memory"]);
-        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
-        line.unwrap().parse().unwrap()
+        info(&mut self.redis, "memory", "used_memory:").parse().unwrap()
     }
 
     /// A figure counts only if the work was done: every node has a vector, and its own.
@@ -153,6 +147,21 @@ impl Stage {
             assert!(vector.len() == wanted.len() && vector.iter().zip(&wanted).all(near));
         }
     }
+}
+
+/// What creates the index, as the module does.
+pub fn index(dimensions: usize) -> String {
+    format!(
+        "CREATE VECTOR INDEX FOR (n:Doc) ON (n.embedding) \
+         OPTIONS {{dimension: {dimensions}, similarityFunction: 'cosine'}}"
+    )
+}
+
+/// What a line of INFO says behind these words.
+pub fn info(redis: &mut Redis, section: &str, words: &str) -> String {
+    let info: String = redis.call(&["INFO", section]);
+    let line = info.lines().find_map(|line| line.strip_prefix(words));
+    line.unwrap_or_else(|| panic!("no {words} in {info}")).to_owned()
 }
 
 /// Creates nodes on any server. Each has its number as `id` too, for those who find it by that.
