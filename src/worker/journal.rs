@@ -10,6 +10,7 @@ use crate::fill::status::Snapshot;
 /// What has been told, so that it is told once.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
+    engine: Option<String>,
     server: String,
     lane: LaneState,
 }
@@ -30,6 +31,7 @@ impl Journal {
 
     /// The state of the server or the embedder may have changed.
     pub(super) fn states(&mut self, store: &dyn Store, snapshot: &Snapshot) {
+        self.engine(store, snapshot);
         let server = format!("{:?}", snapshot.server);
         if server != self.server {
             store.log(Level::Notice, &format!("server state={server}"));
@@ -44,6 +46,23 @@ impl Journal {
             let level = if calm { Level::Notice } else { Level::Warning };
             store.log(level, &format!("embedder state={state:?}{}", why.unwrap_or_default()));
             self.lane = state;
+        }
+    }
+}
+
+impl Journal {
+    /// The engine may be another one.
+    fn engine(&mut self, store: &dyn Store, snapshot: &Snapshot) {
+        if self.engine == snapshot.engine {
+            return;
+        }
+        self.engine.clone_from(&snapshot.engine);
+        let Some(engine) = &self.engine else { return };
+        if snapshot.engine_tested {
+            store.log(Level::Notice, &format!("engine={engine:?} tested=yes"));
+        } else {
+            let words = "nobody has tried this version: vectors are written by queries";
+            store.log(Level::Warning, &format!("engine={engine:?} tested=no {words}"));
         }
     }
 }
