@@ -94,7 +94,7 @@ mod tests {
             }
         }
         let mut rng = fastrand::Rng::with_seed(3);
-        let window = Window { lo: 0, hi: 1, rows: 1 };
+        let window = Window { lo: 0, hi: 1, rows: 1, last: false };
         let queries = [
             Query::Indexes,
             Query::Count { window, labels: true },

@@ -115,6 +115,8 @@ pub(super) struct Pass {
     pub(super) swept: Duration,
     /// Nodes that come to be now have ids from here on, or that of a node that was deleted.
     pub(super) end_of_graph: Option<u64>,
+    /// The graph was counted in one window, and ends before this id.
+    known_end: Option<u64>,
     /// An index may be being built. The engine keeps its graph locked meanwhile, for ten thousand
     /// nodes at a time: a write would wait for that with the server in hand.
     pub(super) building: bool,
@@ -189,6 +191,7 @@ impl Pass {
             indexes_to_create: VecDeque::new(),
             swept: Duration::ZERO,
             end_of_graph: None,
+            known_end: None,
             building: false,
             building_since: None,
             left_unindexed: false,

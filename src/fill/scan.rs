@@ -24,6 +24,8 @@ pub(crate) struct Window {
     pub hi: u64,
     /// Most rows in the reply.
     pub rows: usize,
+    /// It is known that no node lies beyond: that need not be asked.
+    pub last: bool,
 }
 
 /// What a window's reply says about the ids.
@@ -48,19 +50,33 @@ pub(crate) struct Sweep {
     width: u64,
     rows: usize,
     most_rows: usize,
+    /// Where the graph is known to end.
+    end: Option<u64>,
 }
 
 impl Sweep {
     /// From this id on, at most `most_rows` rows a window.
     pub(crate) fn new(first: u64, most_rows: usize) -> Self {
         let most_rows = most_rows.max(1);
-        Self { next: Some(first), width: FIRST_WIDTH, rows: FIRST_ROWS.min(most_rows), most_rows }
+        Self {
+            next: Some(first),
+            width: FIRST_WIDTH,
+            rows: FIRST_ROWS.min(most_rows),
+            most_rows,
+            end: None,
+        }
+    }
+
+    /// The same over a graph that is known to end before `end`.
+    pub(crate) fn up_to(end: u64, most_rows: usize) -> Self {
+        Self { end: Some(end), width: end, ..Self::new(0, most_rows) }
     }
 
     /// The window to ask for next, of at most `room` rows; `None` once all ids have been seen.
     pub(crate) fn window(&self, room: usize) -> Option<Window> {
         let lo = self.next?;
-        Some(Window { lo, hi: lo.saturating_add(self.width), rows: self.rows.min(room.max(1)) })
+        let hi = self.end.map_or(lo.saturating_add(self.width), |end| end.max(lo));
+        Some(Window { lo, hi, rows: self.rows.min(room.max(1)), last: self.end.is_some() })
     }
 
     /// Whether all ids have been seen.
@@ -135,6 +151,18 @@ mod tests {
         assert_eq!(window.lo, 1_000_000);
         sweep.advance(window, seen(0, None, None));
         assert!(sweep.is_done() && sweep.window(10).is_none());
+    }
+
+    #[test]
+    fn a_graph_whose_end_is_known_is_seen_in_one_window_however_its_rows_come() {
+        let mut sweep = Sweep::up_to(4_096, 10);
+        let window = sweep.window(10).unwrap();
+        assert_eq!((window.lo, window.hi, window.last), (0, 4_096, true));
+        sweep.advance(window, seen(10, Some(41), None));
+        let window = sweep.window(10).unwrap();
+        assert_eq!((window.lo, window.hi), (42, 4_096));
+        sweep.advance(window, seen(3, Some(50), None));
+        assert!(sweep.is_done());
     }
 
     #[test]

@@ -6,14 +6,14 @@ use super::rows;
 use crate::fill::rule::{Name, Rule};
 use crate::fill::store::{Index, NewIndex};
 
-/// Lists the vector indexes on the target: rows `[label, dimension, status]`.
+/// Lists all indexes: rows `[label, dimension, status, kind]`, the dimension only of vector indexes on
+/// the target.
 pub(crate) fn list(rule: &Rule) -> Vec<u8> {
     let mut query = b"CYPHER p=".to_vec();
     string(&mut query, rule.target.as_str().as_bytes());
     query.extend(
-        b" CALL db.indexes() YIELD label, types, options, status, entitytype \
-          WHERE entitytype = 'NODE' AND 'VECTOR' IN types[$p] \
-          RETURN label, options[$p].dimension, status",
+        b" CALL db.indexes() YIELD label, options, status, entitytype \
+          RETURN label, options[$p].dimension, status, entitytype",
     );
     query
 }
@@ -22,7 +22,10 @@ pub(crate) fn list(rule: &Rule) -> Vec<u8> {
 /// ready when all are.
 pub(crate) fn listed(reply: &Value<'_>) -> Vec<Index> {
     let index = |row: &Value<'_>| {
-        let [label, dimension, status] = row.items() else { return None };
+        let [label, dimension, status, kind] = row.items() else { return None };
+        if kind.text() != Some("NODE") {
+            return None;
+        }
         let dimension = usize::try_from(dimension.integer()?).ok()?;
         let ready = status.text() == Some("OPERATIONAL");
         Some(Index { label: label.text()?.to_owned(), dimension, ready })
@@ -52,4 +55,29 @@ pub(crate) fn create(rule: &Rule, index: &NewIndex) -> Vec<u8> {
          OPTIONS {{dimension: {dimensions}, similarityFunction: '{similarity}'}}"
     )
     .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{reply, text};
+    use super::*;
+
+    #[test]
+    fn only_vector_indexes_of_nodes_are_listed() {
+        let row = |label: &str, dimension: &str, status: &str, kind: &str| {
+            [text(label), dimension.to_owned(), text(status), text(kind)]
+        };
+        let rows = [
+            row("Doc", ":8\r\n", "OPERATIONAL", "NODE"),
+            row("Doc", ":8\r\n", "[Indexing] 1/6: UNDER CONSTRUCTION", "NODE"),
+            row("Name", "$-1\r\n", "OPERATIONAL", "NODE"),
+            row("KNOWS", ":8\r\n", "OPERATIONAL", "RELATIONSHIP"),
+        ];
+        let rows: Vec<Vec<&str>> =
+            rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+        let rows: Vec<&[&str]> = rows.iter().map(Vec::as_slice).collect();
+        let found = listed(&Value::parse(&reply(&rows)).unwrap());
+        let index = |ready| Index { label: "Doc".into(), dimension: 8, ready };
+        assert_eq!(found, [index(true), index(false)]);
+    }
 }

@@ -26,12 +26,19 @@ const MAX_NOTE_CHARS: usize = 500;
 /// beyond.
 pub(crate) fn select(rule: &Rule, window: Window) -> Vec<u8> {
     let (node, source, target, error) = parts(rule);
+    let found = format!(
+        "MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi \
+         AND n.{target} IS NULL AND n.{error} IS NULL AND n.{source} > '' \
+         RETURN {FOUND} AS k, ID(n) AS a, n.{source} AS b, labels(n)[0] AS c LIMIT $rows"
+    );
+    if window.last {
+        // Half of the plan, which is kept for each graph.
+        return format!("{} {found}", bounds(window)).into_bytes();
+    }
     format!(
         "{} MATCH {node} WHERE ID(n) >= $hi \
          RETURN {BEYOND} AS k, ID(n) AS a, NULL AS b, NULL AS c LIMIT 1 \
-         UNION ALL MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi \
-         AND n.{target} IS NULL AND n.{error} IS NULL AND n.{source} > '' \
-         RETURN {FOUND} AS k, ID(n) AS a, n.{source} AS b, labels(n)[0] AS c LIMIT $rows",
+         UNION ALL {found}",
         bounds(window)
     )
     .into_bytes()
@@ -210,10 +217,13 @@ mod tests {
 
     #[test]
     fn names_stand_between_backticks_and_what_changes_is_a_parameter() {
-        let query = String::from_utf8(select(&rule(), Window { lo: 3, hi: 7, rows: 5 })).unwrap();
+        let window = Window { lo: 3, hi: 7, rows: 5, last: false };
+        let query = String::from_utf8(select(&rule(), window)).unwrap();
         let begins = "CYPHER vectorfill=1 lo=3 hi=7 rows=5 MATCH (n:`My 'Doc'`)";
         assert!(query.starts_with(begins), "{query}");
         assert!(query.ends_with("LIMIT $rows"), "{query}");
+        let last = String::from_utf8(select(&rule(), Window { last: true, ..window })).unwrap();
+        assert!(query.contains(" UNION ALL ") && !last.contains("UNION"), "{last}");
     }
 
     #[test]

@@ -46,6 +46,9 @@ impl Pass {
     }
 
     fn filling(&self) -> Stage {
+        if let Some(end) = self.known_end {
+            return Stage::Filling(Sweep::up_to(end, self.plan.most_rows));
+        }
         Stage::Filling(Sweep::new(self.plan.scope.first(), self.plan.most_rows))
     }
 
@@ -79,6 +82,7 @@ impl Pass {
         let done = sweep.is_done();
         if done {
             self.end_of_graph = Some(window.lo);
+            self.known_end = (window.lo == 0).then_some(window.hi);
             self.labels.extend(self.had_vectors.iter().cloned());
             let indexes = self.plan.check_indexes && !self.labels.is_empty();
             let needed = self.counted.is_pending() || self.counted.quarantined > 0 || indexes;
