@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Value};
 
-use crate::harness::{Redis, Server, Setup};
+use crate::harness::{Redis, Server, Setup, Tally};
 use crate::options::Options;
 use crate::service::Service;
 use crate::vectors::Vectors;
@@ -110,9 +110,9 @@ impl Stage {
 
     /// Nodes that are filled, as the module tells it.
     pub fn filled(&mut self) -> usize {
-        let graphs = self.redis.status().get("graphs");
-        let known = graphs.keys().contains(&GRAPH.to_owned());
-        if known { graphs.get(GRAPH).number("embedded") as usize } else { 0 }
+        // A graph that nobody has looked at yet is not known.
+        let status = self.redis.try_call(&["VECTORFILL.STATUS", GRAPH]);
+        status.map_or(0, |status| Tally(status).number("embedded") as usize)
     }
 
     /// Waits until the index is built: a pass of the module does not wait for a large one.
