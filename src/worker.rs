@@ -122,6 +122,7 @@ struct Shared {
     phase: AtomicU8,
     server_changed: AtomicBool,
     settings_changed: AtomicBool,
+    graphs_arrive: AtomicBool,
     settings: Mutex<(Settings, Config)>,
     touched: Mutex<BTreeSet<GraphName>>,
     published: ArcSwap<Published>,
@@ -156,6 +157,7 @@ impl Worker {
             phase: AtomicU8::new(RUNNING),
             server_changed: AtomicBool::new(false),
             settings_changed: AtomicBool::new(false),
+            graphs_arrive: AtomicBool::new(false),
             settings: Mutex::new((settings, config)),
             touched: Mutex::new(BTreeSet::new()),
             published: ArcSwap::default(),
@@ -182,6 +184,13 @@ impl Worker {
     /// Something about the server has changed.
     pub(crate) fn server_changed(&self) {
         self.shared.server_changed.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Graphs are about to come that were written elsewhere. Anybody can say so, even a client that may
+    /// do nothing: it leads to no more looks than a write does.
+    pub(crate) fn graphs_arrive(&self) {
+        self.shared.graphs_arrive.store(true, Ordering::Relaxed);
         self.wake();
     }
 

@@ -26,7 +26,7 @@ pub fn pending(redis: &mut Redis) -> i64 {
 
 /// Nodes that wait for a vector, as the module tells.
 fn told_pending(redis: &mut Redis) -> i64 {
-    let graphs = redis.status().get("graphs");
+    let graphs = redis.full_status().get("graphs");
     graphs.keys().iter().map(|name| graphs.get(name).number("pending")).sum()
 }
 

@@ -21,6 +21,8 @@ pub(crate) enum Event {
     },
     /// Role, loading state, modules or data set may have changed.
     ServerChanged,
+    /// Graphs are about to come that were written elsewhere.
+    GraphsArrive,
     /// Somebody is about to write to this graph.
     Touched(GraphName),
     /// A user asks for a pass.

@@ -29,7 +29,8 @@
 //!
 //! # The files of this state machine
 //!
-//! `mod.rs` takes events in and says when to come back; `drive.rs` decides what to do next, and
+//! `mod.rs` takes events in and says when to come back; `graphs.rs` knows which of the graphs need
+//! anything; `drive.rs` decides what to do next, and
 //! `hand_out.rs` what each graph gets; `on_request.rs` decides what a wish of the user means (one
 //! about the quarantine, `errand.rs`; a question, `on_question.rs`), `on_store.rs` and
 //! `on_service.rs` what an answer means.
@@ -192,7 +193,8 @@ impl Filler {
             Event::Configured { settings, embedder_replaced } => {
                 self.configure(now, *settings, embedder_replaced);
             }
-            Event::ServerChanged => self.server_changed(now),
+            Event::ServerChanged => self.survey_at = Some(now),
+            Event::GraphsArrive => self.graphs_arrive(now),
             Event::Touched(graph) => self.touched(now, &graph),
             Event::Run { run, graph } => self.run(now, run, graph),
             Event::Errand { run, graph, wish } => self.ask(now, run, graph, wish),

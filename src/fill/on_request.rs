@@ -69,10 +69,11 @@ impl Filler {
         }
     }
 
-    /// Graphs may have come that were not written here.
-    pub(super) fn server_changed(&mut self, now: Instant) {
-        self.survey_at = Some(now);
-        if self.settings.wake_on_write {
+    /// Graphs that were written elsewhere are looked for as those that are written here.
+    pub(super) fn graphs_arrive(&mut self, now: Instant) {
+        if !self.may_begin() {
+            self.missed = true;
+        } else if self.settings.wake_on_write {
             self.strangers.touch(now);
         }
     }

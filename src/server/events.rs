@@ -1,8 +1,10 @@
 //! What Redis tells us unasked: changes of the server, and every command before it runs.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use redis_module::Context;
 use redis_module::server_events::{
     FlushSubevent, LoadingSubevent, ModuleChangeSubevent, ServerRole,
@@ -11,8 +13,6 @@ use redis_module_macros::{
     flush_event_handler, loading_event_handler, module_changed_event_handler,
     role_changed_event_handler,
 };
-
-use arc_swap::ArcSwapOption;
 
 use super::{guarded, with_worker};
 use crate::fill::node::GraphName;
@@ -33,11 +33,11 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     // A load and a store cost a third of an addition that no other thread may come between.
     COMMANDS.store(COMMANDS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     let name = argument(0);
-    if RETURNED.load().is_some() {
+    if SETTLING_NOW.load(Ordering::Relaxed) {
         note_greeting(name, &argument);
     }
     if name.is_some_and(|name| takes_slot(name, &argument)) {
-        with_worker(crate::worker::Worker::server_changed);
+        with_worker(crate::worker::Worker::graphs_arrive);
     }
     let graph = name.and_then(written_graph).and_then(&argument);
     if let Some(graph) = graph.and_then(|key| std::str::from_utf8(key).ok()) {
@@ -91,6 +91,8 @@ const SETTLING_WITH_SENTINEL: Duration = Duration::from_secs(12);
 
 /// Since when the data set of the start has been there; `None` = there was none, or it has settled.
 static RETURNED: ArcSwapOption<Instant> = ArcSwapOption::const_empty();
+/// [`RETURNED`] is set: what the command filter may ask for every command.
+static SETTLING_NOW: AtomicBool = AtomicBool::new(false);
 /// The event loop runs: data that are loaded now are not those of the start.
 static STARTED: AtomicBool = AtomicBool::new(false);
 /// A Sentinel watches this server.
@@ -102,7 +104,8 @@ fn note_loading(what: LoadingSubevent) {
     match what {
         LoadingSubevent::AofStarted => AOF_LOADED.store(true, Ordering::Relaxed),
         LoadingSubevent::Ended if !STARTED.load(Ordering::Relaxed) => {
-            RETURNED.store(Some(std::sync::Arc::new(Instant::now())));
+            RETURNED.store(Some(Arc::new(Instant::now())));
+            SETTLING_NOW.store(true, Ordering::Relaxed);
         }
         LoadingSubevent::RdbStarted
         | LoadingSubevent::ReplStarted
@@ -125,6 +128,7 @@ pub(super) fn is_settling() -> bool {
     let settling = returned.elapsed() < limit;
     if !settling {
         RETURNED.store(None);
+        SETTLING_NOW.store(false, Ordering::Relaxed);
     }
     settling
 }

@@ -125,6 +125,9 @@ impl<'a> Body<'a> {
         if shared.server_changed.swap(false, Ordering::Relaxed) {
             self.note(Event::ServerChanged);
         }
+        if shared.graphs_arrive.swap(false, Ordering::Relaxed) {
+            self.note(Event::GraphsArrive);
+        }
         if shared.settings_changed.swap(false, Ordering::SeqCst) {
             let settings = lock(&shared.settings).clone();
             self.configure(settings);
