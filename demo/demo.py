@@ -108,7 +108,8 @@ def load(client, corpus):
 def watch(client, total):
     begun = time.monotonic()
     while True:
-        status = client.execute_command("VECTORFILL.STATUS")
+        # Without FULL, STATUS leaves out the graphs that are finished.
+        status = client.execute_command("VECTORFILL.STATUS", "FULL")
         graph = status["graphs"].get(GRAPH)
         if status["embedder"]["reason"]:
             sys.exit("embedder: " + status["embedder"]["reason"])
