@@ -24,6 +24,7 @@ pub(crate) fn read_text(read: &Read) -> Vec<u8> {
     let rule = &read.rule;
     match &read.query {
         Query::Indexes => index::list(rule),
+        Query::CountAll { nodes, labels, .. } => sweep::count_all(rule, *nodes, *labels),
         Query::Count { window, labels } => sweep::count(rule, *window, *labels),
         Query::Select(window) => sweep::select(rule, *window),
         Query::Marked { window, texts } => sweep::marked(rule, *window, *texts),
@@ -39,6 +40,9 @@ pub(crate) fn answer(query: &Query, proto: &[u8]) -> Result<Answer, StoreFault> 
     }
     Ok(match query {
         Query::Indexes => Answer::Indexes(index::listed(&reply)),
+        Query::CountAll { nodes, rows, .. } => {
+            Answer::CountAll(sweep::counted_all(&reply, *nodes, *rows))
+        }
         Query::Count { .. } => Answer::Count(sweep::counted(&reply)),
         Query::Select(_) => Answer::Selection(sweep::selected(&reply)),
         Query::Marked { .. } => Answer::Marked(sweep::marks(&reply)),
@@ -97,6 +101,7 @@ mod tests {
         let window = Window { lo: 0, hi: 1, rows: 1, last: false };
         let queries = [
             Query::Indexes,
+            Query::CountAll { nodes: 9, rows: 9, labels: true },
             Query::Count { window, labels: true },
             Query::Select(window),
             Query::Marked { window, texts: true },

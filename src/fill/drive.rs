@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Filler;
 use super::event::{Action, Outcome, Report};
 use super::fault::StoreFault;
+use super::graph::Graph;
 use super::node::GraphName;
 use super::pace::LaneState;
 use super::pass::{Pass, Plan, Step};
@@ -119,15 +120,11 @@ impl Filler {
         {
             (open, all) = (open + 1, all + 1);
             self.graphs.serve(&name);
-            self.graphs.edit(&name, |graph| {
-                let Some(scope) = graph.wanted.take() else { return };
-                let check_indexes = !graph.indexes_checked && auto_index.is_some();
-                let rule = rule.clone();
-                let plan = Plan { scope, rule, most_rows, check_indexes, auto_index };
-                graph.written = false;
-                graph.begun += 1;
-                graph.pass = Some(Pass::new(plan, now));
-            });
+            let begun = self.graphs.edit(&name, Graph::begin);
+            let Some((scope, check_indexes)) = begun else { return };
+            let (rule, check_indexes) = (rule.clone(), check_indexes && auto_index.is_some());
+            let plan = Plan { scope, rule, most_rows, check_indexes, auto_index };
+            self.graphs.begin(&name, Pass::new(plan, now));
         }
     }
 
@@ -150,15 +147,13 @@ impl Filler {
     }
 
     fn end_pass(&mut self, now: Instant, name: GraphName) {
-        let ended = self.graphs.edit(&name, |graph| {
-            let pass = graph.pass.take()?;
-            let duration = now.duration_since(pass.started);
-            let tally = Tally { duration, ..pass.tally.clone() };
+        let Some(pass) = self.graphs.end(&name) else { return };
+        let duration = now.duration_since(pass.started);
+        let tally = Tally { duration, ..pass.tally.clone() };
+        let (begun, forgotten) = self.graphs.edit(&name, |graph| {
             graph.finish(now, &pass, &tally);
-            let forgotten = std::mem::take(&mut graph.gone) && !graph.is_expected();
-            Some((pass, tally, graph.begun, forgotten))
+            (graph.begun, std::mem::take(&mut graph.gone) && !graph.is_expected())
         });
-        let Some((pass, tally, begun, forgotten)) = ended else { return };
         if !self.graphs.is_active() {
             // Nothing is held back any more.
             self.paused = None;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::backoff::doubled;
-use super::pass::Pass;
+use super::pass::{Counted, Pass};
 use super::status::GraphFigures;
 use super::tally::Tally;
 use super::wakes::{Scope, Wakes};
@@ -17,7 +17,6 @@ const MOST_DEFERRED_REST: Duration = Duration::from_secs(320);
 /// One graph.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
-    pub(super) pass: Option<Pass>,
     /// A pass has been asked for and not begun.
     pub(super) wanted: Option<Scope>,
     /// Passes begun so far; names the pass a run waits for.
@@ -46,6 +45,14 @@ impl Graph {
         }
     }
 
+    /// A pass that was wanted begins. Returns what it sweeps, and whether it looks at the indexes.
+    pub(super) fn begin(&mut self) -> Option<(Scope, bool)> {
+        let scope = self.wanted.take()?;
+        self.written = false;
+        self.begun += 1;
+        Some((scope, !self.indexes_checked))
+    }
+
     /// Asks for a pass, and returns the number of the pass that will cover all that is there now.
     pub(super) fn want(&mut self) -> u64 {
         self.wanted = Some(Scope::Whole);
@@ -56,6 +63,15 @@ impl Graph {
     pub(super) fn lifted(&mut self, nodes: u64) {
         self.release(nodes);
         self.wanted = Some(Scope::Whole);
+    }
+
+    /// The pass has counted the graph.
+    pub(super) fn show_counted(&mut self, counted: Counted) {
+        let figures = Arc::make_mut(&mut self.figures);
+        figures.eligible = counted.eligible;
+        figures.quarantined = counted.quarantined;
+        figures.embedded = counted.eligible.saturating_sub(counted.unfilled);
+        figures.pending = counted.unfilled.saturating_sub(counted.quarantined);
     }
 
     /// So many nodes are pending that were quarantined before.
@@ -101,9 +117,9 @@ impl Graph {
         figures.last_pass = Some(tally.clone());
     }
 
-    /// The graph as STATUS shows it.
-    pub(super) fn figures(&self, now: Instant) -> Arc<GraphFigures> {
-        let Some(pass) = &self.pass else { return Arc::clone(&self.figures) };
+    /// The graph as STATUS shows it, with the pass that is under way.
+    pub(super) fn figures(&self, now: Instant, pass: Option<&Pass>) -> Arc<GraphFigures> {
+        let Some(pass) = pass else { return Arc::clone(&self.figures) };
         let mut figures = GraphFigures::clone(&self.figures);
         figures.state = pass.state();
         figures.in_flight = pass.held() as u64;

@@ -9,14 +9,14 @@ use super::graph::Graph;
 use super::node::GraphName;
 use super::pass::Pass;
 
-/// The graphs, and three indexes over them.
+/// The graphs, the passes that are under way, and two indexes.
 #[derive(Debug, Default)]
 pub(super) struct Graphs {
     known: BTreeMap<GraphName, Graph>,
     /// A pass has been asked for and may begin.
     wanted: BTreeSet<GraphName>,
-    /// A pass is under way.
-    active: BTreeSet<GraphName>,
+    /// Passes under way.
+    passes: BTreeMap<GraphName, Pass>,
     /// When the next sweep after a write is due.
     due: BTreeSet<(Instant, GraphName)>,
     /// The graph that was served last.
@@ -36,22 +36,51 @@ impl Graphs {
         self.known.iter()
     }
 
-    /// A graph, to change what no index speaks of: its figures, and what is inside its pass.
-    pub(super) fn get_mut(&mut self, name: &GraphName) -> Option<&mut Graph> {
-        self.known.get_mut(name)
-    }
-
-    /// Changes a graph, which is taken up if it is not known: its wishes, its wake-ups, its pass.
+    /// Changes a graph, which is taken up if it is not known: its wishes, its wake-ups.
     pub(super) fn edit<T>(&mut self, name: &GraphName, change: impl FnOnce(&mut Graph) -> T) -> T {
         let graph = self.known.entry(name.clone()).or_default();
         let before = graph.wakes.next();
         let outcome = change(graph);
         let after = graph.wakes.next();
-        let (active, wanted) = (graph.pass.is_some(), graph.wanted.is_some());
+        let wanted = graph.wanted.is_some();
         self.move_due(name, before, after);
-        set(&mut self.active, name, active);
-        set(&mut self.wanted, name, wanted && !active);
+        self.index_wanted(name, wanted);
         outcome
+    }
+
+    fn index_wanted(&mut self, name: &GraphName, wanted: bool) {
+        if !wanted || self.passes.contains_key(name) {
+            self.wanted.remove(name);
+        } else if !self.wanted.contains(name) {
+            self.wanted.insert(name.clone());
+        }
+    }
+
+    /// A pass begins. A graph has one at a time.
+    pub(super) fn begin(&mut self, name: &GraphName, pass: Pass) {
+        self.passes.insert(name.clone(), pass);
+        self.wanted.remove(name);
+    }
+
+    /// Takes out the pass of a graph: it has ended.
+    pub(super) fn end(&mut self, name: &GraphName) -> Option<Pass> {
+        let pass = self.passes.remove(name);
+        let wanted = self.known.get(name).is_some_and(|graph| graph.wanted.is_some());
+        self.index_wanted(name, wanted);
+        pass
+    }
+
+    pub(super) fn pass(&self, name: &GraphName) -> Option<&Pass> {
+        self.passes.get(name)
+    }
+
+    pub(super) fn pass_mut(&mut self, name: &GraphName) -> Option<&mut Pass> {
+        self.passes.get_mut(name)
+    }
+
+    /// A graph and its pass, to change what no index speaks of.
+    pub(super) fn in_pass(&mut self, name: &GraphName) -> Option<(&mut Graph, &mut Pass)> {
+        self.known.get_mut(name).zip(self.passes.get_mut(name))
     }
 
     fn move_due(&mut self, name: &GraphName, before: Option<Instant>, after: Option<Instant>) {
@@ -74,7 +103,6 @@ impl Graphs {
     pub(super) fn remove(&mut self, name: &GraphName) {
         if let Some(graph) = self.known.remove(name) {
             self.move_due(name, graph.wakes.next(), None);
-            self.active.remove(name);
             self.wanted.remove(name);
         }
     }
@@ -82,7 +110,8 @@ impl Graphs {
     /// Forgets graphs that are gone. One that is expected ends by itself when its pass finds nothing.
     pub(super) fn keep(&mut self, there: &BTreeSet<&GraphName>) {
         let gone = |(name, graph): (&GraphName, &Graph)| {
-            let kept = graph.pass.is_some() || graph.is_expected() || there.contains(name);
+            let kept =
+                self.passes.contains_key(name) || graph.is_expected() || there.contains(name);
             (!kept).then(|| name.clone())
         };
         let gone: Vec<GraphName> = self.known.iter().filter_map(gone).collect();
@@ -124,7 +153,7 @@ impl Graphs {
 
     /// Graphs with a pass, beginning after the one that was served last.
     pub(super) fn in_turn(&self) -> Vec<GraphName> {
-        let mut names: Vec<GraphName> = self.active.iter().cloned().collect();
+        let mut names: Vec<GraphName> = self.passes.keys().cloned().collect();
         if let Some(turn) = &self.turn {
             let after = names.partition_point(|name| name <= turn);
             names.rotate_left(after);
@@ -133,21 +162,11 @@ impl Graphs {
     }
 
     pub(super) fn active(&self) -> impl Iterator<Item = (&GraphName, &Pass)> {
-        self.active.iter().filter_map(|name| Some((name, self.known.get(name)?.pass.as_ref()?)))
+        self.passes.iter()
     }
 
     pub(super) fn is_active(&self) -> bool {
-        !self.active.is_empty()
-    }
-}
-
-fn set(index: &mut BTreeSet<GraphName>, name: &GraphName, belongs: bool) {
-    if belongs {
-        if !index.contains(name) {
-            index.insert(name.clone());
-        }
-    } else {
-        index.remove(name);
+        !self.passes.is_empty()
     }
 }
 

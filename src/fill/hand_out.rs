@@ -111,9 +111,7 @@ impl Filler {
     fn hand_out_batch(&mut self, now: Instant, name: &GraphName) -> bool {
         let limits = self.settings.batch;
         let (capacity, heavy) = (self.capacity(), self.is_heavy());
-        let Some(pass) = self.graphs.get_mut(name).and_then(|graph| graph.pass.as_mut()) else {
-            return false;
-        };
+        let Some(pass) = self.graphs.pass_mut(name) else { return false };
         pass.settle_known(&mut self.known);
         let retry = pass.retries.pop_front();
         let repeated = retry.is_some();

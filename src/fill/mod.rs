@@ -252,7 +252,9 @@ impl Filler {
             window: self.lane.window(),
             ..self.figures.clone()
         };
-        let figures = |(name, graph): (&GraphName, &Graph)| (name.clone(), graph.figures(now));
+        let figures = |(name, graph): (&GraphName, &Graph)| {
+            (name.clone(), graph.figures(now, self.graphs.pass(name)))
+        };
         let graphs = self.graphs.iter().map(figures).collect();
         Snapshot {
             enabled: self.settings.enabled,
@@ -283,7 +285,7 @@ impl Filler {
     }
 
     fn pass_mut(&mut self, graph: &GraphName) -> Option<&mut pass::Pass> {
-        self.graphs.get_mut(graph)?.pass.as_mut()
+        self.graphs.pass_mut(graph)
     }
 
     /// Ends all passes early, for the reason given.

@@ -101,8 +101,7 @@ impl Filler {
     }
 
     fn learn(&mut self, now: Instant, name: &GraphName, query: &Query, answer: Answer) {
-        let Some(graph) = self.graphs.get_mut(name) else { return };
-        let Some(pass) = graph.pass.as_mut() else { return };
+        let Some((graph, pass)) = self.graphs.in_pass(name) else { return };
         pass.store_failures = 0;
         pass.not_before = None;
         if pass.ending.is_some() {
@@ -124,14 +123,14 @@ impl Filler {
                 let released = pass.learn_marked(query, marked);
                 graph.release(released);
             }
+            Answer::CountAll(count) => {
+                if pass.learn_count_all(count) {
+                    graph.show_counted(pass.counted);
+                }
+            }
             Answer::Count(count) => {
                 if pass.learn_count(query, count) {
-                    let counted = pass.counted;
-                    let figures = Arc::make_mut(&mut graph.figures);
-                    figures.eligible = counted.eligible;
-                    figures.quarantined = counted.quarantined;
-                    figures.embedded = counted.eligible.saturating_sub(counted.unfilled);
-                    figures.pending = counted.unfilled.saturating_sub(counted.quarantined);
+                    graph.show_counted(pass.counted);
                 }
             }
         }
@@ -150,8 +149,7 @@ impl Filler {
             self.end_all(Ending::Abandon, Some(&fault.to_string()));
             return;
         }
-        let Some(graph) = self.graphs.get_mut(name) else { return };
-        let Some(pass) = graph.pass.as_mut() else { return };
+        let Some((graph, pass)) = self.graphs.in_pass(name) else { return };
         if *fault == StoreFault::NoGraph {
             graph.gone = true;
             pass.end(Ending::Gone);
@@ -201,8 +199,7 @@ impl Filler {
 
     fn wrote(&mut self, name: &GraphName, job: Job, written: &Written) {
         let budget = self.settings.write_budget;
-        let Some(graph) = self.graphs.get_mut(name) else { return };
-        let Some(pass) = graph.pass.as_mut() else { return };
+        let Some((graph, pass)) = self.graphs.in_pass(name) else { return };
         pass.store_failures = 0;
         pass.not_before = None;
         pass.waiting_since = None;

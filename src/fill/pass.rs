@@ -11,7 +11,7 @@ use super::batch::Batcher;
 use super::node::{Batch, Row};
 use super::rule::Similarity;
 use super::rule::{Name, Rule};
-use super::scan::Sweep;
+use super::scan::{FIRST_WIDTH, Sweep};
 use super::slice::Slicer;
 use super::status::GraphState;
 use super::store::{Mark, NewIndex, Query, Ticket};
@@ -22,11 +22,16 @@ use super::wakes::Scope;
 /// were there before stay unknown.
 const MIN_LABEL_ROWS: usize = 100;
 
+/// Kinds of nodes a label has for [`Query::CountAll`]: a reply of so few rows cannot tell of all.
+const KINDS: usize = 12;
+
 /// Where a pass stands.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// Reads which labels have an index, and of which dimension.
     Indexes,
+    /// Counts a graph that turns out to be small.
+    CountingAll,
     /// Counts nodes: for STATUS, and to see whether there is anything to fill.
     Counting(Sweep),
     /// Selects, embeds and writes, all at once.
@@ -115,7 +120,7 @@ pub(super) struct Pass {
     pub(super) swept: Duration,
     /// Nodes that come to be now have ids from here on, or that of a node that was deleted.
     pub(super) end_of_graph: Option<u64>,
-    /// The graph was counted in one window, and ends before this id.
+    /// The graph was counted at once, and ends before this id.
     known_end: Option<u64>,
     /// An index may be being built. The engine keeps its graph locked meanwhile, for ten thousand
     /// nodes at a time: a write would wait for that with the server in hand.
@@ -169,6 +174,7 @@ impl Counted {
 
 fn first_stage(plan: &Plan) -> Stage {
     match plan.scope {
+        Scope::Whole if plan.most_rows > KINDS => Stage::CountingAll,
         Scope::Whole => Stage::Counting(Sweep::new(0, plan.most_rows)),
         // What is new is few, and not counted.
         Scope::From(_) => Stage::Indexes,
@@ -236,6 +242,11 @@ impl Pass {
             Stage::Building if self.writing.is_some() => None,
             Stage::Building if !self.building && !self.indexes_to_create.is_empty() => None,
             Stage::Indexes | Stage::Building => Some(Query::Indexes),
+            Stage::CountingAll => Some(Query::CountAll {
+                nodes: FIRST_WIDTH,
+                rows: self.plan.most_rows,
+                labels: self.counts_labels(),
+            }),
             Stage::Counting(sweep) => sweep.window(self.plan.most_rows).map(|window| {
                 // What costs a small graph little costs a large one time.
                 let wanted = window.lo == 0 || self.plan.check_indexes;
@@ -306,7 +317,7 @@ impl Pass {
         match self.stage {
             _ if self.waiting_since.is_some() => GraphState::Waiting,
             Stage::Indexes if self.building => GraphState::Indexing,
-            Stage::Indexes | Stage::Counting(_) => GraphState::Counting,
+            Stage::Indexes | Stage::CountingAll | Stage::Counting(_) => GraphState::Counting,
             Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => GraphState::Filling,
             Stage::Sampling(_) | Stage::Building => GraphState::Indexing,
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 /// What one window may cost one of the engine's threads.
 const TARGET: Duration = Duration::from_millis(3);
-const FIRST_WIDTH: u64 = 4_096;
+/// Ids of the first window.
+pub(super) const FIRST_WIDTH: u64 = 4_096;
 const LEAST_WIDTH: u64 = 64;
 const MOST_WIDTH: u64 = 1 << 20;
 
@@ -69,7 +70,7 @@ impl Sweep {
 
     /// The same over a graph that is known to end before `end`.
     pub(crate) fn up_to(end: u64, most_rows: usize) -> Self {
-        Self { end: Some(end), width: end, ..Self::new(0, most_rows) }
+        Self { end: Some(end), ..Self::new(0, most_rows) }
     }
 
     /// The window to ask for next, of at most `room` rows; `None` once all ids have been seen.
@@ -87,13 +88,14 @@ impl Sweep {
     /// Moves on behind what was seen.
     pub(crate) fn advance(&mut self, window: Window, seen: Seen) {
         let full = seen.rows >= window.rows;
-        if let Some(last) = seen.last.filter(|_| full) {
-            // The rows ran out before the ids did: go on behind the last row.
-            self.next = Some(last.saturating_add(1));
+        let next = if full {
+            // The rows ran out before the ids did: go on after the last row.
+            seen.last.map(|last| last.saturating_add(1))
         } else {
-            self.next = seen.beyond;
             self.resize(seen.took);
-        }
+            seen.beyond
+        };
+        self.next = next.filter(|next| self.end.is_none_or(|end| *next < end));
         self.fit_rows(seen);
     }
 

@@ -27,6 +27,10 @@ const DIMENSIONS: usize = 2;
 const BATCH: usize = 5;
 const CONCURRENCY: usize = 3;
 const MOST_CHARS: usize = 1_000;
+/// A graph of more nodes is counted in windows.
+const SMALL: usize = 12;
+/// What a query takes the engine.
+const TOOK: Duration = Duration::from_micros(100);
 
 /// A node: its text, the text its vector was made from, its mark.
 #[derive(Debug, Clone, Default)]
@@ -572,8 +576,11 @@ impl World {
 
 fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
     let inside = |window: &Window| graph.range(window.lo..window.hi);
-    let beyond = |window: &Window| graph.range(window.hi..).next().map(|(id, _)| *id);
-    let took = Duration::from_micros(100);
+    let beyond = |window: &Window| {
+        let beyond = graph.range(window.hi..).next().filter(|_| !window.last);
+        beyond.map(|(id, _)| *id)
+    };
+    let took = TOOK;
     let pending = |node: &Node| !node.text.is_empty() && node.vector.is_none();
     match query {
         Query::Indexes => {
@@ -581,28 +588,17 @@ fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
             Answer::Indexes(indexed.map(index).into_iter().collect())
         }
         Query::Sample(_) => Answer::Sample(Some(DIMENSIONS)),
+        // Where the worlds' graphs are counted in windows and where at once.
+        Query::CountAll { .. } if graph.len() > SMALL => Answer::CountAll(None),
+        Query::CountAll { .. } => {
+            let beyond = graph.keys().next_back().map(|last| last + 1);
+            Answer::CountAll(Some(counted(graph.values(), beyond)))
+        }
         Query::Count { window, .. } => {
-            let nodes: Vec<&Node> = inside(window).map(|(_, node)| node).collect();
-            let eligible = nodes.iter().filter(|node| !node.text.is_empty()).count() as u64;
-            let unfilled = nodes.iter().filter(|node| pending(node)).count() as u64;
-            let marked = nodes.iter().filter(|node| pending(node) && node.error.is_some());
-            let seen = Seen { rows: 0, last: None, longest: 0, beyond: beyond(window), took };
-            let quarantined = marked.count() as u64;
-            Answer::Count(Count { eligible, unfilled, quarantined, labels: vec![], seen })
+            let nodes = inside(window).map(|(_, node)| node);
+            Answer::Count(counted(nodes, beyond(window)))
         }
-        Query::Marked { window, .. } => {
-            let rows: Vec<MarkedNode> = inside(window)
-                .filter(|(_, node)| pending(node))
-                .filter_map(|(id, node)| {
-                    let (note, text) = (node.error.clone()?, node.text.clone().into());
-                    Some(MarkedNode { id: NodeId(*id), note, text, label: Some("Doc".into()) })
-                })
-                .take(window.rows)
-                .collect();
-            let last = rows.last().map(|node| node.id.0);
-            let seen = Seen { rows: rows.len(), last, longest: 9, beyond: beyond(window), took };
-            Answer::Marked(Marked { rows, seen })
-        }
+        Query::Marked { window, .. } => Answer::Marked(marked(graph, window, beyond(window))),
         Query::Select(window) => {
             let rows: Vec<_> = inside(window)
                 .filter(|(_, node)| pending(node) && node.error.is_none())
@@ -615,6 +611,30 @@ fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
             Answer::Selection(Selection { rows, seen })
         }
     }
+}
+
+fn counted<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, beyond: Option<u64>) -> Count {
+    let eligible = nodes.filter(|node| !node.text.is_empty());
+    let unfilled = eligible.clone().filter(|node| node.vector.is_none());
+    let quarantined = unfilled.clone().filter(|node| node.error.is_some());
+    let [eligible, unfilled, quarantined] =
+        [eligible.count(), unfilled.count(), quarantined.count()].map(|nodes| nodes as u64);
+    let seen = Seen { rows: 0, last: None, longest: 0, beyond, took: TOOK };
+    Count { eligible, unfilled, quarantined, labels: vec![], seen }
+}
+
+fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
+    let marks = graph.range(window.lo..window.hi).filter(|(_, node)| node.vector.is_none());
+    let rows: Vec<MarkedNode> = marks
+        .filter(|(_, node)| !node.text.is_empty())
+        .filter_map(|(id, node)| {
+            let (note, text) = (node.error.clone()?, node.text.clone().into());
+            Some(MarkedNode { id: NodeId(*id), note, text, label: Some("Doc".into()) })
+        })
+        .take(window.rows)
+        .collect();
+    let last = rows.last().map(|node| node.id.0);
+    Marked { seen: Seen { rows: rows.len(), last, longest: 9, beyond, took: TOOK }, rows }
 }
 
 fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {

@@ -30,6 +30,15 @@ pub(crate) struct Read {
 pub(crate) enum Query {
     /// The vector indexes on the target.
     Indexes,
+    /// The counts of a whole graph, and its end, if it is small.
+    CountAll {
+        /// A graph of so many nodes is not small.
+        nodes: u64,
+        /// Most rows in the reply.
+        rows: usize,
+        /// Whether to list the labels that have vectors.
+        labels: bool,
+    },
     /// How many nodes of a window have a text, a vector, an error; and their labels.
     Count {
         /// Which ids.
@@ -62,6 +71,8 @@ impl Answer {
 pub(crate) enum Answer {
     /// To [`Query::Indexes`].
     Indexes(Vec<Index>),
+    /// To [`Query::CountAll`]; `None` = the graph is not small. `beyond` is then one past its last id.
+    CountAll(Option<Count>),
     /// To [`Query::Count`].
     Count(Count),
     /// To [`Query::Select`].

@@ -205,6 +205,7 @@ fn may_read(hold: &Hold<'_>, read: &Read) -> Result<(), StoreFault> {
             state::takes_writes(hold, &read.graph)
         }
         Query::Indexes
+        | Query::CountAll { .. }
         | Query::Count { .. }
         | Query::Marked { texts: false, .. }
         | Query::Sample(_) => Ok(()),

@@ -19,6 +19,9 @@ const UNFILLED: i64 = 2;
 /// Marks a row with a label some node with a vector has.
 const LABEL: i64 = 3;
 
+/// How the engine's replies spell it.
+const TRUE: &str = "true";
+
 /// Longest note of a quarantined node that is passed on, in characters: twice the longest of ours.
 const MAX_NOTE_CHARS: usize = 500;
 
@@ -60,35 +63,23 @@ pub(crate) fn marked(rule: &Rule, window: Window, texts: bool) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Counts a window, with `labels` by label. The first window of a graph, which is all there is of most,
-/// is counted by one `MATCH`: its plan takes half the memory a graph. The others are counted by one
-/// `MATCH` a figure, in half the time a node.
-pub(crate) fn count(rule: &Rule, window: Window, labels: bool) -> Vec<u8> {
-    if window.lo == 0 {
-        count_at_once(rule, window, labels)
-    } else {
-        count_apart(rule, window, labels)
-    }
-}
-
-/// Rows `[first id beyond, label, with text, with vector too, without but marked]`, one a label.
-fn count_at_once(rule: &Rule, window: Window, labels: bool) -> Vec<u8> {
+/// Counts a graph of fewer than `nodes` nodes: rows `[label, has text, has no vector, has no error,
+/// nodes, last id]`. One `MATCH` and no `UNION`: most graphs of a server of many are small, and a plan
+/// is kept for each.
+pub(crate) fn count_all(rule: &Rule, nodes: u64, labels: bool) -> Vec<u8> {
     let (node, source, target, error) = parts(rule);
-    let beyond = node.replacen("(n", "(m", 1);
     let label = if labels { "labels(n)[0]" } else { "NULL" };
     format!(
-        "{} OPTIONAL MATCH {beyond} WHERE ID(m) >= $hi WITH ID(m) AS beyond LIMIT 1 \
-         OPTIONAL MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi AND n.{source} > '' \
-         RETURN beyond, {label}, count(n), count(n.{target}), \
-         count(CASE WHEN n.{target} IS NULL THEN n.{error} END)",
-        bounds(window)
+        "{SWEEP}nodes={nodes} MATCH {node} WHERE ID(n) >= 0 WITH n LIMIT $nodes \
+         RETURN {label}, n.{source} > '', n.{target} IS NULL, n.{error} IS NULL, count(n), max(ID(n))"
     )
     .into_bytes()
 }
 
-/// Rows `[1, with text, …]`, `[2, without vector, of these quarantined]`, with `labels` also
-/// `[3, label, …]`, and `[0, id, …]` for what lies beyond.
-fn count_apart(rule: &Rule, window: Window, labels: bool) -> Vec<u8> {
+/// Counts a window: rows `[1, with text, …]`, `[2, without vector, of these quarantined]`, with
+/// `labels` also `[3, label, …]`, and `[0, id, …]` for what lies beyond. One `MATCH` a figure takes
+/// half the time a node that one for all of them would.
+pub(crate) fn count(rule: &Rule, window: Window, labels: bool) -> Vec<u8> {
     let (node, source, target, error) = parts(rule);
     let inside = format!("MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi AND");
     let mut query = format!(
@@ -114,39 +105,52 @@ fn bounds(window: Window) -> String {
     format!("{SWEEP}lo={} hi={} rows={}", window.lo, window.hi, window.rows)
 }
 
+/// The reply to [`count_all`]; `None` = the graph has `nodes` nodes or more, or more kinds of them
+/// than the `most` rows of a reply could tell of.
+pub(crate) fn counted_all(reply: &Value<'_>, nodes: u64, most: usize) -> Option<Count> {
+    let rows = rows(reply);
+    let (mut count, mut seen) = (no_count(reply), 0);
+    for row in rows {
+        let [label, text, unfilled, unmarked, found, last] = row.items() else { continue };
+        let found = found.unsigned().unwrap_or(0);
+        seen += found;
+        count.seen.beyond = count.seen.beyond.max(last.unsigned().map(|last| last + 1));
+        if text.text() != Some(TRUE) {
+            continue;
+        }
+        count.eligible += found;
+        if unfilled.text() == Some(TRUE) {
+            count.unfilled += found;
+            count.quarantined += if unmarked.text() == Some(TRUE) { 0 } else { found };
+        } else {
+            count.labels.extend(label.text().map(str::to_owned));
+        }
+    }
+    (seen < nodes && rows.len() < most).then_some(count)
+}
+
 /// The reply to [`count`].
 pub(crate) fn counted(reply: &Value<'_>) -> Count {
-    let seen = nothing_seen(reply);
-    let mut count = Count { eligible: 0, unfilled: 0, quarantined: 0, labels: Vec::new(), seen };
+    let mut count = no_count(reply);
     for row in rows(reply) {
-        match row.items() {
-            [beyond, label, texts, vectors, marked] => {
-                let [texts, vectors, marked] =
-                    [texts, vectors, marked].map(|cell| cell.unsigned().unwrap_or(0));
-                count.seen.beyond = beyond.unsigned();
-                count.eligible += texts;
-                count.unfilled += texts.saturating_sub(vectors);
-                count.quarantined += marked;
-                count.labels.extend(label.text().filter(|_| vectors > 0).map(str::to_owned));
+        let [kind, a, b] = row.items() else { continue };
+        match kind.integer() {
+            Some(BEYOND) => count.seen.beyond = a.unsigned(),
+            Some(FOUND) => count.eligible = a.unsigned().unwrap_or(0),
+            Some(UNFILLED) => {
+                count.unfilled = a.unsigned().unwrap_or(0);
+                count.quarantined = b.unsigned().unwrap_or(0);
             }
-            [kind, a, b] => add_apart(&mut count, kind.integer(), a, b),
+            Some(LABEL) => count.labels.extend(a.text().map(str::to_owned)),
             _ => {}
         }
     }
     count
 }
 
-fn add_apart(count: &mut Count, kind: Option<i64>, a: &Value<'_>, b: &Value<'_>) {
-    match kind {
-        Some(BEYOND) => count.seen.beyond = a.unsigned(),
-        Some(FOUND) => count.eligible = a.unsigned().unwrap_or(0),
-        Some(UNFILLED) => {
-            count.unfilled = a.unsigned().unwrap_or(0);
-            count.quarantined = b.unsigned().unwrap_or(0);
-        }
-        Some(LABEL) => count.labels.extend(a.text().map(str::to_owned)),
-        _ => {}
-    }
+fn no_count(reply: &Value<'_>) -> Count {
+    let seen = nothing_seen(reply);
+    Count { eligible: 0, unfilled: 0, quarantined: 0, labels: Vec::new(), seen }
 }
 
 /// The reply to [`select`].
@@ -227,24 +231,35 @@ mod tests {
     }
 
     #[test]
-    fn the_counts_of_all_labels_are_added_up() {
+    fn the_counts_of_all_kinds_of_nodes_are_added_up() {
+        let yes = text("true");
+        let no = text("false");
         let proto = reply(&[
-            &[":900\r\n", &text("Doc"), ":7\r\n", ":3\r\n", ":1\r\n"],
-            &[":900\r\n", "$-1\r\n", ":2\r\n", ":0\r\n", ":0\r\n"],
+            &[&text("Doc"), &yes, &no, &yes, ":3\r\n", ":41\r\n"],
+            &[&text("Doc"), &yes, &yes, &yes, ":4\r\n", ":77\r\n"],
+            &["$-1\r\n", &yes, &yes, &no, ":2\r\n", ":5\r\n"],
+            &["$-1\r\n", &no, &yes, &no, ":1\r\n", ":6\r\n"],
+            &["$-1\r\n", "$-1\r\n", &yes, &yes, ":5\r\n", ":90\r\n"],
         ]);
-        let count = counted(&Value::parse(&proto).unwrap());
-        assert_eq!((count.eligible, count.unfilled, count.quarantined), (9, 6, 1));
-        assert_eq!((&count.labels[..], count.seen.beyond), (&["Doc".to_owned()][..], Some(900)));
+        let value = Value::parse(&proto).unwrap();
+        let count = counted_all(&value, 16, 6).unwrap();
+        assert_eq!((count.eligible, count.unfilled, count.quarantined), (9, 6, 2));
+        assert_eq!((&count.labels[..], count.seen.beyond), (&["Doc".to_owned()][..], Some(91)));
+        assert_eq!(counted_all(&value, 15, 6), None, "there may be more nodes");
+        assert_eq!(counted_all(&value, 16, 5), None, "there may be more rows");
+    }
+
+    #[test]
+    fn the_counts_of_a_window_stand_in_rows_of_their_own() {
         let proto = reply(&[
             &[":0\r\n", ":900\r\n", "$-1\r\n"],
             &[":1\r\n", ":9\r\n", "$-1\r\n"],
             &[":2\r\n", ":6\r\n", ":1\r\n"],
             &[":3\r\n", &text("Doc"), "$-1\r\n"],
         ]);
-        assert_eq!(
-            counted(&Value::parse(&proto).unwrap()),
-            Count { labels: vec!["Doc".into()], ..count }
-        );
+        let count = counted(&Value::parse(&proto).unwrap());
+        assert_eq!((count.eligible, count.unfilled, count.quarantined), (9, 6, 1));
+        assert_eq!((&count.labels[..], count.seen.beyond), (&["Doc".to_owned()][..], Some(900)));
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl Pass {
             Stage::Building => self.watch(now),
             Stage::Indexes if self.building => self.not_before = Some(now + MAX_BUILD_POLL),
             Stage::Indexes => self.stage = self.after_indexes(),
-            Stage::Counting(_)
+            Stage::CountingAll
+            | Stage::Counting(_)
             | Stage::Filling(_)
             | Stage::Reviewing(_)
             | Stage::Sampling(_)
@@ -72,6 +73,28 @@ impl Pass {
             return false;
         };
         sweep.advance(*window, count.seen);
+        let done = sweep.is_done();
+        self.add_count(count);
+        if done {
+            self.counted_whole(window.lo);
+        }
+        done
+    }
+
+    /// The count of a graph that may be small. Returns whether it is complete.
+    pub(in crate::fill) fn learn_count_all(&mut self, count: Option<Count>) -> bool {
+        let Stage::CountingAll = self.stage else { return false };
+        let Some(count) = count else {
+            self.stage = Stage::Counting(Sweep::new(0, self.plan.most_rows));
+            return false;
+        };
+        self.known_end = Some(count.seen.beyond.unwrap_or(0));
+        self.add_count(count);
+        self.counted_whole(0);
+        true
+    }
+
+    fn add_count(&mut self, count: Count) {
         self.swept += count.seen.took;
         self.counted.eligible += count.eligible;
         self.counted.unfilled += count.unfilled;
@@ -79,16 +102,15 @@ impl Pass {
         let only = self.plan.rule.label.as_ref().map(Name::as_str);
         let meant = |label: &String| only.is_none_or(|only| only == label);
         self.had_vectors.extend(count.labels.into_iter().filter(meant));
-        let done = sweep.is_done();
-        if done {
-            self.end_of_graph = Some(window.lo);
-            self.known_end = (window.lo == 0).then_some(window.hi);
-            self.labels.extend(self.had_vectors.iter().cloned());
-            let indexes = self.plan.check_indexes && !self.labels.is_empty();
-            let needed = self.counted.is_pending() || self.counted.quarantined > 0 || indexes;
-            self.stage = if needed { Stage::Indexes } else { Stage::Done };
-        }
-        done
+    }
+
+    /// The count is complete; its last window began at this id.
+    fn counted_whole(&mut self, last: u64) {
+        self.end_of_graph = Some(last);
+        self.labels.extend(self.had_vectors.iter().cloned());
+        let indexes = self.plan.check_indexes && !self.labels.is_empty();
+        let needed = self.counted.is_pending() || self.counted.quarantined > 0 || indexes;
+        self.stage = if needed { Stage::Indexes } else { Stage::Done };
     }
 
     /// **Where selected nodes come in.** Returns how many of them no count knows of.
