@@ -23,7 +23,7 @@ pub(crate) enum Point {
 mod armed {
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    use super::Point;
+    use crate::inject::Point;
 
     static ARMED: AtomicU8 = AtomicU8::new(0);
 

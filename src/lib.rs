@@ -21,27 +21,30 @@
 //! # Where to find what
 //!
 //! - `fill`: the core. Decides, and is pure: begin with its documentation.
+//! - `rule`: which nodes are filled from which text. `entity`: what a graph holds for us.
 //! - `worker`: the thread. Carries out what the core decides.
 //! - `server`: all that knows Redis. `server/graph/hold.rs` is where the server is held.
 //! - `engine`: FalkorDB's dialect and its versions; bytes in, bytes out.
 //! - `embed`: all that knows HTTP, and the local model.
 //! - `error`, `text`: what is told to a person. `inject`: panics for tests.
 //!
-//! Imports go one way: `lib → server → worker → {engine, embed} → fill → {text, error}`, each to what
-//! stands below it; a test sees to it.
+//! Imports go one way: `lib → server → worker → {engine, embed} → fill → rule → {entity, text, error}`,
+//! each to what stands below it; a test sees to it.
 
 mod embed;
 mod engine;
+mod entity;
 mod error;
 mod fill;
 mod inject;
+mod rule;
 mod server;
 mod text;
 mod worker;
 
 use redis_module::{AclCategory, redis_module};
 
-use server::{Gate, acl_category, deinit, init};
+use server::lifecycle::{Gate, acl_category, deinit, init};
 
 static GATE: Gate = Gate;
 

@@ -8,7 +8,7 @@
 //! one thing only, "this property of this node is this vector": whatever else is to be done, such as
 //! the first vector of a graph or taking a mark away, is left to a query.
 
-use crate::fill::node::Row;
+use crate::fill::port::store::Row;
 
 /// `EFFECTS_VERSION` of these engines: the first byte.
 const VERSION: u8 = 1;
@@ -68,7 +68,7 @@ pub(crate) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fill::node::{Node, NodeId, Text};
+    use crate::entity::{Node, NodeId, Text};
 
     fn row(id: u64) -> Row {
         let node = Node { id: NodeId(id), label: None };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::query::is_sweep;
-use super::value::Value;
+use crate::engine::query::is_sweep;
+use crate::engine::value::Value;
 
 /// How long the oldest query on `graph` has run that GRAPH.INFO names, for ever if one waits.
 pub(crate) fn oldest_reader(reply: &Value<'_>, graph: &[u8]) -> Option<Duration> {

@@ -14,8 +14,8 @@ pub(crate) mod value;
 pub(crate) mod version;
 pub(crate) mod words;
 
-use crate::fill::fault::StoreFault;
-use crate::fill::store::{Answer, Change, Job, Query, Read, Write};
+use crate::fill::port::fault::StoreFault;
+use crate::fill::port::store::{Answer, Change, Job, Query, Read, Write};
 use query::{index, sweep, write};
 use value::Value;
 
@@ -73,7 +73,7 @@ pub(crate) fn reply(proto: &[u8]) -> Result<Value<'_>, StoreFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fill::scan::Window;
+    use crate::fill::port::store::Window;
 
     #[test]
     fn an_error_is_told_by_what_it_means() {

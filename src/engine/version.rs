@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use super::value::Value;
+use crate::engine::value::Value;
 
 /// The engine's module name.
 const ENGINE_MODULE: &[u8] = b"graph";

@@ -1,6 +1,6 @@
 //! The engine's error messages, sorted by what they mean.
 
-use crate::fill::fault::StoreFault;
+use crate::fill::port::fault::StoreFault;
 use crate::text::one_line;
 
 /// Longest piece of the engine's own words that is passed on, in characters.

@@ -12,80 +12,55 @@
 //! which labels have a vector index, then counts, then fills, then creates the index that is
 //! missing. While it fills, three stages run at once:
 //!
-//! 1. **select**: a [`scan::Sweep`] walks over the node ids in windows; what it finds goes into the
-//!    [`batch::Batcher`];
-//! 2. **embed**: whenever the lane ([`pace::Lane`]) has room, the next batch is sent; the answer is
-//!    paired with the texts by index ([`node::Embedded::pair`]), the one place where a vector meets
+//! 1. **select**: a [`sweep::Sweep`] walks over the node ids in windows; what it finds goes into the
+//!    [`lane::batcher::Batcher`];
+//! 2. **embed**: whenever the lane ([`lane::limiter::Lane`]) has room, the next batch is sent; the answer is
+//!    paired with the texts by index ([`lane::batch::Embedded::pair`]), the one place where a vector meets
 //!    its node;
 //! 3. **write**: the rows are written in slices, sized so that a hold of the server stays under its
-//!    budget ([`slice`](mod@slice)), each row guarded by id and text; what no longer matches is *stale*.
+//!    budget (`pass/write_sizer.rs`), each row guarded by id and text; what no longer matches is *stale*.
 //!
 //! A graph whose nodes the stages hold is full, and selects no more: that bounds every queue.
 //! Graphs take turns at each stage, so none starves another. After a write to a graph, a pass looks
-//! at what is new, and only once the graph has rested at all of it ([`wakes`]).
+//! at what is new, and only once the graph has rested at all of it (`schedule/dirty.rs`).
 //!
-//! What a failure means is decided in [`fault`], by one `match`; whether a text or the request is to
-//! blame, in [`doubt`]. A run asked for by a user is a set of pass numbers to wait for ([`runs`]).
-//!
-//! # The files of this state machine
-//!
-//! `mod.rs` takes events in and says when to come back; `graphs.rs` knows which of the graphs need
-//! anything; `drive.rs` decides what to do next, and
-//! `hand_out.rs` what each graph gets; `on_request.rs` decides what a wish of the user means (one
-//! about the quarantine, `errand.rs`; a question, `on_question.rs`), `on_store.rs` and
-//! `on_service.rs` what an answer means.
+//! What a failure means is decided in [`port::fault`], by one `match`; whether a text or the request is to
+//! blame, in `lane/isolate.rs`. A run asked for by a user is a set of pass numbers to wait for (`schedule/runs.rs`).
 
-mod backoff;
-pub(crate) mod batch;
-mod doubt;
-mod drive;
-mod errand;
-pub(crate) mod event;
-pub(crate) mod fault;
-mod graph;
-mod graphs;
-mod hand_out;
-mod known;
-pub(crate) mod node;
-mod on_question;
-mod on_request;
-mod on_service;
-mod on_store;
-pub(crate) mod pace;
+pub(crate) mod lane;
 mod pass;
+pub(crate) mod port;
 mod quarantine;
-pub(crate) mod question;
-pub(crate) mod rule;
-mod runs;
-pub(crate) mod scan;
-pub(crate) mod settings;
+mod retry;
+mod schedule;
 #[cfg(test)]
 mod sim;
-pub(crate) mod slice;
 pub(crate) mod status;
-pub(crate) mod store;
+mod store;
+mod sweep;
 pub(crate) mod tally;
-mod wakes;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use doubt::Doubt;
-use errand::Errand;
-use event::{Action, Event, Outcome, RunFault, RunId, ServerState};
-use graph::Graph;
-use graphs::Graphs;
-use known::Known;
-use node::{Batch, BatchId, GraphName};
-use pace::Lane;
-use pass::Ending;
-use question::{Question, Questions};
-use runs::Runs;
-use settings::Settings;
-use slice::Duty;
-use status::{GraphsFigures, LaneFigures, Snapshot};
-use tally::Tally;
-use wakes::Wakes;
+use crate::entity::GraphName;
+use crate::fill::lane::batch::Batch;
+use crate::fill::lane::cache::Known;
+use crate::fill::lane::isolate::Doubt;
+use crate::fill::lane::limiter::Lane;
+use crate::fill::lane::query::{Question, Questions};
+use crate::fill::pass::Ending;
+use crate::fill::port::event::{Action, Event, Outcome, RunFault, ServerState};
+use crate::fill::port::id::{BatchId, RunId};
+use crate::fill::port::settings::Settings;
+use crate::fill::quarantine::job::Errand;
+use crate::fill::schedule::dirty::Wakes;
+use crate::fill::schedule::graph::Graph;
+use crate::fill::schedule::graphs::Graphs;
+use crate::fill::schedule::runs::Runs;
+use crate::fill::status::{GraphsFigures, LaneFigures, Snapshot};
+use crate::fill::store::duty::Duty;
+use crate::fill::tally::Tally;
 
 /// How soon to look again at a server that is not ready, should no event tell of the change.
 const SURVEY_AGAIN: Duration = Duration::from_secs(1);
@@ -104,12 +79,12 @@ struct Flight {
 
 /// What a request was sent for.
 #[derive(Debug)]
-enum Cargo {
+pub(crate) enum Cargo {
     /// Nodes of a graph.
     Batch(Batch),
-    /// To see whether the embedder answers at all ([`doubt`]).
+    /// To see whether the embedder answers at all (`lane/isolate.rs`).
     Probe,
-    /// Users who wait ([`question`]).
+    /// Users who wait (`lane::query`).
     Question(Question),
 }
 
@@ -219,12 +194,12 @@ impl Filler {
 
     /// When to send a [`Event::Tick`] at the latest; `None` = only when something happens.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let passes = self
-            .passes()
-            .flat_map(|pass| [pass.not_before, drive::read_limit(pass), drive::write_limit(pass)]);
+        let passes = self.passes().flat_map(|pass| {
+            [pass.not_before, schedule::read_limit(pass), schedule::write_limit(pass)]
+        });
         let own = [
             self.survey_at,
-            self.surveying.map(|since| since + drive::STORE_LIMIT),
+            self.surveying.map(|since| since + schedule::STORE_LIMIT),
             self.next_run.filter(|_| self.may_begin()),
             self.lane.wait_until(now),
             self.lane.question_waits_until(now).filter(|_| self.questions.is_queued()),

@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::event::ServerState;
-use super::node::GraphName;
-use super::pace::LaneState;
-use super::question::QuestionFigures;
-use super::tally::Tally;
+use crate::entity::GraphName;
+use crate::fill::port::event::ServerState;
+use crate::fill::tally::Tally;
 
 /// Everything STATUS tells that the core knows.
 #[derive(Debug, Clone, Default)]
@@ -210,6 +208,31 @@ impl GraphFigures {
     pub(crate) fn eta_s(&self) -> Option<u64> {
         (self.rate_per_s > 0.0).then(|| (self.pending as f64 / self.rate_per_s).ceil() as u64)
     }
+}
+
+/// Whether requests may be sent, as STATUS shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum LaneState {
+    /// Up to the window.
+    #[default]
+    Ready,
+    /// The service asked for a pause.
+    Throttled,
+    /// The service is out of reach; one request at a time tries it.
+    Cooling,
+    /// A person has to mend something; one request tries when a pass begins.
+    Rejected,
+}
+
+/// What STATUS tells of questions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct QuestionFigures {
+    /// Texts that were asked for.
+    pub asked: u64,
+    /// Of these, texts whose vector was known.
+    pub hits: u64,
+    /// Vectors that are kept.
+    pub kept: usize,
 }
 
 #[cfg(test)]

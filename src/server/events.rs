@@ -14,9 +14,9 @@ use redis_module_macros::{
     role_changed_event_handler,
 };
 
-use super::{guarded, with_worker};
-use crate::fill::node::GraphName;
+use crate::entity::GraphName;
 use crate::inject::{Point, reached};
+use crate::server::handle::{guarded, with_worker};
 
 /// Commands of other clients since load. Only who holds the server counts, so that no two count at once.
 static COMMANDS: AtomicU64 = AtomicU64::new(0);

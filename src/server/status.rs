@@ -8,13 +8,14 @@ use redis_module::redisvalue::RedisValueKey;
 use redis_module::{InfoContext, RedisResult, RedisValue};
 use redis_module_macros::info_command_handler;
 
-use super::graph::journal::{self, WritePath};
-use super::{config, with_worker};
-use crate::fill::event::ServerState;
-use crate::fill::node::GraphName;
-use crate::fill::pace::LaneState;
-use crate::fill::status::{GraphFigures, GraphState, Snapshot};
+use crate::entity::GraphName;
+use crate::fill::port::event::ServerState;
+use crate::fill::status::{GraphFigures, GraphState, LaneState, Snapshot};
 use crate::fill::tally::Tally;
+use crate::server::config;
+use crate::server::graph::journal;
+use crate::server::graph::journal::WritePath;
+use crate::server::handle::with_worker;
 use crate::worker::Published;
 
 type Map = BTreeMap<RedisValueKey, RedisValue>;
@@ -228,7 +229,7 @@ const MAX_INFO: usize = 100;
 /// `INFO vectorfill`. Also runs while a crash report is written, when nothing may be waited for.
 #[info_command_handler]
 fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
-    let published = super::guarded(None, || with_worker(crate::worker::Worker::published));
+    let published = super::handle::guarded(None, || with_worker(crate::worker::Worker::published));
     let Some(published) = published else { return Ok(()) };
     let snapshot = &published.snapshot;
     let (state, _) = state(&published);

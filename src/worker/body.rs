@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
-use super::journal::Journal;
-use super::{Answer, Demand, Inbox, Published, Request, Store, WaitFault, Waiter, lock};
-use crate::embed::{Config, Embedder};
+use crate::embed::Embedder;
+use crate::embed::config::Config;
 use crate::fill::Filler;
-use crate::fill::event::{Action, Event, RunId};
-use crate::fill::node::Completion;
-use crate::fill::settings::Settings;
+use crate::fill::port::embedding::Completion;
+use crate::fill::port::event::{Action, Event};
+use crate::fill::port::id::RunId;
+use crate::fill::port::settings::Settings;
 use crate::inject::{Point, reached};
+use crate::worker::log::Journal;
+use crate::worker::port::{Answer, Demand, Request, Store, WaitFault, Waiter};
+use crate::worker::{Inbox, Published, lock};
 
 /// More than the requests that can be in flight: `concurrency` is at most 64, before and after a
 /// change of the embedder.

@@ -1,19 +1,21 @@
-//! Imports go one way: `lib → server → worker → {engine, embed} → fill → {text, error}`, each to what
-//! stands below it.
+//! Imports go one way: `lib → server → worker → {engine, embed} → fill → rule → {entity, text, error}`,
+//! each to what stands below it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a folder may name, and which crates are its alone.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("error", &[]),
     ("inject", &[]),
     ("text", &[]),
-    ("fill", &["text", "error"]),
-    ("engine", &["fill", "text", "error"]),
-    ("embed", &["fill", "text", "error", "inject"]),
-    ("worker", &["fill", "embed", "text", "error", "inject"]),
-    ("server", &["worker", "engine", "embed", "fill", "text", "error", "inject"]),
+    ("entity", &[]),
+    ("rule", &["entity", "error"]),
+    ("fill", &["rule", "entity", "text", "error"]),
+    ("engine", &["fill", "rule", "entity", "text", "error"]),
+    ("embed", &["fill", "entity", "text", "error", "inject"]),
+    ("worker", &["fill", "embed", "entity", "text", "error", "inject"]),
+    ("server", &["worker", "engine", "embed", "fill", "rule", "entity", "text", "error", "inject"]),
     ("lib", &["server"]),
 ];
 const OWNED: [(&str, &[&str]); 6] = [

@@ -1,11 +1,13 @@
 //! Self-attention of one text: every token's row becomes a mixture of all rows, head by head.
 
-use super::config::{Config, Kind};
-use super::distance::Distances;
-use super::error::Error;
-use super::kernels::{self, LANES};
-use super::matmul::{Before, View, ViewMut};
-use super::tensors::Tensors;
+use crate::embed::local::architecture::Kind;
+use crate::embed::local::config::Config;
+use crate::embed::local::error::Error;
+use crate::embed::local::kernels;
+use crate::embed::local::kernels::LANES;
+use crate::embed::local::matmul::{Before, View, ViewMut};
+use crate::embed::local::position_bias::Distances;
+use crate::embed::local::tensors::Tensors;
 
 pub(super) struct Attention {
     heads: usize,

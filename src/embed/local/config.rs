@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use super::document::Document;
-use super::error::Error;
+use crate::embed::local::architecture::Kind;
+use crate::embed::local::error::Error;
+use crate::embed::local::json_file::Document;
 
 pub(super) struct Config {
     pub(super) kind: Kind,
@@ -19,12 +20,6 @@ pub(super) struct Config {
     /// Rows of the position table.
     pub(super) positions: usize,
     pub(super) epsilon: f32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Kind {
-    Bert { token_types: usize },
-    MpNet,
 }
 
 impl Config {
@@ -78,7 +73,7 @@ fn kind(json: &Document) -> Result<Kind, Error> {
 fn mpnet(json: &Document) -> Result<Kind, Error> {
     // transformers itself computes with 32 whatever the file says
     let buckets = json.size("relative_attention_num_buckets")?;
-    let same = buckets == super::distance::BUCKETS;
+    let same = buckets == super::position_bias::BUCKETS;
     same.then_some(Kind::MpNet).ok_or_else(|| json.refuse("relative_attention_num_buckets", "32"))
 }
 

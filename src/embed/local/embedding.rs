@@ -1,10 +1,11 @@
 //! The first rows of the network: a row for the token plus a row for its position.
 
-use super::config::{Config, Kind};
-use super::error::Error;
-use super::names::{EMBEDDING_NORM, POSITIONS, TOKEN_TYPES, WORDS};
-use super::norm::Norm;
-use super::tensors::Tensors;
+use crate::embed::local::architecture::Kind;
+use crate::embed::local::config::Config;
+use crate::embed::local::error::Error;
+use crate::embed::local::norm::Norm;
+use crate::embed::local::tensor_names::{EMBEDDING_NORM, POSITIONS, TOKEN_TYPES, WORDS};
+use crate::embed::local::tensors::Tensors;
 
 /// The padding token of `MPNet`, fixed in its library too. Positions are counted from behind it.
 pub(super) const PADDING: u32 = 1;

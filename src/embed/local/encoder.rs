@@ -3,15 +3,15 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::attention::Attention;
-use super::config::Config;
-use super::embedding::Embedding;
-use super::error::Error;
-use super::kernels;
-use super::linear::Linear;
-use super::names::LayerNames;
-use super::norm::Norm;
-use super::tensors::Tensors;
+use crate::embed::local::attention::Attention;
+use crate::embed::local::config::Config;
+use crate::embed::local::embedding::Embedding;
+use crate::embed::local::error::Error;
+use crate::embed::local::kernels;
+use crate::embed::local::linear::Linear;
+use crate::embed::local::norm::Norm;
+use crate::embed::local::tensor_names::LayerNames;
+use crate::embed::local::tensors::Tensors;
 
 pub(super) struct Encoder {
     embedding: Embedding,

@@ -1,8 +1,7 @@
 //! What can be wrong with a model directory, and what can end a call early.
 
-use std::fmt;
-use std::io;
 use std::path::PathBuf;
+use std::{fmt, io};
 
 #[derive(Debug)]
 pub(crate) enum Error {

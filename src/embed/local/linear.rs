@@ -1,8 +1,8 @@
 //! A linear layer: `x · W + b` for every row at once.
 
-use super::error::Error;
-use super::matmul::{Before, View, ViewMut};
-use super::tensors::Tensors;
+use crate::embed::local::error::Error;
+use crate::embed::local::matmul::{Before, View, ViewMut};
+use crate::embed::local::tensors::Tensors;
 
 /// Outputs that gemm's AVX-512 kernel computes at once (AVX2: a quarter). Against one wide matrix
 /// it is 1.5 times as fast for a text of 30 tokens, 2.5 times for one of 8.

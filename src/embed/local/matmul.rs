@@ -3,7 +3,7 @@
 
 use gemm::Parallelism;
 
-use super::error::Error;
+use crate::embed::local::error::Error;
 
 /// A matrix inside a slice: element (r, c) lies at `r * row_step + c * column_step`, all within
 /// `data`.

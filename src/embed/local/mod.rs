@@ -16,22 +16,23 @@
 //! | `kernels`, `matmul` | the arithmetic; `matmul` holds the only unsafe block |
 //! | `pooling` | rows to the vector of a text |
 
+mod architecture;
 mod attention;
 mod config;
-mod distance;
-mod document;
 mod embedding;
 mod encoder;
 mod error;
+mod json_file;
 mod kernels;
 mod linear;
 mod matmul;
 mod model;
-mod names;
 mod norm;
+mod pipeline;
 mod pool;
 mod pooling;
-mod recipe;
+mod position_bias;
+mod tensor_names;
 mod tensors;
 mod tokenizer;
 

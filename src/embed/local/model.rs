@@ -5,13 +5,13 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::config::Config;
-use super::encoder::{Encoder, Scratch};
-use super::error::Error;
-use super::pooling::Pooling;
-use super::recipe::{Recipe, TextRules};
-use super::tensors::Tensors;
-use super::tokenizer::Tokenizer;
+use crate::embed::local::config::Config;
+use crate::embed::local::encoder::{Encoder, Scratch};
+use crate::embed::local::error::Error;
+use crate::embed::local::pipeline::{Recipe, TextRules};
+use crate::embed::local::pooling::Pooling;
+use crate::embed::local::tensors::Tensors;
+use crate::embed::local::tokenizer::Tokenizer;
 
 /// Tokens that go through the network together, unless one text alone is longer. Measured: 128 to
 /// 512 are equally fast; fewer need less memory and let a cancelled call end sooner.

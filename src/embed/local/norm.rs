@@ -1,8 +1,8 @@
 //! `LayerNorm`: a layer's result, row by row, back to mean 0 and variance 1.
 
-use super::error::Error;
-use super::kernels;
-use super::tensors::Tensors;
+use crate::embed::local::error::Error;
+use crate::embed::local::kernels;
+use crate::embed::local::tensors::Tensors;
 
 pub(super) struct Norm {
     weight: Vec<f32>,

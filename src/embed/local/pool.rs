@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::{Error as ModelError, Model};
-use crate::embed::{Config, Promise};
+use crate::embed::config::Config;
+use crate::embed::local::{Error as ModelError, Model};
+use crate::embed::promise::Promise;
 use crate::error::Error;
-use crate::fill::fault::ServiceFault;
-use crate::fill::node::{RateLimits, Reply, Role};
+use crate::fill::port::embedding::{RateLimits, Reply, Role};
+use crate::fill::port::fault::ServiceFault;
 
 const NAME: &str = "vectorfill-model";
 /// More than the batches that can be in flight: one more than there are threads.

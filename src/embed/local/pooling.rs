@@ -1,6 +1,6 @@
 //! From the rows of a text's tokens to the one vector of the text.
 
-use super::error::Error;
+use crate::embed::local::error::Error;
 
 /// torch's `normalize` divides by no less than this.
 const SMALLEST_NORM: f32 = 1e-12;

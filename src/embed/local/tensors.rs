@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::error::Error;
+use crate::embed::local::error::Error;
 
 /// Bytes read at a time; a multiple of every element size.
 const BLOCK: usize = 1 << 18;
@@ -25,7 +25,7 @@ const LENGTH_FIELD: usize = 8;
 
 /// Every architecture has this tensor; what stands before it stands before all others too
 /// (`bert.`).
-const LANDMARK: &str = super::names::WORDS;
+const LANDMARK: &str = super::tensor_names::WORDS;
 
 pub(super) struct Tensors {
     path: PathBuf,

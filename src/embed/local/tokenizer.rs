@@ -7,8 +7,8 @@ use std::path::Path;
 
 use tokenizers::TruncationParams;
 
-use super::error::Error;
-use super::recipe::TextRules;
+use crate::embed::local::error::Error;
+use crate::embed::local::pipeline::TextRules;
 
 /// More than texts of most languages need, so that the first try nearly always fills the limit.
 const BYTES_PER_TOKEN: usize = 16;

@@ -1,10 +1,11 @@
 //! Vector indexes: which there are, how long the vectors of a label are, and a new one.
 
-use super::super::cypher::string;
-use super::super::value::Value;
-use super::rows;
-use crate::fill::rule::{Name, Rule};
-use crate::fill::store::{Index, NewIndex};
+use crate::engine::cypher::string;
+use crate::engine::query::rows;
+use crate::engine::value::Value;
+use crate::fill::port::store::{Index, NewIndex};
+use crate::rule::Rule;
+use crate::rule::name::Name;
 
 /// Lists all indexes: rows `[label, dimension, status, kind]`, the dimension only of vector indexes on
 /// the target.
@@ -59,8 +60,8 @@ pub(crate) fn create(rule: &Rule, index: &NewIndex) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{reply, text};
     use super::*;
+    use crate::engine::query::testing::{reply, text};
 
     #[test]
     fn only_vector_indexes_of_nodes_are_listed() {

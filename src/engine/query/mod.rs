@@ -18,8 +18,8 @@ pub(crate) mod write;
 
 use std::time::Duration;
 
-use super::value::Value;
-use crate::fill::rule::Rule;
+use crate::engine::value::Value;
+use crate::rule::Rule;
 
 /// How every sweep begins.
 const SWEEP: &str = "CYPHER vectorfill=1 ";
@@ -55,7 +55,9 @@ fn took(reply: &Value<'_>) -> Duration {
 pub(super) mod testing {
     //! Replies and rules for the tests of the readers.
 
-    use crate::fill::rule::{Globs, Name, Rule};
+    use crate::rule::Rule;
+    use crate::rule::globs::Globs;
+    use crate::rule::name::Name;
 
     /// The protocol of a reply with these rows; each cell is protocol already.
     pub(crate) fn reply(rows: &[&[&str]]) -> Vec<u8> {

@@ -5,11 +5,12 @@
 //! 95 % of fifty neighbours when asked for fifty. So the index is asked for more than is wanted, and for
 //! more still when too few come; a label that is small enough is not searched but compared whole.
 
-use super::super::cypher::{string, vector};
-use super::super::value::Value;
-use super::super::words::Asked;
-use super::rows;
-use crate::fill::rule::{Name, Rule, Similarity};
+use crate::engine::cypher::{string, vector};
+use crate::engine::query::rows;
+use crate::engine::value::Value;
+use crate::engine::words::Asked;
+use crate::rule::name::Name;
+use crate::rule::{Rule, Similarity};
 
 /// A label with at most so many nodes is compared whole: 0.5–2 µs a node of one of the engine's
 /// threads, measured with 384 and 1,536 numbers.
@@ -207,8 +208,8 @@ fn found(reply: &Value<'_>) -> Vec<Found> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{reply, rule, text};
     use super::*;
+    use crate::engine::query::testing::{reply, rule, text};
 
     #[test]
     fn a_vector_comes_before_the_parameters_a_query_has() {

@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::super::value::Value;
-use super::{SWEEP, parts, rows, took};
-use crate::fill::node::NodeId;
-use crate::fill::rule::Rule;
-use crate::fill::scan::{Seen, Window};
-use crate::fill::store::{Count, Marked, MarkedNode, Selection};
+use crate::engine::query::{SWEEP, parts, rows, took};
+use crate::engine::value::Value;
+use crate::entity::NodeId;
+use crate::fill::port::store::{Count, Marked, MarkedNode, Seen, Selection, Window};
+use crate::rule::Rule;
 use crate::text::one_line;
 
 /// Marks the row that names the first id after the window.
@@ -216,8 +215,8 @@ fn nothing_seen(reply: &Value<'_>) -> Seen {
 mod tests {
     use std::time::Duration;
 
-    use super::super::testing::{reply, rule, text};
     use super::*;
+    use crate::engine::query::testing::{reply, rule, text};
 
     #[test]
     fn names_stand_between_backticks_and_what_changes_is_a_parameter() {

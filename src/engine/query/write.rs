@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::super::cypher::{list, string, vector};
-use super::super::effect::Targets;
-use super::super::value::Value;
-use super::{parts, rows};
-use crate::fill::node::{NodeId, Row, Text};
-use crate::fill::rule::Rule;
-use crate::fill::store::Mark;
+use crate::engine::cypher::{list, string, vector};
+use crate::engine::effect::Targets;
+use crate::engine::query::{parts, rows};
+use crate::engine::value::Value;
+use crate::entity::{NodeId, Text};
+use crate::fill::port::store::{Mark, Row};
+use crate::rule::Rule;
 
 /// Writes vectors where id **and** text still match and there is no vector yet; returns one list
 /// of the ids that did: rows would be cut off at the engine's `RESULTSET_SIZE`. Flat lists parse
@@ -171,9 +171,9 @@ fn numbers(reply: &Value<'_>) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{reply, rule, text};
     use super::*;
-    use crate::fill::node::Node;
+    use crate::engine::query::testing::{reply, rule, text};
+    use crate::entity::Node;
 
     fn row(id: u64, text: &str) -> Row {
         let node = Node { id: NodeId(id), label: None };

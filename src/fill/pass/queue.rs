@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use super::{Ending, Pass};
-use crate::fill::known::Known;
-use crate::fill::node::{Batch, Row};
-use crate::fill::quarantine;
-use crate::fill::store::{Job, Mark};
+use crate::fill::lane::batch::Batch;
+use crate::fill::lane::cache::Known;
+use crate::fill::pass::{Ending, Pass};
+use crate::fill::port::store::{Job, Mark, Row};
+use crate::fill::quarantine::mark;
 
 impl Pass {
     /// Ends the pass early. The stronger of two endings holds.
-    pub(in crate::fill) fn end(&mut self, ending: Ending) {
+    pub(crate) fn end(&mut self, ending: Ending) {
         if self.ending.is_none_or(|known| known == Ending::Stop) {
             self.ending = Some(ending);
         }
@@ -25,7 +25,7 @@ impl Pass {
     }
 
     /// Settles nodes that get no vector in this pass, through no fault of their own.
-    pub(in crate::fill) fn leave(&mut self, nodes: usize) {
+    pub(crate) fn leave(&mut self, nodes: usize) {
         if self.ending == Some(Ending::Gone) {
             self.tally.stale += nodes as u64;
         } else {
@@ -34,12 +34,12 @@ impl Pass {
     }
 
     /// So many nodes are no longer in flight.
-    pub(in crate::fill) fn land(&mut self, nodes: usize) {
+    pub(crate) fn land(&mut self, nodes: usize) {
         self.in_flight = self.in_flight.saturating_sub(nodes);
     }
 
     /// Sends a batch again, unless the pass is ending.
-    pub(in crate::fill) fn again(&mut self, batch: Batch) {
+    pub(crate) fn again(&mut self, batch: Batch) {
         if self.ending.is_some() {
             self.leave(batch.nodes());
         } else {
@@ -49,7 +49,7 @@ impl Pass {
 
     /// Nodes whose vector is known become rows, and those whose text is on its way wait for it. Only
     /// looks when something came back or came in.
-    pub(in crate::fill) fn settle_known(&mut self, known: &mut Known) {
+    pub(crate) fn settle_known(&mut self, known: &mut Known) {
         let seen = (known.landings(), self.tally.selected);
         if std::mem::replace(&mut self.known_seen, seen) == seen {
             return;
@@ -59,7 +59,7 @@ impl Pass {
     }
 
     /// Takes in rows to be written.
-    pub(in crate::fill) fn accept(&mut self, rows: Vec<Row>) {
+    pub(crate) fn accept(&mut self, rows: Vec<Row>) {
         match self.ending {
             None | Some(Ending::Stop) => self.rows.extend(rows),
             Some(Ending::Abandon | Ending::Gone) => self.leave(rows.len()),
@@ -67,7 +67,7 @@ impl Pass {
     }
 
     /// The write to be made next; at most one is out at a time. **Where rows become a slice.**
-    pub(in crate::fill) fn next_job(&mut self, now: Instant) -> Option<Job> {
+    pub(crate) fn next_job(&mut self, now: Instant) -> Option<Job> {
         if self.writing.is_some() || self.not_before.is_some_and(|at| at > now) {
             return None;
         }
@@ -85,7 +85,7 @@ impl Pass {
     }
 
     /// Puts a write back that the store refused for now.
-    pub(in crate::fill) fn put_back(&mut self, job: Job) {
+    pub(crate) fn put_back(&mut self, job: Job) {
         match job {
             Job::Vectors(rows) => rows.into_iter().rev().for_each(|row| self.rows.push_front(row)),
             Job::Quarantine(marks) => {
@@ -96,10 +96,10 @@ impl Pass {
     }
 
     /// Nodes to be marked with the reason their text is refused.
-    pub(in crate::fill) fn quarantine(&mut self, batch: Batch, reason: &str) {
+    pub(crate) fn quarantine(&mut self, batch: Batch, reason: &str) {
         for input in batch.inputs {
             for node in input.nodes {
-                let (text, note) = (input.text.clone(), quarantine::note(reason, &input.text));
+                let (text, note) = (input.text.clone(), mark::note(reason, &input.text));
                 self.marks.push_back(Mark { id: node.id, text, note });
             }
         }

@@ -3,8 +3,8 @@
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-use super::question::Question;
-use super::{answered, error};
+use crate::server::commands::question::Question;
+use crate::server::commands::{answered, error};
 
 /// Most texts of one command: what services take in one request.
 const MOST: usize = 2_048;

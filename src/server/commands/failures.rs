@@ -3,10 +3,10 @@
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
 
-use super::waiting::{may_wait, wait};
-use super::{answered, error, existing_graph, number};
-use crate::fill::event::Wish;
-use crate::worker::Demand;
+use crate::fill::port::event::Wish;
+use crate::server::commands::blocking::{may_wait, wait};
+use crate::server::commands::{answered, error, existing_graph, number};
+use crate::worker::port::Demand;
 
 /// Nodes that are listed when nobody says how many.
 const DEFAULT: usize = 100;

@@ -3,8 +3,8 @@
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-use super::error;
 use crate::inject::{Point, arm};
+use crate::server::commands::error;
 
 #[command({
     name: "vectorfill.inject",

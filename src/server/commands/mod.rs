@@ -5,6 +5,7 @@
     reason = "the signature of a command is given"
 )]
 
+mod blocking;
 mod embed;
 mod failures;
 mod help;
@@ -16,22 +17,22 @@ mod retry;
 mod run;
 mod search;
 mod status;
-mod waiting;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
 
-use super::client::legible;
-use super::config::{self, Current};
-use super::ffi::call::user_may;
-use super::graph::hold::Hold;
-use super::guarded;
-use crate::fill::event::RunFault;
-use crate::fill::fault::StoreFault;
-use crate::fill::node::GraphName;
+use crate::entity::GraphName;
+use crate::fill::port::event::RunFault;
+use crate::fill::port::fault::StoreFault;
 use crate::inject::{Point, reached};
+use crate::server::blocked_client::legible;
+use crate::server::config;
+use crate::server::config::Current;
+use crate::server::ffi::call::user_may;
+use crate::server::graph::hold::Hold;
+use crate::server::handle::guarded;
 
 /// Runs a command so that a panic becomes an error reply.
 fn answered(work: impl FnOnce() -> RedisResult) -> RedisResult {
@@ -72,8 +73,8 @@ fn existing_graph(ctx: &Context, arg: &RedisString) -> Result<GraphName, RedisEr
 fn found(ctx: &Context, name: &GraphName) -> Result<(), RedisError> {
     match Hold::of_command(ctx).find_graph(name) {
         Ok(()) => Ok(()),
-        Err(StoreFault::NoGraph) => waiting::fault(&RunFault::NoGraph(name.clone())),
-        Err(fault) => waiting::fault(&RunFault::Store(fault.to_string())),
+        Err(StoreFault::NoGraph) => blocking::fault(&RunFault::NoGraph(name.clone())),
+        Err(fault) => blocking::fault(&RunFault::Store(fault.to_string())),
     }
 }
 

@@ -5,11 +5,11 @@ use std::slice;
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
 
-use super::question::{self, Question};
-use super::waiting::Limit;
-use super::{answered, error};
 use crate::engine::query::search::with_vector;
 use crate::engine::words::Asked;
+use crate::server::commands::blocking::Limit;
+use crate::server::commands::question::Question;
+use crate::server::commands::{answered, error, question};
 use crate::server::graph::client_query::{Query, ask};
 
 #[command({

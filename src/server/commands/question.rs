@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 
-use super::waiting::{Limit, fault, may_wait, wait_then};
-use super::{current, error, existing_graph, may_query};
-use crate::fill::event::{Outcome, RunFault, ServerState};
-use crate::fill::node::{GraphName, Text};
-use crate::server::client::Client;
+use crate::entity::{GraphName, Text};
+use crate::fill::port::event::{Outcome, RunFault, ServerState};
+use crate::server::blocked_client::Client;
+use crate::server::commands::blocking::{Limit, fault, may_wait, wait_then};
+use crate::server::commands::{current, error, existing_graph, may_query};
 use crate::server::config::Current;
-use crate::server::with_worker;
-use crate::worker::{Demand, Worker};
+use crate::server::handle::with_worker;
+use crate::worker::Worker;
+use crate::worker::port::Demand;
 
 /// A question that may be asked.
 pub(super) struct Question {

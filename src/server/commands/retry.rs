@@ -3,11 +3,11 @@
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
 
-use super::waiting::{may_wait, wait};
-use super::{answered, error, existing_graph, number};
-use crate::fill::event::Wish;
-use crate::fill::node::NodeId;
-use crate::worker::Demand;
+use crate::entity::NodeId;
+use crate::fill::port::event::Wish;
+use crate::server::commands::blocking::{may_wait, wait};
+use crate::server::commands::{answered, error, existing_graph, number};
+use crate::worker::port::Demand;
 
 #[command({
     name: "vectorfill.retry",

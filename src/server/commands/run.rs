@@ -7,15 +7,15 @@ use redis_module::{
 };
 use redis_module_macros::command;
 
-use super::waiting::{Limit, fault, leave, may_wait, wait};
-use super::{answered, current, error, found, graph_name, may};
-use crate::fill::event::RunFault;
-use crate::fill::node::GraphName;
+use crate::entity::GraphName;
+use crate::fill::port::event::RunFault;
+use crate::server::commands::blocking::{Limit, fault, leave, may_wait, wait};
+use crate::server::commands::{answered, current, error, found, graph_name, may};
 use crate::server::ffi::{KeyUse, key_at};
 use crate::server::graph::graphs;
 use crate::server::graph::hold::Hold;
-use crate::server::with_worker;
-use crate::worker::Demand;
+use crate::server::handle::with_worker;
+use crate::worker::port::Demand;
 
 #[command({
     name: "vectorfill.run",
@@ -106,7 +106,7 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     }
     let published = with_worker(crate::worker::Worker::published);
     let server = published.map(|published| published.snapshot.server).unwrap_or_default();
-    if server == crate::fill::event::ServerState::NoEngine {
+    if server == crate::fill::port::event::ServerState::NoEngine {
         return fault(&RunFault::NoEngine);
     }
     if request.graph.is_none() && !may_write_all(ctx) {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-use super::question::{self, Question};
-use super::{answered, error, number};
 use crate::engine::query::search::{Found, Next, Search};
 use crate::engine::value::Value;
 use crate::engine::words::Asked;
-use crate::fill::node::GraphName;
-use crate::server::client::Client;
+use crate::entity::GraphName;
+use crate::server::blocked_client::Client;
+use crate::server::commands::question::Question;
+use crate::server::commands::{answered, error, number, question};
 use crate::server::graph::client_query::{Query, ask};
 use crate::server::graph::index_forgets;
 

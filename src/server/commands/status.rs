@@ -3,10 +3,11 @@
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-use super::{answered, error, graph_name, may};
-use crate::fill::node::GraphName;
+use crate::entity::GraphName;
+use crate::server::commands::{answered, error, graph_name, may};
 use crate::server::ffi::{KeyUse, key_at};
-use crate::server::{status, with_worker};
+use crate::server::handle::with_worker;
+use crate::server::status;
 use crate::worker::Worker;
 
 #[command({

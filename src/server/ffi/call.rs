@@ -10,7 +10,7 @@ use std::slice;
 
 use redis_module::{Context, raw};
 
-use super::super::guarded;
+use crate::server::handle::guarded;
 
 /// How a command is called, in the letters of `RedisModule_Call`; each begins with `v`, as the
 /// arguments are a list, and errors are replies (`E`).

@@ -2,7 +2,7 @@
 
 use redis_module::{Context, RedisResult, raw};
 
-use super::call::Reply;
+use crate::server::ffi::call::Reply;
 
 /// A client that waits, and the context to answer it from any thread.
 pub(in crate::server) struct Blocked {

@@ -11,9 +11,8 @@ use std::slice;
 
 use redis_module::{Context, raw};
 
-use call::Mode;
-
 use crate::engine::value::Value;
+use call::Mode;
 
 /// The API's word for success.
 const OK: c_int = 0;
@@ -56,7 +55,7 @@ pub(super) fn watch_commands(ctx: &Context) -> bool {
 }
 
 extern "C" fn filter(command: *mut raw::RedisModuleCommandFilterCtx) {
-    super::guarded((), || super::events::command(|at| argument(command, at)));
+    super::handle::guarded((), || super::events::command(|at| argument(command, at)));
 }
 
 /// An argument of the command under the filter; the bytes live as long as the callback runs.

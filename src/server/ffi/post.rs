@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use redis_module::{Context, ContextFlags, raw};
 
-use super::super::guarded;
+use crate::server::handle::guarded;
 
 /// The context of the module as it is loaded now, bound to no client and no thread. With another one
 /// `RedisModule_Call` would judge `maxmemory` by the memory in use before the last command.

@@ -2,12 +2,12 @@
 
 use redis_module::{RedisError, RedisResult};
 
-use super::hold::post;
-use crate::fill::fault::StoreFault;
-use crate::fill::node::GraphName;
-use crate::server::client::Client;
+use crate::entity::GraphName;
+use crate::fill::port::fault::StoreFault;
+use crate::server::blocked_client::Client;
 use crate::server::ffi::call::{Mode, Reply};
-use crate::server::guarded;
+use crate::server::graph::hold::post;
+use crate::server::handle::guarded;
 
 /// A read-only query.
 pub(in crate::server) struct Query {

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use redis_module::Context;
 
 use crate::engine::words;
-use crate::fill::fault::StoreFault;
-use crate::fill::node::GraphName;
+use crate::entity::GraphName;
+use crate::fill::port::fault::StoreFault;
 use crate::server::events;
-use crate::server::ffi::call::{self, Mode, Receiver, Reply};
-use crate::server::ffi::post::{self, Refusal};
+use crate::server::ffi::call::{Mode, Receiver, Reply};
+use crate::server::ffi::post::Refusal;
+use crate::server::ffi::{call, post};
 
 /// A job that has waited longer is not done any more: whoever posted it has given up, or soon will.
 const EXPIRY: Duration = Duration::from_secs(50);

@@ -11,10 +11,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use redis_module::{ContextFlags, RedisString};
 
-use super::hold::Hold;
 use crate::engine;
 use crate::server::events;
 use crate::server::ffi::call::Mode;
+use crate::server::graph::hold::Hold;
 
 /// How vectors are written, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 
 use redis_module::ContextFlags;
 
-use super::hold::Hold;
-use crate::fill::fault::StoreFault;
-use crate::fill::node::GraphName;
+use crate::entity::GraphName;
+use crate::fill::port::fault::StoreFault;
 use crate::server::events;
+use crate::server::graph::hold::Hold;
 
 /// Whether this server is one that is filled at all.
 pub(super) fn lets_fill(hold: &Hold<'_>) -> Result<(), StoreFault> {

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use super::hold::Hold;
-use super::journal::{self, WritePath};
-use super::{Known, state};
+use crate::engine;
 use crate::engine::query::write;
-use crate::engine::{self, effect, info};
-use crate::fill::fault::StoreFault;
-use crate::fill::node::{NodeId, Row};
-use crate::fill::store::{Readers, Write};
+use crate::engine::{effect, info};
+use crate::entity::NodeId;
+use crate::fill::port::fault::StoreFault;
+use crate::fill::port::store::{Readers, Row, Write};
 use crate::server::ffi::call::Mode;
+use crate::server::graph::hold::Hold;
+use crate::server::graph::journal::WritePath;
+use crate::server::graph::{Known, journal, state};
 
 /// A query of others that has run longer than this on the graph is a long one: a write would hold
 /// the server until that query ends. One that has just begun may become one.

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::Model;
-use super::tiny::{self, Tiny};
+use crate::embed::local::Model;
+use crate::embed::local::tests::tiny;
+use crate::embed::local::tests::tiny::Tiny;
 
 /// The error's words, after checking that each of `parts` is among them.
 fn refused(tiny: &Tiny, parts: &[&str]) {

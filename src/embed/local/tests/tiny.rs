@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::golden;
+use crate::embed::local::tests::golden;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 

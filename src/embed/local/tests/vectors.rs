@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use super::super::{Error, Model};
-use super::golden::{self, Case};
-use super::tiny::{self, Tiny};
+use crate::embed::local::tests::golden::Case;
+use crate::embed::local::tests::tiny::Tiny;
+use crate::embed::local::tests::{golden, tiny};
+use crate::embed::local::{Error, Model};
 
 static GO_ON: AtomicBool = AtomicBool::new(false);
 

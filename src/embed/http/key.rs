@@ -1,0 +1,121 @@
+//! The API key: where it is, and how it is read without ever being shown.
+
+use std::fmt;
+use std::io::Read as _;
+
+/// Where the key is to be found. Holds no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeySource {
+    /// `api-key-file`; wins over the variable.
+    pub file: Option<String>,
+    /// `api-key-env`: the *name* of the variable; `None` = send no key.
+    pub variable: Option<String>,
+}
+
+/// A key. It can be put into a header, and not be printed.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+impl Secret {
+    /// The value for the `Authorization` header.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
+    /// `text` without the key, should a service repeat it: as it is, or quoted as in JSON.
+    pub(crate) fn scrub(&self, text: &str) -> String {
+        let quoted = self.0.replace('\\', r"\\").replace('"', "\\\"");
+        let slashed = quoted.replace('/', r"\/");
+        [&slashed, &quoted, &self.0]
+            .into_iter()
+            .fold(text.to_owned(), |t, key| t.replace(key, "***"))
+    }
+}
+
+impl KeySource {
+    /// Reads the key now, so that a key changed on disk is used by the next request. `Ok(None)` =
+    /// none is wanted.
+    pub(crate) fn read(&self) -> Result<Option<Secret>, String> {
+        match (&self.file, &self.variable) {
+            (Some(path), _) => read_file(path).map(Some),
+            (None, Some(name)) => read_variable(name).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// What is missing, as far as it can be told without touching a disk.
+    pub(crate) fn missing(&self) -> Option<String> {
+        match (&self.file, &self.variable) {
+            (None, Some(name)) => read_variable(name).err(),
+            (Some(_), _) | (None, None) => None,
+        }
+    }
+}
+
+/// Longest key file that is read; a key is far shorter.
+const MOST_BYTES: u64 = 16 * 1024;
+
+fn read_file(path: &str) -> Result<Secret, String> {
+    let named = |e: &dyn fmt::Display| format!("vectorfill.api-key-file '{path}': {e}");
+    // Opening a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(path).map_err(|e| named(&e))?.is_file() {
+        return Err(named(&"this is no regular file"));
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(|e| named(&e))?;
+    file.take(MOST_BYTES).read_to_string(&mut text).map_err(|e| named(&e))?;
+    secret(&text).ok_or_else(|| format!("vectorfill.api-key-file '{path}' holds no usable key"))
+}
+
+fn read_variable(name: &str) -> Result<Secret, String> {
+    std::env::var(name).ok().and_then(|text| secret(&text)).ok_or_else(|| {
+        format!(
+            "set the environment variable {name} for redis-server, or vectorfill.api-key-file, or \
+             vectorfill.provider local; for a service without a key: vectorfill.api-key-env \"\""
+        )
+    })
+}
+
+/// A key is one line of printable ASCII: anything else cannot be in a header.
+fn secret(text: &str) -> Option<Secret> {
+    let key = text.trim();
+    let printable = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
+    printable.then(|| Secret(key.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_not_printed() {
+        let secret = secret(" sk-verysecret\n").unwrap();
+        assert_eq!(format!("{secret:?}"), "Secret(***)");
+        assert_eq!(secret.scrub("bad key sk-verysecret!"), "bad key ***!");
+        assert_eq!(secret.bearer(), "Bearer sk-verysecret");
+        let secret = Secret(r#"a/b"c\d"#.into());
+        for shown in [r#"a/b"c\d"#, r#"a/b\"c\\d"#, r#"a\/b\"c\\d"#] {
+            assert_eq!(secret.scrub(&format!("bad {shown}!")), "bad ***!");
+        }
+    }
+
+    #[test]
+    fn a_key_that_would_add_a_header_is_refused() {
+        assert!(secret("sk\r\nX-Evil: 1").is_none() && secret("  ").is_none());
+    }
+
+    #[test]
+    fn a_missing_key_is_named_with_what_would_help() {
+        let source = KeySource { file: None, variable: Some("NO_SUCH_VARIABLE".into()) };
+        assert!(source.read().unwrap_err().contains("NO_SUCH_VARIABLE"));
+        let source = KeySource { file: Some("/no/such/file".into()), variable: None };
+        assert!(source.read().unwrap_err().contains("/no/such/file"));
+        assert!(KeySource { file: None, variable: None }.read().unwrap().is_none());
+    }
+}

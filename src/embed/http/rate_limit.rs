@@ -1,0 +1,123 @@
+//! What a service's headers say about its limits, and how long it asks to be left alone.
+
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use crate::fill::port::embedding::{Allowance, RateLimits};
+
+/// `retry-after-ms`, or `Retry-After` as seconds or as a date.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    if let Some(ms) = number::<f64>(headers, "retry-after-ms") {
+        return Duration::try_from_secs_f64(ms / 1_000.0).ok();
+    }
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, as OpenAI and many others send them.
+pub(crate) fn rate_limits(headers: &HeaderMap) -> RateLimits {
+    RateLimits { requests: allowance(headers, "requests"), tokens: allowance(headers, "tokens") }
+}
+
+/// One limit. Without a time it is taken for one of the minute.
+fn allowance(headers: &HeaderMap, of: &str) -> Option<Allowance> {
+    let limit = number(headers, &format!("x-ratelimit-limit-{of}"))?;
+    let remaining = number(headers, &format!("x-ratelimit-remaining-{of}"))?;
+    let reset = headers.get(format!("x-ratelimit-reset-{of}")).and_then(|text| text.to_str().ok());
+    let reset = reset.and_then(duration).unwrap_or(Duration::from_mins(1));
+    (limit > 0).then_some(Allowance { limit, remaining, reset })
+}
+
+fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// `6m0s`, `1.5s`, `20ms`, or seconds.
+fn duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    if let Ok(seconds) = rest.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let (number, behind) = rest.split_at_checked(rest.find(char::is_alphabetic)?)?;
+        let end = behind.find(|c: char| !c.is_alphabetic()).unwrap_or(behind.len());
+        let (unit, behind) = behind.split_at_checked(end)?;
+        seconds += number.parse::<f64>().ok()? * unit_seconds(unit)?;
+        rest = behind;
+    }
+    Duration::try_from_secs_f64(seconds).ok()
+}
+
+fn unit_seconds(unit: &str) -> Option<f64> {
+    const UNITS: [(&str, f64); 5] =
+        [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
+    UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| *seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let after = |text: &str| retry_after(&headers(&[("retry-after", text)]));
+        assert_eq!(after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(after("0.5"), Some(Duration::from_millis(500)));
+        let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(100));
+        let wait = after(&date).unwrap();
+        assert!((90..=100).contains(&wait.as_secs()), "{wait:?}");
+        assert_eq!(after("Thu, 01 Jan 1970 00:00:00 GMT"), Some(Duration::ZERO));
+        for bad in ["soon", "-1", "NaN"] {
+            assert_eq!(after(bad), None, "{bad}");
+        }
+        let both = headers(&[("retry-after", "7"), ("retry-after-ms", "250")]);
+        assert_eq!(retry_after(&both), Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn times_are_read_as_services_write_them() {
+        let ms = |text| duration(text).map(|duration| duration.as_millis());
+        for (text, expected) in [
+            ("6m0s", 360_000),
+            ("20ms", 20),
+            ("1.5s", 1_500),
+            ("2m59.56s", 179_560),
+            ("1h1m", 3_660_000),
+            ("59", 59_000),
+            ("", 0),
+        ] {
+            assert_eq!(ms(text), Some(expected), "{text}");
+        }
+        for bad in ["soon", "1x", "-1s", "s", "1s1", "é", "9999999999999999d"] {
+            assert_eq!(ms(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn limits_need_a_limit_and_what_is_left() {
+        let says = rate_limits(&headers(&[
+            ("x-ratelimit-limit-requests", "3000"),
+            ("x-ratelimit-remaining-requests", "2999"),
+            ("x-ratelimit-reset-requests", "20ms"),
+            ("x-ratelimit-remaining-tokens", "10"),
+        ]));
+        let reset = Duration::from_millis(20);
+        assert_eq!(says.requests, Some(Allowance { limit: 3_000, remaining: 2_999, reset }));
+        assert_eq!(says.tokens, None);
+    }
+}

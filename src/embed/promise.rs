@@ -1,0 +1,43 @@
+//! The duty to answer a request, once.
+
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use crate::fill::port::embedding::{Completion, RateLimits, Reply};
+use crate::fill::port::fault::ServiceFault;
+use crate::fill::port::id::BatchId;
+
+/// The duty to answer a request, once.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    batch: BatchId,
+    sent: Instant,
+    completions: Option<Sender<Completion>>,
+}
+
+impl Promise {
+    pub(crate) fn new(batch: BatchId, completions: Sender<Completion>) -> Self {
+        Self { batch, sent: Instant::now(), completions: Some(completions) }
+    }
+
+    pub(crate) fn keep(mut self, outcome: Result<Reply, ServiceFault>, limits: RateLimits) {
+        self.answer(outcome, limits);
+    }
+
+    fn answer(&mut self, outcome: Result<Reply, ServiceFault>, limits: RateLimits) {
+        let Some(completions) = self.completions.take() else { return };
+        let (batch, took) = (self.batch, self.sent.elapsed());
+        let completion = Completion { batch, outcome, limits, took };
+        // The channel holds more than there can be in flight; when it is gone, nobody is waiting.
+        completions.try_send(completion).ok();
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        let reason = "the request was given up".to_owned();
+        let fault = ServiceFault::Connection { host: "the embedder".into(), reason };
+        self.answer(Err(fault), RateLimits::default());
+    }
+}

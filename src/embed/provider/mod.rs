@@ -1,0 +1,3 @@
+//! The services' protocols.
+
+pub(crate) mod openai;

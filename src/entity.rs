@@ -1,0 +1,103 @@
+//! What a graph holds for us: its name, its nodes, their texts.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// Bytes of query text a node takes besides its text and its vector.
+const BYTES_PER_NODE: usize = 32;
+
+/// The name of a graph, which is its key in Redis.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct GraphName(Arc<str>);
+
+impl GraphName {
+    /// Any UTF-8 key name.
+    pub(crate) fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The key as Redis knows it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for GraphName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The engine's id of a node. It is given to another node once this one is deleted, which is why
+/// nothing is ever matched by id alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct NodeId(pub u64);
+
+/// The bytes of a text that are embedded: the whole text, or its beginning when it is too long.
+///
+/// Bytes and not `str`, because the engine stores whatever a client sent, and the write-back has to
+/// compare exactly that.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Text {
+    bytes: Arc<[u8]>,
+    cut: bool,
+}
+
+impl Text {
+    /// Keeps the first `max_chars` characters.
+    pub(crate) fn new(bytes: &[u8], max_chars: usize) -> Self {
+        let end = end_of_char(bytes, max_chars);
+        let kept = bytes.get(..end).unwrap_or(bytes);
+        Self { bytes: kept.into(), cut: end < bytes.len() }
+    }
+
+    /// What the node's text must equal, or begin with if it [was cut](Self::is_cut).
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Whether the node's text goes on after these bytes.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// Whether a node that holds `whole` holds this text, or more of the same where it was cut.
+    pub(crate) fn is_of(&self, whole: &[u8]) -> bool {
+        if self.cut { whole.starts_with(&self.bytes) } else { *whole == *self.bytes }
+    }
+
+    /// What is sent to the embedder; bytes that are no UTF-8 become U+FFFD.
+    pub(crate) fn to_utf8(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.bytes)
+    }
+
+    /// About how long a node with this text is as query text.
+    pub(crate) fn query_bytes(&self) -> usize {
+        self.bytes.len() + BYTES_PER_NODE
+    }
+
+    /// About four bytes a token, the rule of thumb of the services' own documentation.
+    pub(crate) fn estimated_tokens(&self) -> usize {
+        self.bytes.len() / 4 + 1
+    }
+}
+
+/// Byte offset behind the first `chars` characters. Counting bytes that begin a character needs
+/// no valid UTF-8 and cannot split a valid one.
+fn end_of_char(bytes: &[u8], chars: usize) -> usize {
+    if bytes.len() <= chars {
+        return bytes.len();
+    }
+    let begins = |(_, b): &(usize, &u8)| (**b & 0b1100_0000) != 0b1000_0000;
+    bytes.iter().enumerate().filter(begins).nth(chars).map_or(bytes.len(), |(at, _)| at)
+}
+
+/// A node whose vector is to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Node {
+    /// Its id at the time of selection.
+    pub id: NodeId,
+    /// Its first label, which decides the index the vector goes to.
+    pub label: Option<Arc<str>>,
+}

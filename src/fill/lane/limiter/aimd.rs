@@ -1,0 +1,50 @@
+//! How many requests may be in flight: additive increase, multiplicative decrease.
+//!
+//! Every good answer widens the window by a fraction, a refusal halves it. Where it was refused
+//! before it grows carefully, so that few requests are spent on finding out the same again.
+
+/// How much slower the window grows once it is as wide as one that was refused.
+const CAREFUL: f64 = 0.01;
+
+/// The window.
+#[derive(Debug)]
+pub(crate) struct Window {
+    width: f64,
+    most: f64,
+    /// How wide it was when it was refused last.
+    refused: f64,
+}
+
+impl Window {
+    /// As wide as it may become: a service that takes so much at once is not kept waiting.
+    pub(crate) fn new(most: usize) -> Self {
+        let most = u32::try_from(most.max(1)).map_or(f64::from(u32::MAX), f64::from);
+        Self { width: most, most, refused: f64::INFINITY }
+    }
+
+    /// Requests that may be in flight.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 1 and the setting `concurrency`"
+    )]
+    pub(crate) fn width(&self) -> usize {
+        self.width as usize
+    }
+
+    /// After a good answer.
+    pub(crate) fn widen(&mut self) {
+        if self.width > self.refused + 1.0 {
+            self.refused = f64::INFINITY;
+        }
+        let wide = self.width.floor() + 1.0 >= self.refused;
+        let step = if wide { CAREFUL } else { 1.0 } / self.width;
+        self.width = (self.width + step).min(self.most);
+    }
+
+    /// After a refusal.
+    pub(crate) fn halve(&mut self) {
+        self.refused = self.width.floor();
+        self.width = (self.width / 2.0).max(1.0);
+    }
+}

@@ -1,0 +1,407 @@
+//! The embedding lane: how many requests may be in flight now, and when to try again after a fault.
+//!
+//! Two things bound what is sent: the [`aimd`], which finds how many requests a service takes at
+//! once, and the rates: the user's own ceilings ([`pacer`]), what the service says is
+//! left ([`quota`]), and what it allows without saying so ([`rate_estimate`]).
+
+mod aimd;
+mod pacer;
+mod queries;
+mod quota;
+mod rate_estimate;
+#[cfg(test)]
+mod sim;
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::fill::port::embedding::RateLimits;
+use crate::fill::port::settings::LaneLimits;
+use crate::fill::retry::doubled;
+use crate::fill::status::LaneState;
+use aimd::Window;
+use pacer::Ceiling;
+use quota::Budget;
+use rate_estimate::Learned;
+
+/// Longest pause between two tries while a service is out of reach.
+const MOST_BACKOFF: Duration = Duration::from_secs(30);
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+/// Pause after a throttled answer that does not say how long; doubled each time until one is good.
+/// Short while it may be about too many at once, longer once it is known to be about the rate.
+const THROTTLE_PAUSE: Duration = Duration::from_millis(100);
+const RATE_PAUSE: Duration = Duration::from_secs(2);
+const MOST_PAUSE: Duration = Duration::from_secs(30);
+/// No service is left alone for longer than this, whatever its Retry-After says.
+const MOST_RETRY_AFTER: Duration = Duration::from_mins(10);
+/// How long a rejected service is left alone by wake-ups.
+const REJECTED_REST: Duration = Duration::from_mins(5);
+/// Successes that are remembered: more than can be in flight.
+const SUCCESSES: usize = 128;
+
+/// Paces the requests of all graphs.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    limits: LaneLimits,
+    window: Window,
+    in_flight: usize,
+    state: LaneState,
+    reason: Option<String>,
+    not_before: Option<Instant>,
+    last_cut: Option<Instant>,
+    last_failure: Option<Instant>,
+    rejected_at: Option<Instant>,
+    asked_at: Option<Instant>,
+    failures: u32,
+    /// Refusals for being too fast since the last good answer; those of one moment count once.
+    throttles: u32,
+    /// When the last requests were sent that were answered well.
+    successes: VecDeque<Instant>,
+    requests: Ceiling,
+    tokens: Ceiling,
+    requests_left: Budget,
+    tokens_left: Budget,
+    learned: Learned,
+    tokens_in_flight: usize,
+    /// The service's tokens for one of our estimate.
+    token_scale: f64,
+    rng: fastrand::Rng,
+}
+
+impl Lane {
+    /// A lane nobody has complained about yet. `seed` decides the jitter.
+    pub(crate) fn new(limits: LaneLimits, seed: u64) -> Self {
+        Self {
+            window: Window::new(limits.concurrency),
+            limits,
+            in_flight: 0,
+            state: LaneState::Ready,
+            reason: None,
+            not_before: None,
+            last_cut: None,
+            last_failure: None,
+            rejected_at: None,
+            asked_at: None,
+            failures: 0,
+            throttles: 0,
+            successes: VecDeque::new(),
+            requests: Ceiling::new(limits.requests_per_minute),
+            tokens: Ceiling::new(limits.tokens_per_minute),
+            requests_left: Budget::default(),
+            tokens_left: Budget::default(),
+            learned: Learned::default(),
+            tokens_in_flight: 0,
+            token_scale: 1.0,
+            rng: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// New ceilings; a changed setting is a reason to try again.
+    pub(crate) fn configure(&mut self, limits: LaneLimits) {
+        if limits != self.limits {
+            self.limits = limits;
+            self.window = Window::new(limits.concurrency);
+            self.requests = Ceiling::new(limits.requests_per_minute);
+            self.tokens = Ceiling::new(limits.tokens_per_minute);
+        }
+        self.forgive();
+    }
+
+    /// Lets one request try a service that was rejected: a pass begins, or a setting changed.
+    pub(crate) fn forgive(&mut self) {
+        if self.state == LaneState::Rejected {
+            self.state = LaneState::Cooling;
+            self.not_before = None;
+        }
+    }
+
+    /// Whether a write to a graph is a reason to try: not while a person has to mend something, or
+    /// every write would cost a request. Without a schedule, one in a while has to.
+    pub(crate) fn is_worth_waking_for(&self, now: Instant) -> bool {
+        let rested = self.rejected_at.is_none_or(|at| now >= at + REJECTED_REST);
+        self.state != LaneState::Rejected || rested
+    }
+
+    /// Forgets an embedder that was replaced by another.
+    pub(crate) fn reset(&mut self) {
+        let seed = self.rng.u64(..);
+        *self = Self::new(self.limits, seed);
+    }
+
+    /// Whether a request may be sent now.
+    pub(crate) fn has_room(&self, now: Instant) -> bool {
+        let waiting = self.wait_until(now).is_some();
+        let most = self.limits.concurrency.saturating_sub(self.kept_free(now));
+        let allowed = match self.state {
+            LaneState::Ready | LaneState::Throttled => self.window().min(most),
+            LaneState::Cooling => 1,
+            LaneState::Rejected => 0,
+        };
+        !waiting && self.in_flight < allowed
+    }
+
+    /// When a request may be sent that may not now; `None` = time is not what is waited for.
+    pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
+        let until = [
+            self.not_before.filter(|at| *at > now),
+            self.requests.wait_until(now),
+            self.tokens.wait_until(now),
+            self.requests_left.wait_until(now),
+            self.tokens_left.wait_until(now),
+            self.learned.wait_until(now),
+        ];
+        until.into_iter().flatten().max()
+    }
+
+    /// A request of so many estimated tokens was sent.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "tokens of one request"
+    )]
+    pub(crate) fn sent(&mut self, now: Instant, estimate: usize) {
+        let tokens = estimate as f64 * self.token_scale;
+        self.in_flight += 1;
+        self.tokens_in_flight += estimate;
+        self.requests.take(now, 1);
+        self.tokens.take(now, tokens as usize);
+        self.requests_left.take(now, 1.0);
+        self.tokens_left.take(now, tokens);
+        self.learned.sent(now);
+    }
+
+    /// A request of so many estimated tokens came back, however it ended. What it meant is told by
+    /// one of the next four.
+    #[expect(clippy::cast_precision_loss, reason = "tokens of a few requests")]
+    pub(crate) fn returned(&mut self, now: Instant, estimate: usize, says: RateLimits) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.tokens_in_flight = self.tokens_in_flight.saturating_sub(estimate);
+        if let Some(requests) = says.requests {
+            self.requests_left.observe(now, requests, self.in_flight as f64);
+        }
+        if let Some(tokens) = says.tokens {
+            let in_flight = self.tokens_in_flight as f64 * self.token_scale;
+            self.tokens_left.observe(now, tokens, in_flight);
+        }
+    }
+
+    /// The service has counted the tokens of a request.
+    #[expect(clippy::cast_precision_loss, reason = "tokens of one request")]
+    pub(crate) fn counted(&mut self, estimate: usize, tokens: u64) {
+        let scale = (tokens as f64 / estimate.max(1) as f64).clamp(0.1, 10.0);
+        self.token_scale = self.token_scale * 0.9 + scale * 0.1;
+    }
+
+    /// The answer to a request sent at `sent` was usable.
+    pub(crate) fn succeeded(&mut self, now: Instant, sent: Instant) {
+        self.learned.succeeded(now);
+        self.successes.truncate(SUCCESSES - 1);
+        self.successes.push_front(sent);
+        self.window.widen();
+        self.state = LaneState::Ready;
+        self.reason = None;
+        self.not_before = None;
+        self.failures = 0;
+        self.throttles = 0;
+    }
+
+    /// **Where a 429 is answered**: pause as long as the service asks, and halve the window.
+    pub(crate) fn throttled(
+        &mut self,
+        now: Instant,
+        sent: Instant,
+        wait: Option<Duration>,
+        why: &str,
+    ) {
+        // What was in flight together is refused together, and counts as one refusal.
+        let fresh = self.last_cut.is_none_or(|cut| sent > cut);
+        if fresh {
+            self.learned.refused(now, self.window() == 1, wait);
+            self.window.halve();
+            self.last_cut = Some(now);
+            self.throttles = self.throttles.saturating_add(1);
+        }
+        let first = if self.learned.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
+        let ever_longer = doubled(first, self.throttles.saturating_sub(1).min(8), MOST_PAUSE);
+        let wait = wait.unwrap_or(ever_longer).min(MOST_RETRY_AFTER);
+        // Everybody who was refused at the same time would come back at the same time.
+        let jitter = Duration::from_secs_f64(wait.as_secs_f64() * 0.1 * self.rng.f64());
+        self.not_before = self.not_before.max(Some(now + wait + jitter));
+        self.enter(LaneState::Throttled, why);
+    }
+
+    /// The service is out of reach: exponential backoff with full jitter, one try at a time.
+    pub(crate) fn failed(&mut self, now: Instant, sent: Instant, why: &str) {
+        self.enter(LaneState::Cooling, why);
+        // What was in flight together fails together, and counts as one failure.
+        if self.last_failure.is_some_and(|last| sent <= last) {
+            return;
+        }
+        self.last_failure = Some(now);
+        let most = doubled(FIRST_BACKOFF, self.failures, MOST_BACKOFF);
+        let pause = Duration::from_secs_f64(most.as_secs_f64() * self.rng.f64());
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = self.not_before.max(Some(now + pause));
+    }
+
+    /// What a person has to mend stays told until it is tried again.
+    fn enter(&mut self, state: LaneState, why: &str) {
+        if self.state != LaneState::Rejected {
+            self.state = state;
+            self.reason = Some(why.to_owned());
+        }
+    }
+
+    /// A person has to mend something: nothing is sent until [`forgive`](Self::forgive).
+    pub(crate) fn rejected(&mut self, now: Instant, why: &str) {
+        self.rejected_at = Some(now);
+        self.state = LaneState::Rejected;
+        self.reason = Some(why.to_owned());
+    }
+
+    /// Whether a request sent after `then` was answered well.
+    pub(crate) fn has_succeeded_since(&self, then: Instant) -> bool {
+        self.successes.iter().any(|sent| *sent >= then)
+    }
+
+    /// Whether a request sent at the same moment was answered well.
+    pub(crate) fn has_succeeded_beside(&self, then: Instant) -> bool {
+        // What is handed out together carries the same time.
+        self.successes.contains(&then)
+    }
+
+    /// Failures in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// As STATUS shows it.
+    pub(crate) fn state(&self) -> LaneState {
+        self.state
+    }
+
+    /// What went wrong, while the state is not ready.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
+    /// Requests in flight.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Most requests in flight that the lane allows itself.
+    pub(crate) fn window(&self) -> usize {
+        self.window.width()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn lane(concurrency: usize) -> Lane {
+        let limits =
+            LaneLimits { concurrency, beside: 0, requests_per_minute: 0, tokens_per_minute: 0 };
+        Lane::new(limits, 7)
+    }
+
+    fn fill_up(lane: &mut Lane, now: Instant) -> usize {
+        let before = lane.in_flight();
+        while lane.has_room(now) {
+            lane.sent(now, 1);
+        }
+        lane.in_flight() - before
+    }
+
+    #[test]
+    fn no_more_requests_are_in_flight_than_allowed() {
+        assert_eq!(fill_up(&mut lane(8), Instant::now()), 8);
+    }
+
+    #[test]
+    fn what_fails_together_counts_once() {
+        let (mut lane, now) = (lane(8), Instant::now());
+        fill_up(&mut lane, now);
+        (0..8).for_each(|_| lane.failed(now + MINUTE, now, "reset"));
+        assert_eq!(lane.failures(), 1);
+    }
+
+    #[test]
+    fn one_burst_of_refusals_halves_the_window_once() {
+        let (mut lane, now) = (lane(8), Instant::now());
+        fill_up(&mut lane, now);
+        for _ in 0..8 {
+            lane.returned(now, 1, RateLimits::default());
+            lane.throttled(now, now, None, "slow down");
+        }
+        assert_eq!((lane.window(), lane.in_flight()), (4, 0));
+        assert!(!lane.has_room(now));
+        assert_eq!(fill_up(&mut lane, now + Duration::from_secs(2)), 4);
+    }
+
+    #[test]
+    fn retry_after_is_kept_to_the_second() {
+        let (mut lane, now) = (lane(8), Instant::now());
+        lane.sent(now, 1);
+        lane.returned(now, 1, RateLimits::default());
+        lane.throttled(now, now, Some(Duration::from_secs(20)), "slow down");
+        assert!(!lane.has_room(now + Duration::from_secs(19)));
+        assert!(lane.has_room(now + Duration::from_secs(23)));
+    }
+
+    #[test]
+    fn a_rejected_lane_sends_one_request_once_it_is_forgiven() {
+        let (mut lane, now) = (lane(8), Instant::now());
+        lane.sent(now, 1);
+        lane.returned(now, 1, RateLimits::default());
+        lane.rejected(now, "401");
+        assert!(!lane.has_room(now + MINUTE * 60));
+        lane.forgive();
+        assert_eq!(fill_up(&mut lane, now), 1);
+        lane.returned(now, 1, RateLimits::default());
+        lane.succeeded(now, now);
+        assert_eq!(fill_up(&mut lane, now), 8);
+    }
+
+    #[test]
+    fn a_service_out_of_reach_is_tried_ever_more_seldom() {
+        let (mut lane, mut now) = (lane(8), Instant::now());
+        let mut waits = Vec::new();
+        for _ in 0..200 {
+            now += Duration::from_millis(1);
+            lane.sent(now, 1);
+            lane.returned(now, 1, RateLimits::default());
+            lane.failed(now, now, "connection refused");
+            let until = lane.wait_until(now).unwrap_or(now);
+            waits.push(until - now);
+            now = until;
+        }
+        let steady = &waits[50..];
+        assert!(steady.iter().all(|wait| *wait <= MOST_BACKOFF));
+        assert!(steady.iter().sum::<Duration>() / 150 > MOST_BACKOFF / 3, "{waits:?}");
+    }
+
+    #[test]
+    fn a_ceiling_spreads_requests_over_the_minute() {
+        let limits = LaneLimits {
+            concurrency: 64,
+            beside: 0,
+            requests_per_minute: 60,
+            tokens_per_minute: 0,
+        };
+        let (mut lane, start) = (Lane::new(limits, 7), Instant::now());
+        let sent: usize = (0..60)
+            .map(|second| {
+                let now = start + Duration::from_secs(second);
+                let sent = fill_up(&mut lane, now);
+                (0..sent).for_each(|_| lane.returned(now, 1, RateLimits::default()));
+                sent
+            })
+            .sum();
+        assert_eq!(sent, 60);
+    }
+}

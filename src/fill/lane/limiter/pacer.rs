@@ -1,0 +1,59 @@
+//! Even spacing of requests in time: what every rate below is made of.
+
+use std::time::{Duration, Instant};
+
+/// Longest single wait that a spacing asks for.
+const MOST_WAIT: Duration = Duration::from_mins(1);
+
+/// Each taking moves the next one into the future by its share. There is no burst, so that no minute
+/// holds more than it may.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Spacing {
+    next: Option<Instant>,
+}
+
+impl Spacing {
+    /// When the next taking may be; `None` = now.
+    pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
+        self.next.filter(|at| *at > now)
+    }
+
+    /// Takes one, which pushes the next `share` away.
+    pub(crate) fn take(&mut self, now: Instant, share: Duration) {
+        self.next = Some(self.wait_until(now).unwrap_or(now) + share.min(MOST_WAIT));
+    }
+
+    /// Like [`take`](Self::take), but coming late by less than a share is made up for: a thread wakes
+    /// a little late each time.
+    pub(crate) fn take_punctually(&mut self, now: Instant, share: Duration) {
+        let share = share.min(MOST_WAIT);
+        let earliest = now.checked_sub(share).unwrap_or(now);
+        self.next = Some(self.next.map_or(now, |next| next.max(earliest)) + share);
+    }
+}
+
+/// A user's own rate ceiling.
+#[derive(Debug)]
+pub(crate) struct Ceiling {
+    /// 0 = none.
+    per_minute: u32,
+    spacing: Spacing,
+}
+
+impl Ceiling {
+    pub(crate) fn new(per_minute: u32) -> Self {
+        Self { per_minute, spacing: Spacing::default() }
+    }
+
+    pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
+        self.spacing.wait_until(now)
+    }
+
+    pub(crate) fn take(&mut self, now: Instant, amount: usize) {
+        if self.per_minute > 0 {
+            let amount = u32::try_from(amount).unwrap_or(u32::MAX);
+            let share = Duration::from_mins(1) / self.per_minute;
+            self.spacing.take(now, share.saturating_mul(amount));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! The rate of a service that refuses without saying how much it allows: learnt from what it took.
+//!
+//! From one refusal to the next a service has taken just what it allows: so many requests, pauses
+//! included. That rate is kept to, and raised ever faster while nothing is refused. Refusals that a
+//! smaller window cures teach nothing: they were about too many at once.
+
+use std::time::{Duration, Instant};
+
+use crate::fill::lane::limiter::pacer::Spacing;
+
+/// A service that asks for a pause as long as this counts by the time.
+const LONG: Duration = Duration::from_secs(5);
+/// So many refusals, and one in so many requests, are more than a window that finds its size, or a
+/// service that stumbles; and fewer, while a rate is kept to. Refusals that come by chance must not
+/// slow us down for good.
+const MANY: (u32, u32) = (5, 2);
+const OFTEN: (u32, u32) = (20, 50);
+/// So many in a row, without a good answer in between, are no chance either.
+const ROW: (u32, u32) = (4, 2);
+/// Good answers that tell a rate.
+const ENOUGH: u32 = 10;
+/// After so long without a request, what was taken before says nothing.
+const IDLE: Duration = Duration::from_secs(5);
+/// Share of the learnt rate that is used.
+const USED: f64 = 0.98;
+/// What a single refusal leaves of a rate.
+const EASED: f64 = 0.99;
+/// Never so slow that a service which has recovered would not be noticed; requests a second.
+const SLOWEST: f64 = 0.1;
+/// How often a rate that is not refused is raised, and by which share at first.
+const RAISE: Duration = Duration::from_mins(1);
+const FIRST_STEP: f64 = 0.02;
+/// A step this large says that there is no limit any more.
+const LAST_STEP: f64 = 1.0;
+
+/// What has been learnt.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    cycle: Option<Cycle>,
+    pace: Option<Pace>,
+    spacing: Spacing,
+    last_sent: Option<Instant>,
+}
+
+/// From the first good answer after a refusal to the first one after the next.
+#[derive(Debug)]
+struct Cycle {
+    since: Instant,
+    taken: u32,
+    refusals: u32,
+    /// Since when the service refuses.
+    refused: Option<Instant>,
+    /// Refusals although one request at a time was sent.
+    alone: u32,
+    /// Refusals since the last good answer.
+    row: u32,
+    /// The service asked for a long pause.
+    long: bool,
+}
+
+impl Cycle {
+    fn new(since: Instant) -> Self {
+        Self { since, taken: 0, refusals: 0, refused: None, alone: 0, row: 0, long: false }
+    }
+
+    /// Whether it is the rate that is refused; `known` = one is kept to.
+    fn is_about_the_rate(&self, known: bool) -> bool {
+        let (many, one_in, row) =
+            if known { (MANY.1, OFTEN.1, ROW.1) } else { (MANY.0, OFTEN.0, ROW.0) };
+        let often =
+            self.refusals.max(self.alone * 2) >= many && self.refusals * one_in > self.taken;
+        self.long || self.row >= row || (self.taken >= ENOUGH && often)
+    }
+}
+
+#[derive(Debug)]
+struct Pace {
+    per_second: f64,
+    raised: Instant,
+    step: f64,
+}
+
+impl Learned {
+    /// Whether there is a rate to keep to.
+    pub(crate) fn is_known(&self) -> bool {
+        self.pace.is_some()
+    }
+
+    pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
+        self.spacing.wait_until(now)
+    }
+
+    pub(crate) fn sent(&mut self, now: Instant) {
+        let idle = self.last_sent.replace(now).is_none_or(|last| now > last + IDLE);
+        let refusing = self.cycle.as_ref().is_some_and(|cycle| cycle.refused.is_some());
+        if idle && !refusing {
+            self.cycle = Some(Cycle::new(now));
+        }
+        if let Some(pace) = &self.pace {
+            self.spacing.take_punctually(now, Duration::from_secs_f64(1.0 / pace.per_second));
+        }
+    }
+
+    /// A refusal for being too fast; `alone` = only one request at a time was sent.
+    pub(crate) fn refused(&mut self, now: Instant, alone: bool, wait: Option<Duration>) {
+        let cycle = self.cycle.get_or_insert_with(|| Cycle::new(now));
+        cycle.refusals += 1;
+        cycle.refused.get_or_insert(now);
+        cycle.row += 1;
+        cycle.alone += u32::from(alone);
+        cycle.long |= wait.is_some_and(|wait| wait >= LONG);
+    }
+
+    pub(crate) fn succeeded(&mut self, now: Instant) {
+        let Some(cycle) = &mut self.cycle else { return };
+        if cycle.refused.is_none() {
+            cycle.taken += 1;
+            return self.raise(now);
+        }
+        if cycle.is_about_the_rate(self.pace.is_some()) {
+            let span = now.duration_since(cycle.since).as_secs_f64().max(0.1);
+            let per_second = (f64::from(cycle.taken.max(1)) / span * USED).max(SLOWEST);
+            self.pace = Some(Pace { per_second, raised: now, step: FIRST_STEP });
+            self.cycle = Some(Cycle { taken: 1, ..Cycle::new(now) });
+        } else {
+            (cycle.refused, cycle.row) = (None, 0);
+            if let Some(pace) = &mut self.pace {
+                // Perhaps by chance, perhaps because it was raised: a little slower, and not so bold.
+                pace.per_second = (pace.per_second * EASED).max(SLOWEST);
+                (pace.raised, pace.step) = (now, FIRST_STEP);
+            }
+            cycle.taken += 1;
+        }
+    }
+
+    fn raise(&mut self, now: Instant) {
+        let Some(pace) = &mut self.pace else { return };
+        if now < pace.raised + RAISE {
+            return;
+        }
+        pace.per_second *= 1.0 + pace.step;
+        pace.step *= 2.0;
+        pace.raised = now;
+        if pace.step > LAST_STEP {
+            self.pace = None;
+            self.spacing = Spacing::default();
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Services that allow so many requests a minute, each in its own way, and how well the lane uses
+//! them.
+
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::unchecked_time_subtraction,
+    reason = "minutes and requests of a simulated hour"
+)]
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::fill::lane::limiter::Lane;
+use crate::fill::port::embedding::{Allowance, RateLimits};
+use crate::fill::port::settings::LaneLimits;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// How long an answer takes.
+const LATENCY: Duration = Duration::from_millis(50);
+
+/// How a service counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A new minute, a new allowance.
+    Window,
+    /// A bucket that holds a minute's worth and is filled little by little.
+    Bucket,
+    /// The last sixty seconds.
+    Sliding,
+    /// Only requests that are answered at the same time.
+    AtOnce,
+}
+
+struct Service {
+    kind: Kind,
+    per_minute: u64,
+    headers: bool,
+    says_how_long: bool,
+    start: Instant,
+    /// Of the last two minutes.
+    taken: VecDeque<Instant>,
+    level: f64,
+    filled: Instant,
+    answering: u64,
+    refused: Vec<Instant>,
+    all: Vec<Instant>,
+}
+
+impl Service {
+    /// What is left, and how long until all is.
+    fn left(&mut self, now: Instant) -> (u64, Duration) {
+        let elapsed = now - self.start;
+        let into = Duration::from_millis((elapsed.as_millis() % MINUTE.as_millis()) as u64);
+        let since = |from: Instant| self.taken.iter().filter(|at| **at > from).count() as u64;
+        match self.kind {
+            Kind::Window => {
+                let opened = now - into;
+                let used = self.taken.iter().filter(|at| **at >= opened).count() as u64;
+                (self.per_minute.saturating_sub(used), MINUTE - into)
+            }
+            Kind::Sliding => {
+                let used = now.checked_sub(MINUTE).map_or(self.taken.len() as u64, since);
+                let first = self.taken.iter().rev().nth(used.saturating_sub(1) as usize);
+                let wait = first.map_or(Duration::ZERO, |at| (*at + MINUTE) - now);
+                (self.per_minute.saturating_sub(used), wait)
+            }
+            Kind::AtOnce => {
+                let most = self.per_minute * LATENCY.as_millis() as u64 / 60_000;
+                (most.saturating_sub(self.answering), LATENCY)
+            }
+            Kind::Bucket => {
+                let rate = self.per_minute as f64 / 60.0;
+                let most = self.per_minute as f64;
+                self.level = (self.level + (now - self.filled).as_secs_f64() * rate).min(most);
+                self.filled = now;
+                (self.level as u64, Duration::from_secs_f64((most - self.level) / rate))
+            }
+        }
+    }
+
+    fn ask(&mut self, now: Instant) -> (bool, RateLimits) {
+        let (left, _) = self.left(now);
+        if left == 0 {
+            self.refused.push(now);
+        } else {
+            self.taken.push_back(now);
+            self.all.push(now);
+            self.answering += 1;
+            while self.taken.front().is_some_and(|at| *at + MINUTE * 2 < now) {
+                self.taken.pop_front();
+            }
+            self.level -= 1.0;
+        }
+        let (remaining, reset) = self.left(now);
+        let says = Allowance { limit: self.per_minute, remaining, reset };
+        let requests = self.headers.then_some(says);
+        (left > 0, RateLimits { requests, tokens: None })
+    }
+
+    /// `Retry-After`.
+    fn wait(&mut self, now: Instant) -> Option<Duration> {
+        let one = Duration::from_secs_f64(60.0 / self.per_minute as f64);
+        let wait = if self.kind == Kind::Bucket { one } else { self.left(now).1 };
+        self.says_how_long.then_some(wait)
+    }
+}
+
+/// Keeps the lane busy for `minutes`; the service answers 50 ms later.
+fn fill(service: &mut Service, minutes: u32) {
+    let limits =
+        LaneLimits { concurrency: 8, beside: 0, requests_per_minute: 0, tokens_per_minute: 0 };
+    let mut lane = Lane::new(limits, 7);
+    let mut now = service.start;
+    let mut flying = VecDeque::new();
+    while now < service.start + MINUTE * minutes {
+        while lane.has_room(now) {
+            lane.sent(now, 1);
+            let (taken, says) = service.ask(now);
+            flying.push_back((now + LATENCY, now, taken, says));
+        }
+        let next = flying.front().map(|(at, ..)| *at);
+        let room = lane.wait_until(now).filter(|_| lane.in_flight() < lane.window());
+        now = [next, room].into_iter().flatten().min().unwrap();
+        while flying.front().is_some_and(|(at, ..)| *at <= now) {
+            let Some((_, sent, taken, says)) = flying.pop_front() else { break };
+            lane.returned(now, 1, says);
+            if taken {
+                service.answering -= 1;
+                lane.succeeded(now, sent);
+            } else {
+                let wait = service.wait(now);
+                lane.throttled(now, sent, wait, "slow down");
+            }
+        }
+    }
+}
+
+/// Share of what was allowed that was used, and share of what was sent that was refused, in the
+/// minutes after the first few.
+fn shares(kind: Kind, per_minute: u64, headers: bool, says_how_long: bool) -> (f64, f64) {
+    let start = Instant::now();
+    let level = per_minute as f64;
+    let mut service = Service {
+        kind,
+        per_minute,
+        headers,
+        says_how_long,
+        start,
+        taken: VecDeque::new(),
+        level,
+        filled: start,
+        answering: 0,
+        refused: Vec::new(),
+        all: Vec::new(),
+    };
+    let (learning, minutes) = (5, 35);
+    fill(&mut service, minutes);
+    let after = start + MINUTE * learning;
+    let late = |times: &[Instant]| times.iter().filter(|at| **at > after).count() as f64;
+    let (taken, refused) = (late(&service.all), late(&service.refused));
+    let allowed = per_minute as f64 * f64::from(minutes - learning);
+    (taken / allowed, refused / (taken + refused))
+}
+
+#[test]
+fn a_service_that_tells_its_limits_is_used_up_and_refuses_next_to_nothing() {
+    for kind in [Kind::Window, Kind::Bucket, Kind::Sliding] {
+        for per_minute in [60, 500, 3_000] {
+            let (used, refused) = shares(kind, per_minute, true, true);
+            assert!(used >= 0.9, "{kind:?} {per_minute}: {used:.3} used");
+            assert!(refused < 0.02, "{kind:?} {per_minute}: {refused:.4} refused");
+        }
+    }
+}
+
+#[test]
+fn a_service_that_only_refuses_is_learnt() {
+    for kind in [Kind::Window, Kind::Bucket, Kind::Sliding] {
+        for per_minute in [60, 500, 3_000] {
+            for says_how_long in [true, false] {
+                let (used, refused) = shares(kind, per_minute, false, says_how_long);
+                let what = format!("{kind:?} {per_minute} {says_how_long}");
+                assert!(used >= 0.9, "{what}: {used:.3} used");
+                assert!(refused < 0.02, "{what}: {refused:.4} refused");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_window_finds_how_many_requests_a_service_takes_at_once() {
+    for at_once in [1, 2, 4, 7] {
+        let (used, refused) = shares(Kind::AtOnce, at_once * 1_200, false, false);
+        assert!(used >= 0.9, "{at_once}: {used:.3} used");
+        assert!(refused < 0.02, "{at_once}: {refused:.4} refused");
+    }
+}

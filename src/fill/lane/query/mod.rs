@@ -1,0 +1,223 @@
+//! Questions: texts whose vectors a user waits for. They go out before any backfill.
+//!
+//! Equal questions asked at the same time go out once, and the last answers are kept.
+
+use crate::fill::status::QuestionFigures;
+mod outcome;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use lru::LruCache;
+
+use crate::entity::Text;
+use crate::fill::port::id::RunId;
+
+/// The vector of a text.
+pub(crate) type Vector = Arc<[f32]>;
+
+/// What a user has asked.
+#[derive(Debug)]
+struct Asked {
+    run: RunId,
+    texts: Vec<Text>,
+    found: HashMap<Text, Vector>,
+}
+
+/// Texts of one request, and how often it has been tried.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    pub(crate) texts: Vec<Text>,
+    pub(crate) tries: u32,
+}
+
+/// All questions that have not been answered, and the last answers.
+#[derive(Debug)]
+pub(crate) struct Questions {
+    answers: Option<LruCache<Text, Vector>>,
+    asked: Vec<Asked>,
+    queue: VecDeque<Question>,
+    /// Texts in the queue or on their way.
+    under_way: HashSet<Text>,
+    pub(crate) figures: QuestionFigures,
+}
+
+impl Questions {
+    /// Keeps the last `kept` answers.
+    pub(crate) fn new(kept: usize) -> Self {
+        Self {
+            answers: NonZeroUsize::new(kept).map(LruCache::new),
+            asked: Vec::new(),
+            queue: VecDeque::new(),
+            under_way: HashSet::new(),
+            figures: QuestionFigures::default(),
+        }
+    }
+
+    /// Keeps so many from now on.
+    pub(crate) fn resize(&mut self, kept: usize) {
+        match (NonZeroUsize::new(kept), &mut self.answers) {
+            (Some(kept), Some(answers)) => answers.resize(kept),
+            (kept, answers) => *answers = kept.map(LruCache::new),
+        }
+    }
+
+    /// Another embedder: the old one's answers are worth nothing.
+    pub(crate) fn forget(&mut self) {
+        self.answers.iter_mut().for_each(LruCache::clear);
+    }
+
+    /// As STATUS shows it.
+    pub(crate) fn figures(&self) -> QuestionFigures {
+        QuestionFigures { kept: self.answers.as_ref().map_or(0, LruCache::len), ..self.figures }
+    }
+
+    /// Users who wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.asked.len()
+    }
+
+    /// Whether something is to be sent.
+    pub(crate) fn is_queued(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// A user asks; what is neither known nor under way is queued, at most so many texts a request.
+    pub(crate) fn ask(&mut self, run: RunId, texts: Vec<Text>, most: usize) {
+        let mut found = HashMap::new();
+        let mut missing = Vec::new();
+        for text in &texts {
+            self.figures.asked += 1;
+            if let Some(vector) = self.answers.as_mut().and_then(|answers| answers.get(text)) {
+                self.figures.hits += 1;
+                found.insert(text.clone(), Arc::clone(vector));
+            } else if self.under_way.insert(text.clone()) {
+                missing.push(text.clone());
+            }
+        }
+        for texts in missing.chunks(most.max(1)) {
+            self.queue.push_back(Question { texts: texts.to_vec(), tries: 0 });
+        }
+        self.asked.push(Asked { run, texts, found });
+    }
+
+    /// The next request; texts that nobody waits for any more are left out.
+    pub(crate) fn next(&mut self) -> Option<Question> {
+        while let Some(mut question) = self.queue.pop_front() {
+            let asked = &self.asked;
+            let wanted = |text: &Text| asked.iter().any(|asked| asked.texts.contains(text));
+            let (kept, dropped) = question.texts.into_iter().partition(wanted);
+            question.texts = kept;
+            let dropped: Vec<Text> = dropped;
+            self.not_under_way(&dropped);
+            if !question.texts.is_empty() {
+                return Some(question);
+            }
+        }
+        None
+    }
+
+    fn not_under_way(&mut self, texts: &[Text]) {
+        for text in texts {
+            self.under_way.remove(text);
+        }
+    }
+
+    /// Sends a request again that came to nothing.
+    pub(crate) fn again(&mut self, question: Question) {
+        self.queue.push_front(question);
+    }
+
+    /// The vectors of these texts have come.
+    pub(crate) fn learn(&mut self, texts: Vec<Text>, vectors: Vec<Vector>) {
+        for (text, vector) in texts.into_iter().zip(vectors) {
+            self.under_way.remove(&text);
+            for asked in self.asked.iter_mut().filter(|asked| asked.texts.contains(&text)) {
+                asked.found.insert(text.clone(), Arc::clone(&vector));
+            }
+            if let Some(answers) = &mut self.answers {
+                answers.put(text, vector);
+            }
+        }
+    }
+
+    /// Takes out those who have all their vectors, in the order of their texts.
+    pub(crate) fn complete(&mut self) -> Vec<(RunId, Vec<Vector>)> {
+        let all = |asked: &mut Asked| asked.texts.iter().all(|text| asked.found.contains_key(text));
+        let done = self.asked.extract_if(.., all);
+        done.map(|asked| {
+            let vector = |text: &Text| asked.found.get(text).cloned();
+            (asked.run, asked.texts.iter().filter_map(vector).collect())
+        })
+        .collect()
+    }
+
+    /// Takes out those who wait for one of these texts.
+    pub(crate) fn fail(&mut self, texts: &[Text]) -> Vec<RunId> {
+        self.not_under_way(texts);
+        let waits = |asked: &mut Asked| {
+            let missing = |text: &&Text| !asked.found.contains_key(text);
+            asked.texts.iter().filter(missing).any(|text| texts.contains(text))
+        };
+        self.asked.extract_if(.., waits).map(|asked| asked.run).collect()
+    }
+
+    /// Nobody waits for this one any more.
+    pub(crate) fn close(&mut self, run: RunId) {
+        self.asked.retain(|asked| asked.run != run);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Text {
+        Text::new(text.as_bytes(), 100)
+    }
+
+    fn texts(words: &[&str]) -> Vec<Text> {
+        words.iter().map(|word| text(word)).collect()
+    }
+
+    fn vectors(numbers: &[f32]) -> Vec<Vector> {
+        numbers.iter().map(|number| vec![*number].into()).collect()
+    }
+
+    #[test]
+    fn equal_questions_go_out_once_and_an_answer_is_kept() {
+        let mut questions = Questions::new(10);
+        questions.ask(RunId(1), texts(&["a", "b", "a"]), 50);
+        questions.ask(RunId(2), texts(&["b"]), 50);
+        let question = questions.next().unwrap();
+        assert_eq!(question.texts, texts(&["a", "b"]));
+        assert!(questions.next().is_none());
+        questions.learn(question.texts, vectors(&[1.0, 2.0]));
+        let done = questions.complete();
+        assert_eq!(done[0], (RunId(1), vectors(&[1.0, 2.0, 1.0])));
+        assert_eq!(done[1], (RunId(2), vectors(&[2.0])));
+        questions.ask(RunId(3), texts(&["a"]), 50);
+        assert_eq!(questions.complete(), [(RunId(3), vectors(&[1.0]))]);
+        assert_eq!(questions.figures(), QuestionFigures { asked: 5, hits: 1, kept: 2 });
+    }
+
+    #[test]
+    fn a_failure_is_told_to_those_who_wait_for_it_and_to_nobody_else() {
+        let mut questions = Questions::new(0);
+        questions.ask(RunId(1), texts(&["a"]), 50);
+        questions.ask(RunId(2), texts(&["b"]), 50);
+        let question = questions.next().unwrap();
+        assert_eq!(questions.fail(&question.texts), [RunId(1)]);
+        assert_eq!(questions.next().unwrap().texts, texts(&["b"]));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_any_more_is_not_sent() {
+        let mut questions = Questions::new(0);
+        questions.ask(RunId(1), texts(&["a", "b"]), 1);
+        questions.ask(RunId(2), texts(&["b"]), 1);
+        questions.close(RunId(1));
+        assert_eq!(questions.next().unwrap().texts, texts(&["b"]));
+    }
+}

@@ -1,0 +1,326 @@
+//! One graph's pass: look at the indexes, count, fill, create the missing index.
+
+mod queue;
+mod stages;
+pub(crate) mod write_sizer;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::fill::lane::batch::Batch;
+use crate::fill::lane::batcher::Batcher;
+use crate::fill::pass::write_sizer::Slicer;
+use crate::fill::port::id::Ticket;
+use crate::fill::port::store::{Mark, NewIndex, Query, Row};
+use crate::fill::status::GraphState;
+use crate::fill::sweep::{FIRST_WIDTH, Scope, Sweep};
+use crate::fill::tally::Tally;
+use crate::rule::name::Name;
+use crate::rule::{Rule, Similarity};
+
+/// Most rows of a reply must be at least so many for a count by label: else the labels of vectors that
+/// were there before stay unknown.
+const MIN_LABEL_ROWS: usize = 100;
+
+/// Kinds of nodes a label has for [`Query::CountAll`]: a reply of so few rows cannot tell of all.
+const KINDS: usize = 12;
+
+/// Where a pass stands.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Reads which labels have an index, and of which dimension.
+    Indexes,
+    /// Counts a graph that turns out to be small.
+    CountingAll,
+    /// Counts nodes: for STATUS, and to see whether there is anything to fill.
+    Counting(Sweep),
+    /// Selects, embeds and writes, all at once.
+    Filling(Sweep),
+    /// Looks whether quarantined nodes hold another text by now; those are embedded like the others.
+    Reviewing(Sweep),
+    /// Reads how long the vectors of a label are that has no index.
+    Sampling(Vec<Name>),
+    /// Waits until the created indexes are built.
+    Building,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// Whether a pass moved on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It waits for something.
+    Stay,
+    /// It is at another stage, and may need something else.
+    Moved,
+    /// It has ended.
+    Over,
+}
+
+/// A read that has not been answered.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) ticket: Ticket,
+    pub(crate) query: Query,
+    pub(crate) since: Instant,
+}
+
+/// A write that has not come back.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    pub(crate) ticket: Ticket,
+    /// How many nodes it writes.
+    pub(crate) nodes: usize,
+    pub(crate) since: Instant,
+}
+
+/// Why a pass ends before its work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Nothing new starts; what is in flight is still written.
+    Stop,
+    /// The store cannot be written to: what is in flight stays pending.
+    Abandon,
+    /// The graph is gone, and its nodes with it.
+    Gone,
+}
+
+/// What a pass is to do, decided when it begins.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// How much of the graph is swept.
+    pub(crate) scope: Scope,
+    pub(crate) rule: Arc<Rule>,
+    /// Most rows the engine returns.
+    pub(crate) most_rows: usize,
+    /// Whether to see to the indexes even though nothing is pending: one that was never created, or
+    /// dropped, is noticed.
+    pub(crate) check_indexes: bool,
+    /// The index to create where one is missing.
+    pub(crate) auto_index: Option<Similarity>,
+}
+
+/// The state of one pass over one graph.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(crate) started: Instant,
+    pub(crate) stage: Stage,
+    pub(crate) tally: Tally,
+    pub(crate) batcher: Batcher,
+    /// Batches to be sent again.
+    pub(crate) retries: VecDeque<Batch>,
+    /// Nodes whose batch is at the embedder.
+    pub(crate) in_flight: usize,
+    pub(crate) rows: VecDeque<Row>,
+    /// Nodes to be marked: before the rows are written.
+    pub(crate) marks: VecDeque<Mark>,
+    /// Indexes to be created: before anything else is written.
+    pub(crate) indexes_to_create: VecDeque<NewIndex>,
+    /// What sweeping has cost the engine's threads.
+    pub(crate) swept: Duration,
+    /// Nodes that come to be now have ids from here on, or that of a node that was deleted.
+    pub(crate) end_of_graph: Option<u64>,
+    /// The graph was counted at once, and ends before this id.
+    known_end: Option<u64>,
+    /// An index may be being built. The engine keeps its graph locked meanwhile, for ten thousand
+    /// nodes at a time: a write would wait for that with the server in hand.
+    pub(crate) building: bool,
+    pub(crate) building_since: Option<Instant>,
+    /// Labels are left without an index, because another took too long to build.
+    pub(crate) left_unindexed: bool,
+    pub(crate) slicer: Slicer,
+    pub(crate) reading: Option<Reading>,
+    pub(crate) writing: Option<Writing>,
+    /// After a fault of the store.
+    pub(crate) not_before: Option<Instant>,
+    pub(crate) store_failures: u32,
+    /// Since when a write has waited for the queries of others.
+    pub(crate) waiting_since: Option<Instant>,
+    /// Writes in a row that met a query which had just begun.
+    pub(crate) put_off: u32,
+    /// Dimension by label of the indexes there are.
+    pub(crate) indexes: BTreeMap<String, usize>,
+    pub(crate) indexed: BTreeMap<String, usize>,
+    /// Labels that have vectors.
+    labels: BTreeSet<String>,
+    /// Labels that had vectors when they were counted.
+    had_vectors: BTreeSet<String>,
+    /// Length of the vectors written in this pass.
+    pub(crate) dimensions: Option<usize>,
+    pub(crate) plan: Plan,
+    /// What had come back and come in when the texts were last compared with what is known.
+    known_seen: (u64, u64),
+    resweeps: u32,
+    stale_before: u64,
+    pub(crate) counted: Counted,
+    /// The pass was told to end early.
+    pub(crate) ending: Option<Ending>,
+}
+
+/// The sums of the counting sweep.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Counted {
+    pub(crate) eligible: u64,
+    pub(crate) unfilled: u64,
+    pub(crate) quarantined: u64,
+}
+
+impl Counted {
+    /// Whether nodes wait for a vector.
+    pub(crate) fn is_pending(self) -> bool {
+        self.unfilled > self.quarantined
+    }
+}
+
+fn first_stage(plan: &Plan) -> Stage {
+    match plan.scope {
+        Scope::Whole if plan.most_rows > KINDS => Stage::CountingAll,
+        Scope::Whole => Stage::Counting(Sweep::new(0, plan.most_rows)),
+        // What is new is few, and not counted.
+        Scope::From(_) => Stage::Indexes,
+    }
+}
+
+impl Pass {
+    /// A pass that begins now.
+    pub(crate) fn new(plan: Plan, now: Instant) -> Self {
+        Self {
+            stage: first_stage(&plan),
+            plan,
+            started: now,
+            tally: Tally { graphs: 1, ..Tally::default() },
+            batcher: Batcher::default(),
+            retries: VecDeque::new(),
+            in_flight: 0,
+            rows: VecDeque::new(),
+            marks: VecDeque::new(),
+            indexes_to_create: VecDeque::new(),
+            swept: Duration::ZERO,
+            end_of_graph: None,
+            known_end: None,
+            building: false,
+            building_since: None,
+            left_unindexed: false,
+            slicer: Slicer::default(),
+            reading: None,
+            writing: None,
+            not_before: None,
+            store_failures: 0,
+            waiting_since: None,
+            put_off: 0,
+            indexes: BTreeMap::new(),
+            indexed: BTreeMap::new(),
+            labels: BTreeSet::new(),
+            had_vectors: BTreeSet::new(),
+            dimensions: None,
+            known_seen: (0, 0),
+            resweeps: 0,
+            stale_before: 0,
+            counted: Counted::default(),
+            ending: None,
+        }
+    }
+
+    /// Selected nodes that are not settled.
+    pub(crate) fn held(&self) -> usize {
+        let retries: usize = self.retries.iter().map(Batch::nodes).sum();
+        let to_write = self.rows.len()
+            + self.marks.len()
+            + self.writing.as_ref().map_or(0, |writing| writing.nodes);
+        self.batcher.len() + retries + self.in_flight + to_write
+    }
+
+    /// The query this pass needs next, if it needs one; `room` = nodes it may still take in.
+    pub(crate) fn next_query(&self, now: Instant, room: usize) -> Option<Query> {
+        if self.ending.is_some()
+            || self.reading.is_some()
+            || self.not_before.is_some_and(|at| at > now)
+        {
+            return None;
+        }
+        match &self.stage {
+            Stage::Building if self.writing.is_some() => None,
+            Stage::Building if !self.building && !self.indexes_to_create.is_empty() => None,
+            Stage::Indexes | Stage::Building => Some(Query::Indexes),
+            Stage::CountingAll => Some(Query::CountAll {
+                nodes: FIRST_WIDTH,
+                rows: self.plan.most_rows,
+                labels: self.counts_labels(),
+            }),
+            Stage::Counting(sweep) => sweep.window(self.plan.most_rows).map(|window| {
+                // What costs a small graph little costs a large one time.
+                let wanted = window.lo == 0 || self.plan.check_indexes;
+                Query::Count { window, labels: wanted && self.counts_labels() }
+            }),
+            Stage::Filling(sweep) if room > 0 => sweep.window(room).map(Query::Select),
+            Stage::Reviewing(sweep) if room > 0 => {
+                sweep.window(room).map(|window| Query::Marked { window, texts: true })
+            }
+            Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => None,
+            Stage::Sampling(labels) => labels.last().cloned().map(Query::Sample),
+        }
+    }
+
+    /// Whether more nodes may still be selected.
+    pub(crate) fn expects_more(&self) -> bool {
+        self.ending.is_none() && self.selecting().is_some_and(|sweep| !sweep.is_done())
+    }
+
+    /// The sweep that takes in nodes.
+    fn selecting(&self) -> Option<&Sweep> {
+        if let Stage::Filling(sweep) | Stage::Reviewing(sweep) = &self.stage {
+            Some(sweep)
+        } else {
+            None
+        }
+    }
+
+    /// The engine's TIMEOUT ended the last query: smaller windows.
+    pub(crate) fn narrow(&mut self) {
+        if let Stage::Counting(sweep) | Stage::Filling(sweep) | Stage::Reviewing(sweep) =
+            &mut self.stage
+        {
+            sweep.narrow();
+        }
+    }
+
+    /// Moves on once everything selected is settled.
+    pub(crate) fn step(&mut self) -> Step {
+        if self.held() > 0 || self.reading.is_some() || self.writing.is_some() {
+            return Step::Stay;
+        }
+        if self.ending.is_some() {
+            return Step::Over;
+        }
+        if self.selecting().is_some_and(Sweep::is_done) {
+            self.stage = self.after_sweep();
+            return Step::Moved;
+        }
+        let over = matches!(self.stage, Stage::Done) && self.indexes_to_create.is_empty();
+        if over { Step::Over } else { Step::Stay }
+    }
+
+    /// Whether nodes are counted by label: a row of each must not be cut off.
+    fn counts_labels(&self) -> bool {
+        self.plan.most_rows >= MIN_LABEL_ROWS
+    }
+
+    /// A label whose nodes got vectors in this pass.
+    pub(crate) fn note_label(&mut self, label: &str) {
+        if !self.labels.contains(label) {
+            self.labels.insert(label.to_owned());
+        }
+    }
+
+    /// As STATUS shows it.
+    pub(crate) fn state(&self) -> GraphState {
+        match self.stage {
+            _ if self.waiting_since.is_some() => GraphState::Waiting,
+            Stage::Indexes if self.building => GraphState::Indexing,
+            Stage::Indexes | Stage::CountingAll | Stage::Counting(_) => GraphState::Counting,
+            Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => GraphState::Filling,
+            Stage::Sampling(_) | Stage::Building => GraphState::Indexing,
+        }
+    }
+}

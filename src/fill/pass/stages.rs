@@ -1,0 +1,233 @@
+//! What the answers to its reads tell a pass, and the stage that follows.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::entity::{Node, NodeId, Text};
+use crate::fill::lane::batch::Pending;
+use crate::fill::pass::write_sizer::Slicer;
+use crate::fill::pass::{Pass, Stage};
+use crate::fill::port::store::{Count, Index, Marked, NewIndex, Query, Selection};
+use crate::fill::quarantine::mark;
+use crate::fill::sweep::{Scope, Sweep};
+use crate::rule::name::Name;
+
+/// How often a pass sweeps the graph again because nodes changed under it. A node that changes all
+/// the time is left to the next pass, or it would be paid for without end.
+const RESWEEPS: u32 = 1;
+/// A pass over so few nodes is over before an index of somebody else's is worth a look.
+const SHORT_PASS: u64 = 128;
+/// How soon a building index is looked at again: a small one is built in a moment.
+const FIRST_BUILD_POLL: Duration = Duration::from_millis(4);
+const MAX_BUILD_POLL: Duration = Duration::from_millis(100);
+/// How long a pass looks on while an index is built.
+const BUILD_WATCH: Duration = Duration::from_secs(10);
+
+impl Pass {
+    /// The indexes are known.
+    pub(crate) fn learn_indexes(&mut self, now: Instant, found: Vec<Index>) {
+        self.building = found.iter().any(|index| !index.ready);
+        self.indexes = found.into_iter().map(|index| (index.label, index.dimension)).collect();
+        match self.stage {
+            Stage::Building => self.watch(now),
+            Stage::Indexes if self.building => self.not_before = Some(now + MAX_BUILD_POLL),
+            Stage::Indexes => self.stage = self.after_indexes(),
+            Stage::CountingAll
+            | Stage::Counting(_)
+            | Stage::Filling(_)
+            | Stage::Reviewing(_)
+            | Stage::Sampling(_)
+            | Stage::Done => {}
+        }
+    }
+
+    fn after_indexes(&mut self) -> Stage {
+        let counted = self.plan.scope == Scope::Whole;
+        if counted && !self.counted.is_pending() { self.after_fill() } else { self.filling() }
+    }
+
+    fn filling(&self) -> Stage {
+        if let Some(end) = self.known_end {
+            return Stage::Filling(Sweep::up_to(end, self.plan.most_rows));
+        }
+        Stage::Filling(Sweep::new(self.plan.scope.first(), self.plan.most_rows))
+    }
+
+    /// Looks on while an index is built: a small one is ready at the end of the pass, and a large one
+    /// does not keep new nodes waiting.
+    fn watch(&mut self, now: Instant) {
+        let since = *self.building_since.get_or_insert(now);
+        if self.building && now < since + BUILD_WATCH {
+            let pause = now.duration_since(since).clamp(FIRST_BUILD_POLL, MAX_BUILD_POLL);
+            self.not_before = Some(now + pause);
+        } else if self.building || self.indexes_to_create.is_empty() {
+            self.left_unindexed = !self.indexes_to_create.is_empty();
+            self.indexes_to_create.clear();
+            self.stage = Stage::Done;
+        }
+    }
+
+    /// A window has been counted. Returns whether the count is complete.
+    pub(crate) fn learn_count(&mut self, query: &Query, count: Count) -> bool {
+        let (Stage::Counting(sweep), Query::Count { window, .. }) = (&mut self.stage, query) else {
+            return false;
+        };
+        sweep.advance(*window, count.seen);
+        let done = sweep.is_done();
+        self.add_count(count);
+        if done {
+            self.counted_whole(window.lo);
+        }
+        done
+    }
+
+    /// The count of a graph that may be small. Returns whether it is complete.
+    pub(crate) fn learn_count_all(&mut self, count: Option<Count>) -> bool {
+        let Stage::CountingAll = self.stage else { return false };
+        let Some(count) = count else {
+            self.stage = Stage::Counting(Sweep::new(0, self.plan.most_rows));
+            return false;
+        };
+        self.known_end = Some(count.seen.beyond.unwrap_or(0));
+        self.add_count(count);
+        self.counted_whole(0);
+        true
+    }
+
+    fn add_count(&mut self, count: Count) {
+        self.swept += count.seen.took;
+        self.counted.eligible += count.eligible;
+        self.counted.unfilled += count.unfilled;
+        self.counted.quarantined += count.quarantined;
+        let only = self.plan.rule.label.as_ref().map(Name::as_str);
+        let meant = |label: &String| only.is_none_or(|only| only == label);
+        self.had_vectors.extend(count.labels.into_iter().filter(meant));
+    }
+
+    /// The count is complete; its last window began at this id.
+    fn counted_whole(&mut self, last: u64) {
+        self.end_of_graph = Some(last);
+        self.labels.extend(self.had_vectors.iter().cloned());
+        let indexes = self.plan.check_indexes && !self.labels.is_empty();
+        let needed = self.counted.is_pending() || self.counted.quarantined > 0 || indexes;
+        self.stage = if needed { Stage::Indexes } else { Stage::Done };
+    }
+
+    /// **Where selected nodes come in.** Returns how many of them no count knows of.
+    pub(crate) fn learn_selection(&mut self, query: &Query, selection: Selection) -> u64 {
+        let (Stage::Filling(sweep), Query::Select(window)) = (&mut self.stage, query) else {
+            return 0;
+        };
+        sweep.advance(*window, selection.seen);
+        self.swept += selection.seen.took;
+        if sweep.is_done() {
+            let behind = selection.seen.last.map(|last| last.saturating_add(1));
+            self.end_of_graph = behind.max(Some(window.lo));
+        }
+        let new = self.plan.scope != Scope::Whole && self.resweeps == 0;
+        let uncounted = if new { selection.rows.len() as u64 } else { 0 };
+        for (id, bytes, label) in selection.rows {
+            let text = Text::new(&bytes, self.plan.rule.max_text_chars);
+            self.take_in(id, text, label);
+        }
+        uncounted
+    }
+
+    /// Quarantined nodes are known: those whose mark speaks of another text are taken in. Returns how
+    /// many.
+    pub(crate) fn learn_marked(&mut self, query: &Query, marked: Marked) -> u64 {
+        let (Stage::Reviewing(sweep), Query::Marked { window, .. }) = (&mut self.stage, query)
+        else {
+            return 0;
+        };
+        sweep.advance(*window, marked.seen);
+        self.swept += marked.seen.took;
+        let before = self.tally.selected;
+        for node in marked.rows {
+            let text = Text::new(&node.text, self.plan.rule.max_text_chars);
+            if mark::is_outdated(&node.note, &text) {
+                self.take_in(node.id, text, node.label);
+            }
+        }
+        self.tally.selected - before
+    }
+
+    fn take_in(&mut self, id: NodeId, text: Text, label: Option<String>) {
+        self.tally.selected += 1;
+        self.tally.truncated += u64::from(text.is_cut());
+        // The label that was asked for is the one whose index is meant.
+        let only = self.plan.rule.label.as_ref().map(|label| label.as_str().into());
+        let label: Option<Arc<str>> = only.or_else(|| label.map(Arc::from));
+        self.batcher.push(Pending { node: Node { id, label }, text });
+    }
+
+    /// The dimension of a label's vectors is known: the index can be created.
+    pub(crate) fn learn_sample(&mut self, sample: Option<usize>) {
+        let Stage::Sampling(labels) = &mut self.stage else { return };
+        if let (Some(label), Some(dimensions), Some(similarity)) =
+            (labels.pop(), sample, self.plan.auto_index)
+        {
+            self.indexes_to_create.push_back(NewIndex { label, dimensions, similarity });
+        }
+        if labels.is_empty() {
+            self.stage = Stage::Building;
+            // One may be: that is asked first.
+            self.building = true;
+        }
+    }
+
+    pub(crate) fn after_sweep(&mut self) -> Stage {
+        let changed = self.tally.stale > self.stale_before;
+        if changed && self.resweeps < RESWEEPS {
+            self.resweeps += 1;
+            self.stale_before = self.tally.stale;
+            return self.filling();
+        }
+        if matches!(self.stage, Stage::Reviewing(_)) {
+            return self.after_drain();
+        }
+        self.after_fill()
+    }
+
+    fn after_fill(&mut self) -> Stage {
+        if self.counted.quarantined > 0 {
+            // To take a mark away costs a query, whatever the writes so far have cost.
+            self.slicer = Slicer::default();
+            return Stage::Reviewing(Sweep::new(0, self.plan.most_rows));
+        }
+        self.after_drain()
+    }
+
+    fn after_drain(&mut self) -> Stage {
+        if self.plan.auto_index.is_none() {
+            return Stage::Done;
+        }
+        // A label whose name cannot be quoted cannot have an index.
+        let missing: Vec<Name> = self
+            .labels
+            .iter()
+            .filter(|label| !self.indexes.contains_key(*label))
+            .filter_map(|label| Name::parse("label", label).ok())
+            .collect();
+        match self.dimensions {
+            _ if missing.is_empty() => Stage::Done,
+            Some(dimensions) if self.wrote_all(&missing) => self.index_all(missing, dimensions),
+            _ => Stage::Sampling(missing),
+        }
+    }
+
+    /// Whether all vectors of these labels were written in this pass, so that none need be looked at.
+    fn wrote_all(&self, labels: &[Name]) -> bool {
+        let had = |label: &Name| self.had_vectors.contains(label.as_str());
+        self.plan.scope == Scope::Whole && self.counts_labels() && !labels.iter().any(had)
+    }
+
+    fn index_all(&mut self, labels: Vec<Name>, dimensions: usize) -> Stage {
+        let Some(similarity) = self.plan.auto_index else { return Stage::Done };
+        let index = |label| NewIndex { label, dimensions, similarity };
+        self.indexes_to_create.extend(labels.into_iter().map(index));
+        // A short pass knows from its beginning that nobody builds one.
+        self.building = self.tally.selected > SHORT_PASS;
+        Stage::Building
+    }
+}

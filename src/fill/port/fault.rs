@@ -1,0 +1,225 @@
+//! What a failure means: whether the node, the batch, the lane or nobody is to blame.
+
+use std::time::Duration;
+
+use crate::fill::port::event::ServerState;
+
+/// Why an embedder gave no usable vectors. Made by `embed/` and by [`Embedded::pair`].
+///
+/// [`Embedded::pair`]: crate::fill::lane::batch::Embedded::pair
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ServiceFault {
+    /// The service answered with a status other than success.
+    #[error("the service answered {status}: {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The service's words, at most 200 characters, without the key.
+        message: String,
+        /// How long the service asks to be left alone.
+        retry_after: Option<Duration>,
+        /// The service says that the account, not the minute, is used up.
+        quota: bool,
+    },
+    /// No answer within `request-timeout-ms`.
+    #[error("no answer from {host} within {limit:?}")]
+    Timeout {
+        /// The service's host.
+        host: String,
+        /// The setting's value.
+        limit: Duration,
+    },
+    /// No connection, or it broke.
+    #[error("cannot reach {host}: {reason}")]
+    Connection {
+        /// The service's host.
+        host: String,
+        /// The system's words.
+        reason: String,
+    },
+    /// The answer is not what the protocol says.
+    #[error("the answer is not usable: {0}")]
+    Shape(String),
+    /// The vectors have another length than the index, the setting or the vectors before.
+    #[error("the model gives vectors of {received} dimensions where {expected} are expected")]
+    Dimension {
+        /// What the index, the setting or the first answer says.
+        expected: usize,
+        /// What came.
+        received: usize,
+    },
+    /// No API key is to be had.
+    #[error("no API key: {0}")]
+    NoKey(String),
+    /// The embedder cannot take this text.
+    #[cfg_attr(not(feature = "local"), expect(dead_code, reason = "only a local model says so"))]
+    #[error("the text cannot be embedded: {0}")]
+    Text(String),
+    /// The embedder cannot be made from its settings.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+impl ServiceFault {
+    /// Whether there is a service at the other end at all. If so, one text may be what it stumbles
+    /// over.
+    pub(crate) fn reached_the_service(&self) -> bool {
+        !matches!(self, Self::Connection { .. })
+    }
+}
+
+/// Who pays for a [`ServiceFault`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A text is to blame: find it by bisecting, quarantine it when it fails alone.
+    Row,
+    /// The settings or the account are to blame: stop, blame no node, wait for a person.
+    Batch,
+    /// We are too fast. Costs no attempt.
+    Throttle(Option<Duration>),
+    /// Nobody is to blame: try again later, at most `max-attempts` times in a pass.
+    Transient,
+}
+
+/// The one place that decides what an embedder's failure means.
+pub(crate) fn judge(fault: &ServiceFault) -> Verdict {
+    match fault {
+        ServiceFault::Refused { status, retry_after, quota, .. } => {
+            judge_status(*status, *retry_after, *quota)
+        }
+        ServiceFault::Text(_) => Verdict::Row,
+        ServiceFault::Timeout { .. } | ServiceFault::Connection { .. } | ServiceFault::Shape(_) => {
+            Verdict::Transient
+        }
+        ServiceFault::Dimension { .. } | ServiceFault::NoKey(_) | ServiceFault::Unusable(_) => {
+            Verdict::Batch
+        }
+    }
+}
+
+fn judge_status(status: u16, retry_after: Option<Duration>, quota: bool) -> Verdict {
+    match status {
+        429 if quota => Verdict::Batch,
+        429 => Verdict::Throttle(retry_after),
+        503 if retry_after.is_some() => Verdict::Throttle(retry_after),
+        // Bad request, payload too large, unprocessable: what a service says about a text.
+        400 | 413 | 422 => Verdict::Row,
+        408 | 409 | 425 | 500..=599 => Verdict::Transient,
+        // 401, 403, 404 and the like; a 3xx is a redirect, which is not followed.
+        _ => Verdict::Batch,
+    }
+}
+
+/// Why the engine did not do what was asked. Made by `server/`; no node is ever blamed for one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StoreFault {
+    /// The key is gone, or holds something that is no graph.
+    #[error("there is no such graph")]
+    NoGraph,
+    /// GRAPH.* is not there: FalkorDB is not loaded.
+    #[error("FalkorDB is not loaded")]
+    NoEngine,
+    /// The server reads its data set.
+    #[error("the server is loading its data")]
+    Loading,
+    /// The server is a replica: its master fills.
+    #[error("the server is a replica")]
+    Replica,
+    /// The server was restarted, and may have been replaced as master meanwhile.
+    #[error("the server has just been restarted and waits until its role as a master is certain")]
+    Settling,
+    /// An engine nobody has tried, which does not answer as the known ones do.
+    #[error("this version of FalkorDB is unknown to the module, and does not answer as others do")]
+    Foreign,
+    /// CLIENT PAUSE, a failover or the like: no write may happen now.
+    #[error("writes are paused")]
+    Paused,
+    /// The server takes no writes from anybody now: too few replicas, or a disk that fails.
+    #[error("{0}")]
+    Denied(String),
+    /// A query on the graph runs or waits; a write now would stop the server until it ends.
+    #[error("a query on this graph is running")]
+    Readers,
+    /// A query on the graph runs and may yet take long: nobody knows so soon.
+    #[error("a query on this graph has just begun")]
+    Begun,
+    /// `maxmemory` is reached.
+    #[error("the server is out of memory (maxmemory)")]
+    OutOfMemory,
+    /// The engine's queue of queries is full.
+    #[error("the engine's queue is full")]
+    QueueFull,
+    /// The engine killed the query by its own TIMEOUT.
+    #[error("the engine's TIMEOUT ended the query")]
+    Timeout,
+    /// No reply came at all.
+    #[error("the engine did not reply")]
+    NoReply,
+    /// Anything else, in the engine's words.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl StoreFault {
+    /// What it says of the server as a whole, if it does.
+    pub(crate) fn server(&self) -> Option<ServerState> {
+        match self {
+            Self::NoEngine => Some(ServerState::NoEngine),
+            Self::Loading => Some(ServerState::Loading),
+            Self::Replica => Some(ServerState::Replica),
+            Self::Settling => Some(ServerState::Settling),
+            Self::Foreign => Some(ServerState::Foreign),
+            Self::NoGraph
+            | Self::Paused
+            | Self::Denied(_)
+            | Self::Readers
+            | Self::Begun
+            | Self::OutOfMemory
+            | Self::QueueFull
+            | Self::Timeout
+            | Self::NoReply
+            | Self::Other(_) => None,
+        }
+    }
+
+    /// Whether nothing at all may be written until it passes.
+    pub(crate) fn pauses_all(&self) -> bool {
+        matches!(self, Self::Paused | Self::Denied(_) | Self::OutOfMemory)
+    }
+
+    /// Whether waiting is the cure, however long it takes.
+    pub(crate) fn passes_by_itself(&self) -> bool {
+        self.pauses_all() || matches!(self, Self::Readers | Self::Begun | Self::QueueFull)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(status: u16) -> Verdict {
+        judge_status(status, None, false)
+    }
+
+    #[test]
+    fn a_rate_limit_is_nobodys_fault_but_a_used_up_quota_needs_a_person() {
+        assert_eq!(status(429), Verdict::Throttle(None));
+        assert_eq!(judge_status(429, None, true), Verdict::Batch);
+        let wait = Some(Duration::from_secs(7));
+        assert_eq!(judge_status(503, wait, false), Verdict::Throttle(wait));
+        assert_eq!(status(503), Verdict::Transient);
+    }
+
+    #[test]
+    fn only_a_complaint_about_the_request_blames_a_text() {
+        for code in [400, 413, 422] {
+            assert_eq!(status(code), Verdict::Row, "{code}");
+        }
+        for code in [301, 401, 402, 403, 404, 405] {
+            assert_eq!(status(code), Verdict::Batch, "{code}");
+        }
+        for code in [408, 500, 502, 504] {
+            assert_eq!(status(code), Verdict::Transient, "{code}");
+        }
+    }
+}

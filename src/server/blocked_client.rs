@@ -1,0 +1,86 @@
+//! A blocked client: waits alone, and is answered once, whatever becomes of its request.
+
+use std::time::{Duration, Instant};
+
+use redis_module::{Context, ContextFlags, RedisError, RedisResult};
+
+use crate::server::ffi::call::Reply;
+use crate::server::ffi::client::Blocked;
+
+/// The client of one command.
+pub(super) struct Client {
+    /// `None` = the server could not block it, and it has been answered by that.
+    blocked: Option<Blocked>,
+    answered: bool,
+    speaks_resp3: bool,
+    until: Option<Instant>,
+}
+
+impl Client {
+    /// Blocks the client of the command that runs now; `limit` is what the user wants to wait at most.
+    pub(super) fn block(ctx: &Context, limit: Option<Duration>) -> Self {
+        Self {
+            blocked: Blocked::new(ctx),
+            answered: false,
+            speaks_resp3: ctx.get_flags().contains(ContextFlags::FLAGS_RESP3),
+            until: limit.map(|limit| Instant::now() + limit),
+        }
+    }
+
+    /// Answers, and lets the client go on.
+    pub(super) fn reply(mut self, result: RedisResult) {
+        self.answered = true;
+        if let Some(blocked) = &self.blocked {
+            blocked.reply(legible(result));
+        }
+    }
+
+    /// Answers with a reply of the server's as it is.
+    pub(super) fn pass_on(mut self, reply: &Reply) {
+        self.answered = self.blocked.as_ref().is_some_and(|blocked| blocked.pass_on(reply));
+    }
+
+    /// Whether the client reads RESP3.
+    pub(super) fn speaks_resp3(&self) -> bool {
+        self.speaks_resp3
+    }
+
+    /// What is left of the user's limit; `None` = there is none.
+    pub(super) fn time_left(&self) -> Option<Duration> {
+        self.until.map(|until| until.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// An error as it is meant: of each character the library sends the lowest byte, and where that is
+/// zero, as in the Chinese "one", it ends the process. So each byte goes as a character of its own.
+pub(super) fn legible(result: RedisResult) -> RedisResult {
+    let bytes = |words: String| words.bytes().map(char::from).collect();
+    result.map_err(|error| match error {
+        RedisError::String(words) => RedisError::String(bytes(words)),
+        RedisError::Str(_) | RedisError::WrongArity | RedisError::WrongType => error,
+    })
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        if !self.answered {
+            let words = "ERR the worker did not take it up: see VECTORFILL.STATUS";
+            if let Some(blocked) = &self.blocked {
+                blocked.reply(Err(RedisError::Str(words)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_goes_byte_by_byte() {
+        let sent = legible(Err(RedisError::String("no graph '\u{4e00}\u{100}\u{e9}'".into())));
+        let Err(RedisError::String(words)) = sent else { panic!("{sent:?}") };
+        let bytes: Vec<u8> = words.chars().map(|c| u8::try_from(c).unwrap()).collect();
+        assert_eq!(bytes, "no graph '\u{4e00}\u{100}\u{e9}'".as_bytes());
+    }
+}

@@ -1,0 +1,346 @@
+//! Every setting once: name, default, bounds, environment variable, what it must look like.
+//!
+//! Redis keeps the text and asks us to accept it; [`read`] makes of all of them the typed values the
+//! rest of the module works with, once a change.
+
+mod kinds;
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use once_cell::race::OnceNonZeroUsize;
+use redis_module::configuration::{
+    ConfigurationContext, ConfigurationFlags, register_bool_configuration,
+    register_i64_configuration, register_string_configuration,
+};
+use redis_module::{Context, RedisString};
+
+use crate::embed::config::{Config, Provider};
+use crate::embed::http::endpoint::Endpoint;
+use crate::embed::http::key::KeySource;
+use crate::error::Error;
+use crate::fill::port::settings::{BatchLimits, LaneLimits, Settings};
+use crate::rule::globs::Globs;
+use crate::rule::name::Name;
+use crate::rule::{Rule, Similarity};
+use crate::server::handle::with_worker;
+use kinds::{Integer, Switch, Word, integer, switch, word, yes_or_no};
+
+/// Asked once: it does not change, and `settings` is read often.
+static HALF_THE_CORES: OnceNonZeroUsize = OnceNonZeroUsize::new();
+
+/// Half of the cores: the server and the engine need theirs.
+fn half_the_cores() -> NonZeroUsize {
+    HALF_THE_CORES.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN)
+    })
+}
+
+const MOST: i64 = i32::MAX as i64;
+
+static ENABLED: Switch = switch("enabled");
+static INTERVAL: Integer = integer("interval", 300, 0, MOST).env("SLEEP_INTERVAL");
+static WAKE_ON_WRITE: Switch = switch("wake-on-write");
+static GRAPHS: Word = word("graphs", "*", |name, value| Globs::parse(name, value).map(drop));
+static LABEL: Word = word("label", "", |name, value| optional_name(name, value).map(drop));
+static SOURCE: Word = word("source", "text", property);
+static TARGET: Word = word("target", "embedding", property);
+static ERROR_PROPERTY: Word = word("error-property", "embedding_error", property);
+static PROVIDER: Word =
+    word("provider", "openai", |name, value| Provider::parse(name, value).map(drop)).protected();
+static BASE_URL: Word = word("base-url", "https://api.openai.com/v1", |name, value| {
+    Endpoint::parse(name, value).map(drop)
+})
+.env("OPENAI_BASE_URL")
+.protected();
+// With provider local it is a path, and what is said of it tells whether it is there.
+static MODEL: Word =
+    word("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL").protected();
+static DOCUMENT_PREFIX: Word = word("document-prefix", "", anything);
+static QUERY_PREFIX: Word = word("query-prefix", "", anything);
+static QUERY_CACHE: Integer = integer("query-cache", 1_000, 0, 100_000);
+static LOCAL_THREADS: Integer = integer("local-threads", 0, 0, 256);
+static DIMENSIONS: Integer = integer("dimensions", 0, 0, 65_536);
+static API_KEY_ENV: Word = word("api-key-env", "OPENAI_API_KEY", anything).protected();
+static API_KEY_FILE: Word = word("api-key-file", "", anything).protected();
+static BATCH_SIZE: Integer = integer("batch-size", 50, 1, 2_048).env("BATCH_SIZE");
+static BATCH_TOKENS: Integer = integer("batch-tokens", 100_000, 1, MOST);
+static MAX_TEXT_CHARS: Integer = integer("max-text-chars", 24_000, 1, 10_000_000);
+static CONCURRENCY: Integer = integer("concurrency", 8, 1, 64);
+static REQUEST_TIMEOUT_MS: Integer = integer("request-timeout-ms", 30_000, 100, 600_000);
+static MAX_ATTEMPTS: Integer = integer("max-attempts", 5, 1, 100);
+static REQUESTS_PER_MINUTE: Integer = integer("requests-per-minute", 0, 0, MOST);
+static TOKENS_PER_MINUTE: Integer = integer("tokens-per-minute", 0, 0, MOST);
+static WRITE_BUDGET_MS: Integer = integer("write-budget-ms", 5, 1, 1_000);
+static WRITE_PATIENCE_MS: Integer = integer("write-patience-ms", 0, 0, MOST);
+static WRITE_EFFECTS: Word =
+    word("write-effects", "auto", |name, value| write_effects(name, value).map(drop));
+static AUTO_INDEX: Switch = switch("auto-index");
+static SIMILARITY: Word =
+    word("similarity", "cosine", |name, value| similarity(name, value).map(drop));
+
+static INTEGERS: [&Integer; 14] = [
+    &QUERY_CACHE,
+    &INTERVAL,
+    &LOCAL_THREADS,
+    &DIMENSIONS,
+    &BATCH_SIZE,
+    &BATCH_TOKENS,
+    &MAX_TEXT_CHARS,
+    &CONCURRENCY,
+    &REQUEST_TIMEOUT_MS,
+    &MAX_ATTEMPTS,
+    &REQUESTS_PER_MINUTE,
+    &TOKENS_PER_MINUTE,
+    &WRITE_BUDGET_MS,
+    &WRITE_PATIENCE_MS,
+];
+static SWITCHES: [&Switch; 3] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX];
+static WORDS: [&Word; 14] = [
+    &WRITE_EFFECTS,
+    &DOCUMENT_PREFIX,
+    &QUERY_PREFIX,
+    &GRAPHS,
+    &LABEL,
+    &SOURCE,
+    &TARGET,
+    &ERROR_PROPERTY,
+    &PROVIDER,
+    &BASE_URL,
+    &MODEL,
+    &API_KEY_ENV,
+    &API_KEY_FILE,
+    &SIMILARITY,
+];
+
+fn optional_name(setting: &'static str, value: &str) -> Result<Option<Name>, Error> {
+    if value.is_empty() { Ok(None) } else { Name::parse(setting, value).map(Some) }
+}
+
+/// The three properties must differ from each other; one that equals another is refused when it is
+/// set.
+fn property(setting: &'static str, value: &str) -> Result<(), Error> {
+    Name::parse(setting, value)?;
+    let others = [&SOURCE, &TARGET, &ERROR_PROPERTY].into_iter().filter(|o| o.name != setting);
+    match others.into_iter().find(|other| other.read() == value) {
+        Some(other) => {
+            let expected = format!("a property other than vectorfill.{}", other.name);
+            Err(Error::setting(setting, value, expected))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether effects are used where they are safe. `yes` is what earlier versions called it.
+fn write_effects(setting: &'static str, value: &str) -> Result<bool, Error> {
+    match value.to_lowercase().as_str() {
+        "auto" | "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(Error::setting(setting, value, "one of: auto, no")),
+    }
+}
+
+fn similarity(setting: &'static str, value: &str) -> Result<Similarity, Error> {
+    let refused = || Error::setting(setting, value, "one of: cosine, euclidean");
+    Similarity::parse(value).ok_or_else(refused)
+}
+
+fn not_empty(setting: &'static str, value: &str) -> Result<(), Error> {
+    if value.trim().is_empty() {
+        return Err(Error::setting(setting, value, "a name, or a directory with provider local"));
+    }
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a check like the others")]
+fn anything(_: &'static str, _: &str) -> Result<(), Error> {
+    Ok(())
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// What [`read`] gave last.
+static CURRENT: ArcSwapOption<Current> = ArcSwapOption::const_empty();
+
+/// All settings, parsed.
+#[derive(Debug)]
+pub(super) struct Current {
+    /// What decides about passes.
+    pub(super) settings: Settings,
+    /// What decides about the embedder.
+    pub(super) embedder: Config,
+}
+
+/// The settings as they are now, parsed when one was changed last; `None` before the module is loaded.
+pub(super) fn current() -> Option<Arc<Current>> {
+    CURRENT.load_full()
+}
+
+/// Reads all settings anew.
+pub(super) fn read() -> Result<Arc<Current>, Error> {
+    let (settings, embedder) = settings()?;
+    let current = Arc::new(Current { settings, embedder });
+    CURRENT.store(Some(Arc::clone(&current)));
+    Ok(current)
+}
+
+fn settings() -> Result<(Settings, Config), Error> {
+    let config = embedder()?;
+    let settings = Settings {
+        enabled: ENABLED.value.load(Ordering::Relaxed),
+        interval: INTERVAL.duration(SECOND),
+        wake_on_write: WAKE_ON_WRITE.value.load(Ordering::Relaxed),
+        rule: Arc::new(rule()?),
+        batch: BatchLimits { texts: BATCH_SIZE.unsigned(), tokens: BATCH_TOKENS.unsigned() },
+        lane: lane(&config),
+        query_cache: QUERY_CACHE.unsigned(),
+        max_attempts: MAX_ATTEMPTS.small(),
+        dimensions: config.dimensions.map(NonZeroUsize::get),
+        write_budget: WRITE_BUDGET_MS.duration(MILLISECOND).unwrap_or(MILLISECOND),
+        write_patience: WRITE_PATIENCE_MS.duration(MILLISECOND),
+        write_effects: write_effects(WRITE_EFFECTS.name, &WRITE_EFFECTS.read())?,
+        auto_index: auto_index()?,
+    };
+    Ok((settings, config))
+}
+
+fn rule() -> Result<Rule, Error> {
+    Rule {
+        graphs: Globs::parse(GRAPHS.name, &GRAPHS.read())?,
+        label: optional_name(LABEL.name, &LABEL.read())?,
+        source: Name::parse(SOURCE.name, &SOURCE.read())?,
+        target: Name::parse(TARGET.name, &TARGET.read())?,
+        error_property: Name::parse(ERROR_PROPERTY.name, &ERROR_PROPERTY.read())?,
+        max_text_chars: MAX_TEXT_CHARS.unsigned(),
+    }
+    .check()
+}
+
+fn lane(config: &Config) -> LaneLimits {
+    let (concurrency, beside) = match config.provider {
+        Provider::OpenAi => (CONCURRENCY.unsigned(), 0),
+        // One batch more than there are threads keeps each of them busy; more would only wait.
+        // Questions have a thread of their own, and one that waits for it.
+        Provider::Local => (config.threads.get() + 1, 2),
+    };
+    LaneLimits {
+        concurrency,
+        beside,
+        requests_per_minute: REQUESTS_PER_MINUTE.small(),
+        tokens_per_minute: TOKENS_PER_MINUTE.small(),
+    }
+}
+
+fn auto_index() -> Result<Option<Similarity>, Error> {
+    let similarity = similarity(SIMILARITY.name, &SIMILARITY.read())?;
+    Ok(AUTO_INDEX.value.load(Ordering::Relaxed).then_some(similarity))
+}
+
+fn embedder() -> Result<Config, Error> {
+    let filled = |word: &Word| Some(word.read()).filter(|value| !value.is_empty());
+    Ok(Config {
+        provider: Provider::parse(PROVIDER.name, &PROVIDER.read())?,
+        endpoint: Endpoint::parse(BASE_URL.name, &BASE_URL.read())?,
+        model: MODEL.read(),
+        dimensions: NonZeroUsize::new(DIMENSIONS.unsigned()),
+        document_prefix: DOCUMENT_PREFIX.read(),
+        query_prefix: QUERY_PREFIX.read(),
+        key: KeySource { file: filled(&API_KEY_FILE), variable: filled(&API_KEY_ENV) },
+        timeout: REQUEST_TIMEOUT_MS.duration(MILLISECOND).unwrap_or(SECOND),
+        threads: NonZeroUsize::new(LOCAL_THREADS.unsigned()).unwrap_or_else(half_the_cores),
+    })
+}
+
+/// Registers all settings. A default comes from the loadmodule arguments, else from the
+/// environment, else from the table; redis.conf and CONFIG SET override it.
+pub(super) fn register(ctx: &Context, args: &[RedisString]) -> Result<(), Error> {
+    let args = pairs(args)?;
+    // Statics survive UNLOAD and LOAD: what was set before must not clash with what is set now.
+    for setting in WORDS {
+        setting.clear();
+    }
+    for setting in INTEGERS {
+        let default = match default_text(setting.name, setting.env, &args) {
+            Some(text) => setting.parse(&text)?,
+            None => setting.default,
+        };
+        let (name, flags) = (setting.name, ConfigurationFlags::DEFAULT);
+        let changed = Some(Box::new(on_integer) as Box<_>);
+        let (least, most) = (setting.least, setting.most);
+        register_i64_configuration(ctx, name, setting, default, least, most, flags, changed);
+    }
+    for setting in SWITCHES {
+        let default = match default_text(setting.name, None, &args) {
+            Some(text) => yes_or_no(setting.name, &text)?,
+            None => setting.default,
+        };
+        let (name, flags) = (setting.name, ConfigurationFlags::DEFAULT);
+        register_bool_configuration(ctx, name, setting, default, flags, Some(Box::new(on_switch)));
+    }
+    for setting in WORDS {
+        let default = default_text(setting.name, setting.env, &args);
+        let default = default.as_deref().unwrap_or(setting.default);
+        (setting.check)(setting.name, default)?;
+        default.clone_into(&mut setting.value.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut flags = ConfigurationFlags::DEFAULT;
+        if setting.protected {
+            flags |= ConfigurationFlags::PROTECTED;
+        }
+        let changed = Some(Box::new(on_word) as Box<_>);
+        register_string_configuration(ctx, setting.name, setting, default, flags, changed);
+    }
+    Ok(())
+}
+
+/// The loadmodule arguments: `name value` pairs of known settings.
+fn pairs(args: &[RedisString]) -> Result<Vec<(String, String)>, Error> {
+    let known = |name: &str| {
+        INTEGERS.iter().any(|s| s.name == name)
+            || SWITCHES.iter().any(|s| s.name == name)
+            || WORDS.iter().any(|s| s.name == name)
+    };
+    args.chunks(2)
+        .map(|pair| {
+            let mut pair = pair.iter().map(RedisString::to_string_lossy);
+            let (name, value) = (pair.next().unwrap_or_default().to_lowercase(), pair.next());
+            let value = value.ok_or_else(|| Error::setting(&name, "", "name value pairs"))?;
+            if known(&name) {
+                Ok((name, value))
+            } else {
+                Err(Error::setting(&name, &value, "there is no such setting"))
+            }
+        })
+        .collect()
+}
+
+/// The later of two arguments for the same setting wins, as in redis.conf.
+fn default_text(name: &str, env: Option<&str>, args: &[(String, String)]) -> Option<String> {
+    let argument = args.iter().rev().find(|(known, _)| known == name);
+    let variable = || std::env::var(env?).ok().filter(|value| !value.is_empty());
+    argument.map(|(_, value)| value.clone()).or_else(variable)
+}
+
+fn on_integer(_: &ConfigurationContext, _: &str, _: &'static Integer) {
+    changed();
+}
+
+fn on_switch(_: &ConfigurationContext, _: &str, _: &'static Switch) {
+    changed();
+}
+
+fn on_word(_: &ConfigurationContext, _: &str, _: &'static Word) {
+    changed();
+}
+
+/// Hands the settings to the worker. Each has been checked when it was set, so they can be read.
+fn changed() {
+    if let Ok(current) = read() {
+        let (settings, embedder) = (current.settings.clone(), current.embedder.clone());
+        with_worker(|worker| worker.configure(settings, embedder));
+    }
+}

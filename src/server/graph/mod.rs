@@ -1,0 +1,291 @@
+//! The engine, from the worker's side: what the core wants of it becomes jobs for the main thread.
+//!
+//! Reads run on the engine's own threads (`K`): the main thread only makes the call and copies the
+//! reply, whose bytes are read on the worker. Writes run inline, in one hold with everything that
+//! allows them (`write.rs`). A write that the engine commits on another thread later can meet a CLIENT
+//! PAUSE or a failover in between, which ends the server; and it would wait for the graph's readers with
+//! the server in hand.
+
+pub(super) mod client_query;
+pub(super) mod hold;
+pub(super) mod journal;
+mod state;
+mod write;
+
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+use redis_module::Context;
+
+use crate::engine;
+use crate::engine::value::Value;
+use crate::engine::version;
+use crate::engine::version::Version;
+use crate::entity::GraphName;
+use crate::fill::port::event::{Event, Survey};
+use crate::fill::port::fault::StoreFault;
+use crate::fill::port::store::{Query, Read, Write, Written};
+use crate::inject::{Point, reached};
+use crate::server::events;
+use crate::server::ffi::call::{Mode, Reply};
+use crate::server::ffi::post::log;
+use crate::server::handle::guarded;
+use crate::worker::port::{Answer, Level, Store};
+use hold::{Hold, post};
+use journal::{Journal, WritePath};
+
+/// The engine, from the worker's side.
+pub(super) struct Engine {
+    known: Arc<Known>,
+}
+
+/// The engine's version, as the last survey tells; 0 = none.
+static VERSION: AtomicI64 = AtomicI64::new(0);
+
+/// Most rows the engine returns, as the last survey tells.
+static MAX_ROWS: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Whether the engine's index holds nothing of what nodes held before.
+pub(super) fn index_forgets() -> bool {
+    Known::version().features().index_forgets
+}
+
+/// What is known of the engine and the server from one hold to the next.
+struct Known {
+    commands: AtomicU64,
+    /// Only the main thread takes the lock.
+    journal: Mutex<Journal>,
+}
+
+impl Known {
+    fn version() -> Version {
+        Version(VERSION.load(Ordering::Relaxed))
+    }
+
+    /// How vectors may be written in this hold, as far as the server is concerned.
+    fn write_path(&self, hold: &Hold<'_>) -> WritePath {
+        if !Self::version().features().effects {
+            return WritePath::Engine;
+        }
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).path(hold)
+    }
+
+    /// Whether other clients were served since this was asked last.
+    fn is_contended(&self) -> bool {
+        let commands = events::commands();
+        self.commands.swap(commands, Ordering::Relaxed) != commands
+    }
+}
+
+impl Engine {
+    pub(super) fn new() -> Self {
+        Self {
+            known: Arc::new(Known {
+                commands: AtomicU64::new(0),
+                journal: Mutex::new(Journal::new()),
+            }),
+        }
+    }
+}
+
+/// An answer that is sent once: dropped before, it says that nothing came.
+struct Owed<T: Send + 'static> {
+    to: Sender<Answer>,
+    asked: Option<T>,
+    nothing: fn(T) -> Event,
+}
+
+impl<T: Send + 'static> Owed<T> {
+    fn new(to: Sender<Answer>, asked: T, nothing: fn(T) -> Event) -> Self {
+        Self { to, asked: Some(asked), nothing }
+    }
+
+    fn asked(&self) -> Option<&T> {
+        self.asked.as_ref()
+    }
+
+    /// Sends what `read` makes, on the worker's thread, of what was asked.
+    fn send(mut self, read: impl FnOnce(T) -> Event + Send + 'static) {
+        if let Some(asked) = self.asked.take() {
+            // The channel holds more than there can be in flight; when it is gone, the worker is.
+            self.to.try_send(Box::new(move || read(asked))).ok();
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Owed<T> {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            let nothing = self.nothing;
+            self.to.try_send(Box::new(move || nothing(asked))).ok();
+        }
+    }
+}
+
+impl Store for Engine {
+    fn survey(&self, to: Sender<Answer>) {
+        let owed = Owed::new(to, (), |()| Event::Surveyed(Err(StoreFault::NoReply)));
+        let known = Arc::clone(&self.known);
+        post(move |held| {
+            let looked = held.and_then(|hold| look(&hold, &known));
+            owed.send(|()| Event::Surveyed(looked.map(Looked::read)));
+        });
+    }
+
+    fn read(&self, read: Read, to: Sender<Answer>) {
+        let cypher = engine::read_text(&read);
+        let owed = Owed::new(to, read, |read| unread(&read, StoreFault::NoReply));
+        post(move |held| {
+            let Some(read) = owed.asked() else { return };
+            let allowed = held.and_then(|hold| may_read(&hold, read).map(|()| hold));
+            let hold = match allowed {
+                Ok(hold) => hold,
+                Err(fault) => return owed.send(|read| unread(&read, fault)),
+            };
+            let graph = read.graph.clone();
+            let args: [&[u8]; 2] = [graph.as_str().as_bytes(), &cypher];
+            hold.query_on_pool(Mode::Pool, &args, move |reply| {
+                let proto = reply.as_ref().map(Reply::proto).unwrap_or_default().to_vec();
+                owed.send(move |read| {
+                    let outcome = guarded(Err(StoreFault::NoReply), || {
+                        reached(Point::Reply);
+                        engine::answer(&read.query, &proto)
+                    });
+                    Event::Read { ticket: read.ticket, outcome }
+                });
+            });
+        });
+    }
+
+    fn write(&self, write: Write, to: Sender<Answer>) {
+        let effects = Known::version().features().effects;
+        let call = write::prepare(&write, effects, MAX_ROWS.load(Ordering::Relaxed));
+        let owed = Owed::new(to, write, |write| Event::Written {
+            write,
+            outcome: Err(StoreFault::NoReply),
+        });
+        let known = Arc::clone(&self.known);
+        post(move |held| {
+            let Some(write) = owed.asked() else { return };
+            let outcome = held.and_then(|hold| write_in(&hold, write, &call, &known));
+            owed.send(|write| Event::Written { write, outcome });
+        });
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        log(if level == Level::Notice { c"notice" } else { c"warning" }, line);
+    }
+}
+
+fn unread(read: &Read, fault: StoreFault) -> Event {
+    Event::Read { ticket: read.ticket, outcome: Err(fault) }
+}
+
+/// The whole of a write, in one hold.
+fn write_in(
+    hold: &Hold<'_>,
+    write: &Write,
+    call: &write::Call,
+    known: &Known,
+) -> Result<Written, StoreFault> {
+    let contended = known.is_contended();
+    let begun = Instant::now();
+    write::may_write(hold, write)?;
+    let ids = write::carry_out(hold, write, call, known)?;
+    Ok(Written { ids, held: begun.elapsed(), contended })
+}
+
+/// Whether a graph may be read: one that is swapped out stays so, and where nothing can be written
+/// nothing is selected, or it would be paid for in vain.
+fn may_read(hold: &Hold<'_>, read: &Read) -> Result<(), StoreFault> {
+    hold.find_graph(&read.graph)?;
+    match &read.query {
+        Query::Select(_) | Query::Marked { texts: true, .. } => {
+            state::takes_writes(hold, &read.graph)
+        }
+        Query::Indexes
+        | Query::CountAll { .. }
+        | Query::Count { .. }
+        | Query::Marked { texts: false, .. }
+        | Query::Sample(_) => Ok(()),
+    }
+}
+
+/// What the server said of itself, still to be read.
+struct Looked {
+    engine: Option<Version>,
+    graphs: Vec<u8>,
+    max_rows: Option<usize>,
+}
+
+fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
+    state::lets_fill(hold)?;
+    let modules = hold.call(Mode::Inline, c"MODULE", &[b"LIST"])?;
+    let engine = version::of_modules(&engine::reply(modules.proto())?);
+    VERSION.store(engine.map_or(0, |version| version.0), Ordering::Relaxed);
+    let graphs = hold.call(Mode::Inline, c"GRAPH.LIST", &[])?.proto().to_vec();
+    if engine.is_some_and(|version| !version.features().tested) {
+        try_out(hold, &graphs)?;
+    }
+    if engine.is_some() {
+        journal::note(known.write_path(hold));
+    }
+    let max_rows = max_rows(hold);
+    MAX_ROWS.store(max_rows.unwrap_or(usize::MAX), Ordering::Relaxed);
+    Ok(Looked { engine, graphs, max_rows })
+}
+
+/// Asks an engine nobody has tried something harmless: whether it speaks as the others do.
+fn try_out(hold: &Hold<'_>, graphs: &[u8]) -> Result<(), StoreFault> {
+    let names = Value::parse(graphs).map(|list| names(&list)).unwrap_or_default();
+    let Some(graph) = names.iter().find(|graph| hold.find_graph(graph).is_ok()) else {
+        return Ok(());
+    };
+    let args: [&[u8]; 2] = [graph.as_str().as_bytes(), version::CANARY];
+    let reply = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &args)?;
+    if version::sings(&engine::reply(reply.proto())?) { Ok(()) } else { Err(StoreFault::Foreign) }
+}
+
+fn max_rows(hold: &Hold<'_>) -> Option<usize> {
+    let reply = hold.call(Mode::Inline, c"GRAPH.CONFIG", &[b"GET", b"RESULTSET_SIZE"]).ok()?;
+    let value = engine::reply(reply.proto()).ok()?.items().get(1)?.integer()?;
+    // The engine says -1 for "no limit".
+    usize::try_from(value).ok()
+}
+
+impl Looked {
+    fn read(self) -> Survey {
+        Survey {
+            graphs: Value::parse(&self.graphs).map(|list| names(&list)).unwrap_or_default(),
+            engine: self.engine.map(|version| version.to_string()),
+            engine_tested: self.engine.is_some_and(|version| version.features().tested),
+            most_rows: self.max_rows,
+        }
+    }
+}
+
+/// Whether threads of the server's own read the commands of clients, besides the one who asks now: from
+/// Redis 8.6 on one that is read and not run yet points to what an unloaded module has freed.
+pub(super) fn clients_on_io_threads(ctx: &Context) -> bool {
+    let hold = Hold::of_command(ctx);
+    let threads = hold.call(Mode::Inline, c"CONFIG", &[b"GET", b"io-threads"]).ok();
+    let threads = threads.and_then(|reply| {
+        let pair = engine::reply(reply.proto()).ok()?;
+        pair.items().get(1)?.text()?.parse::<u32>().ok()
+    });
+    let clients = journal::field::<u64>(&hold, "clients", "connected_clients");
+    threads.is_some_and(|threads| threads > 1) && clients.is_none_or(|clients| clients > 1)
+}
+
+/// All graphs there are.
+pub(super) fn graphs(hold: &Hold<'_>) -> Vec<GraphName> {
+    let reply = hold.call(Mode::Inline, c"GRAPH.LIST", &[]).ok();
+    reply.and_then(|reply| Value::parse(reply.proto()).map(|list| names(&list))).unwrap_or_default()
+}
+
+/// A key that is no UTF-8 cannot be named in STATUS, the log or a setting.
+fn names(list: &Value<'_>) -> Vec<GraphName> {
+    list.items().iter().filter_map(Value::text).map(GraphName::new).collect()
+}

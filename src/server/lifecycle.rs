@@ -1,0 +1,114 @@
+//! Loading and unloading.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use redis_module::{AclCategory, Context, RedisString, Status};
+
+use crate::server::handle::{WORKER, guarded};
+use crate::server::{config, ffi, graph};
+use crate::worker::Worker;
+
+/// How long the server waits for the worker to end.
+const STOP_LIMIT: Duration = Duration::from_millis(100);
+
+/// The ACL category of all commands, if it has still to be added.
+pub(crate) fn acl_category() -> AclCategory {
+    const NAME: &str = "vectorfill";
+    if guarded(false, || ffi::category_exists(NAME)) {
+        AclCategory::None
+    } else {
+        AclCategory::Single(NAME.to_owned())
+    }
+}
+
+/// The oldest Redis that falkordb.so loads into: 8.0.0.
+const OLDEST_SERVER: i32 = 0x08_00_00;
+
+/// Looks at the server before anything is registered with it: the library calls functions that older
+/// servers do not have, and would end them.
+#[derive(Debug)]
+pub(crate) struct Gate;
+
+impl Gate {
+    /// What `redis_module!` does for each of its data types, first of all: an error ends the loading.
+    pub(crate) fn create_data_type(
+        &self,
+        ctx: *mut redis_module::raw::RedisModuleCtx,
+    ) -> Result<(), ()> {
+        let Self = self;
+        let version = ffi::server_version().unwrap_or(0);
+        let lacks = ffi::missing_function();
+        if version >= OLDEST_SERVER && lacks.is_none() {
+            return Ok(());
+        }
+        let lacks = lacks.map_or_else(String::new, |name| format!(", without RedisModule_{name}"));
+        let (major, minor, patch) = (version >> 16, version >> 8 & 0xff, version & 0xff);
+        Context::new(ctx).log_warning(&format!(
+            "vectorfill needs Redis 8.0 or later, as FalkorDB does: this server is \
+             {major}.{minor}.{patch}{lacks}"
+        ));
+        Err(())
+    }
+}
+
+/// Called by Redis when the module is loaded.
+pub(crate) fn init(ctx: &Context, args: &[RedisString]) -> Status {
+    guarded(Status::Err, || match load(ctx, args) {
+        Ok(()) => Status::Ok,
+        Err(reason) => {
+            ctx.log_warning(&reason.replace('%', "%%"));
+            Status::Err
+        }
+    })
+}
+
+fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
+    ffi::post::bind(ctx);
+    config::register(ctx, args).map_err(|e| e.to_string())?;
+    if !ffi::load_configs(ctx) {
+        return Err("a vectorfill.* setting in the configuration is not allowed".into());
+    }
+    if !ffi::watch_commands(ctx) {
+        return Err("this server cannot register a command filter".into());
+    }
+    let current = config::read().map_err(|e| e.to_string())?;
+    let (settings, embedder) = (current.settings.clone(), current.embedder.clone());
+    let store = Box::new(graph::Engine::new());
+    let worker = Worker::start(settings, embedder, store).map_err(|e| e.to_string())?;
+    *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+    Ok(())
+}
+
+/// Called by Redis when the module is to be unloaded. A busy worker refuses: the engine's threads
+/// hold callbacks into this library.
+pub(crate) fn deinit(ctx: &Context) -> Status {
+    guarded(Status::Err, || {
+        if graph::hold::is_pending() {
+            ctx.log_warning("vectorfill waits for queries of its own and cannot be unloaded now");
+            return Status::Err;
+        }
+        if graph::clients_on_io_threads(ctx) {
+            ctx.log_warning(
+                "vectorfill cannot be unloaded while io-threads is above 1 and clients are \
+                 connected: Redis' own threads may hold their commands, and would crash. Restart the \
+                 server without the module instead",
+            );
+            return Status::Err;
+        }
+        let mut slot = WORKER.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(worker) = slot.take() else { return Status::Ok };
+        match worker.stop(STOP_LIMIT) {
+            Ok(()) => Status::Ok,
+            Err(worker) => {
+                *slot = Some(worker);
+                ctx.log_warning(
+                    "vectorfill is filling and cannot be unloaded now: CONFIG SET \
+                     vectorfill.enabled no, wait for state 'disabled' in VECTORFILL.STATUS, and \
+                     unload again",
+                );
+                Status::Err
+            }
+        }
+    })
+}

@@ -1,0 +1,191 @@
+//! The thread: waits for something to happen, tells the core, carries out what the core answers.
+//!
+//! Three parts, as a thread should have: [`Worker`] is the handle others hold, `body` runs on the
+//! thread, and [`Worker::stop`] ends it within a bound. A wake-up carries no data: it says "look at
+//! what has been left for you", and merges with the one before.
+
+use crate::worker::port::{Request, Store};
+use crate::worker::supervisor::supervise;
+mod body;
+mod log;
+pub(crate) mod port;
+mod supervisor;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::embed::config::Config;
+use crate::entity::GraphName;
+use crate::error::Error;
+use crate::fill::port::settings::Settings;
+use crate::fill::status::Snapshot;
+
+/// Users waiting for the worker to take up their request.
+const MOST_REQUESTS: usize = 1_024;
+/// Graphs that writes can mark between two turns of the worker; beyond that, the schedule finds them.
+const MOST_TOUCHED: usize = 4_096;
+
+/// What the worker publishes.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Published {
+    /// The core's picture.
+    pub snapshot: Snapshot,
+    /// How often the worker began anew after a panic.
+    pub restarts: u32,
+    /// The last panic, in words.
+    pub panic: Option<String>,
+}
+
+const RUNNING: u8 = 0;
+const STOP_WANTED: u8 = 1;
+const ENDED: u8 = 2;
+
+/// What others leave for the worker, and the worker for others.
+struct Shared {
+    wake: Sender<()>,
+    phase: AtomicU8,
+    server_changed: AtomicBool,
+    settings_changed: AtomicBool,
+    graphs_arrive: AtomicBool,
+    settings: Mutex<(Settings, Config)>,
+    touched: Mutex<BTreeSet<GraphName>>,
+    published: ArcSwap<Published>,
+}
+
+/// The handle of the worker thread.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    requests: Sender<Request>,
+    ended: Receiver<()>,
+    thread: JoinHandle<()>,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// Starts the thread.
+    pub(crate) fn start(
+        settings: Settings,
+        config: Config,
+        store: Box<dyn Store>,
+    ) -> Result<Self, Error> {
+        let (wake, woken) = bounded(1);
+        let (requests, inbound) = bounded(MOST_REQUESTS);
+        let (end, ended) = bounded(1);
+        let shared = Arc::new(Shared {
+            wake,
+            phase: AtomicU8::new(RUNNING),
+            server_changed: AtomicBool::new(false),
+            settings_changed: AtomicBool::new(false),
+            graphs_arrive: AtomicBool::new(false),
+            settings: Mutex::new((settings, config)),
+            touched: Mutex::new(BTreeSet::new()),
+            published: ArcSwap::default(),
+        });
+        let name = "vectorfill";
+        let inbox = Inbox { shared: Arc::clone(&shared), woken, requests: inbound };
+        let thread = std::thread::Builder::new()
+            .name(name.into())
+            .spawn(move || {
+                supervise(&inbox, &*store);
+                end.send(()).ok();
+            })
+            .map_err(|e| Error::Thread { name, reason: e.to_string() })?;
+        Ok(Self { shared, requests, ended, thread })
+    }
+
+    /// Leaves new settings.
+    pub(crate) fn configure(&self, settings: Settings, config: Config) {
+        *lock(&self.shared.settings) = (settings, config);
+        self.shared.settings_changed.store(true, Ordering::SeqCst);
+        self.wake();
+    }
+
+    /// Something about the server has changed.
+    pub(crate) fn server_changed(&self) {
+        self.shared.server_changed.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Graphs are about to come that were written elsewhere. Anybody can say so, even a client that may
+    /// do nothing: it leads to no more looks than a write does.
+    pub(crate) fn graphs_arrive(&self) {
+        self.shared.graphs_arrive.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// Somebody is about to write to a graph.
+    pub(crate) fn touched(&self, graph: GraphName) {
+        let mut touched = lock(&self.shared.touched);
+        // Past the bound nothing is lost: the next scheduled pass finds it.
+        if touched.len() < MOST_TOUCHED && touched.insert(graph) {
+            drop(touched);
+            self.wake();
+        }
+    }
+
+    /// Asks for something.
+    pub(crate) fn request(&self, request: Request) -> Result<(), Error> {
+        self.requests.try_send(request).map_err(|_| Error::Busy)
+    }
+
+    /// The last published picture; never waits.
+    pub(crate) fn published(&self) -> Arc<Published> {
+        self.shared.published.load_full()
+    }
+
+    /// Ends the thread if it has nothing to do, waiting at most `limit`. Gives the handle back when
+    /// the worker is busy.
+    pub(crate) fn stop(self, limit: Duration) -> Result<(), Self> {
+        self.shared.phase.store(STOP_WANTED, Ordering::SeqCst);
+        self.wake();
+        let ended = self.ended.recv_timeout(limit).is_ok();
+        let withdrawn = self
+            .shared
+            .phase
+            .compare_exchange(STOP_WANTED, RUNNING, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok();
+        if !ended && withdrawn {
+            return Err(self);
+        }
+        // It has ended, or is past the point of return: nothing on its way out waits for us.
+        self.thread.join().ok();
+        Ok(())
+    }
+
+    fn wake(&self) {
+        // Full means that a wake-up is on its way already.
+        self.shared.wake.try_send(()).ok();
+    }
+}
+
+/// A poisoned lock holds plain data that is as good as before.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The worker's end of the handle.
+struct Inbox {
+    shared: Arc<Shared>,
+    woken: Receiver<()>,
+    requests: Receiver<Request>,
+}
+
+impl Inbox {
+    /// Ends the worker if that is wanted; from then on the stop cannot be withdrawn.
+    fn may_end(&self) -> bool {
+        let phase = &self.shared.phase;
+        phase.compare_exchange(STOP_WANTED, ENDED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+}

@@ -1,0 +1,46 @@
+//! Runs bodies until one ends by request; a panic costs the pass, never the server.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::worker::body::Body;
+use crate::worker::port::{Level, Store};
+use crate::worker::{Inbox, Published};
+
+/// Pause before a worker that panicked begins anew, and the longest such pause.
+const RESTART: Duration = Duration::from_secs(1);
+const MOST_RESTART: Duration = Duration::from_mins(1);
+
+/// Runs bodies until one ends by request. A panic costs the pass, never the server.
+pub(super) fn supervise(inbox: &Inbox, store: &dyn Store) {
+    let mut pause = RESTART;
+    let mut restarts = 0;
+    loop {
+        let begun = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| Body::new(inbox, store, restarts).run()));
+        let Err(panic) = outcome else { return };
+        restarts += 1;
+        let words = panic_words(&*panic);
+        store.log(Level::Warning, &format!("worker panicked, restarting in {pause:?}: {words}"));
+        let mut published = Published::clone(&inbox.shared.published.load());
+        published.restarts = restarts;
+        published.panic = Some(words);
+        inbox.shared.published.store(Arc::new(published));
+        if begun.elapsed() > MOST_RESTART {
+            pause = RESTART;
+        }
+        let until = Instant::now() + pause;
+        while inbox.woken.recv_deadline(until).is_ok() {
+            if inbox.may_end() {
+                return;
+            }
+        }
+        pause = (pause * 2).min(MOST_RESTART);
+    }
+}
+
+fn panic_words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
+}
