@@ -17,22 +17,20 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use crate::entity::Text;
-use crate::fill::port::embedding::{Completion, RateLimits, Role};
+use crate::fill::port::embedding::{Completion, Embed, InputType, RateLimits};
 use crate::fill::port::fault::ServiceFault;
-use crate::fill::port::id::BatchId;
 
 /// Turns texts into vectors, off the thread that asks.
 #[derive(Debug)]
 pub(crate) struct Embedder {
-    kind: Kind,
+    backend: Backend,
     /// Of documents, and of questions.
     prefixes: (String, String),
     completions: Sender<Completion>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Backend {
     Service(http::client::Service),
     #[cfg(feature = "local")]
     Local(local::Pool),
@@ -44,43 +42,45 @@ impl Embedder {
     /// Makes the embedder the settings ask for. What prevents it is told by each completion, so
     /// that it shows where users look: in STATUS.
     pub(crate) fn start(config: &Config, completions: Sender<Completion>) -> Self {
-        let kind = match config.provider {
-            Provider::OpenAi => http::client::Service::start(config).map(Kind::Service),
+        let backend = match config.provider {
+            Provider::OpenAi => http::client::Service::start(config).map(Backend::Service),
             #[cfg(feature = "local")]
-            Provider::Local => local::Pool::start(config).map(Kind::Local),
+            Provider::Local => local::Pool::start(config).map(Backend::Local),
             #[cfg(not(feature = "local"))]
-            Provider::Local => Ok(Kind::Broken("this build has no feature 'local'".into())),
+            Provider::Local => Ok(Backend::Broken("this build has no feature 'local'".into())),
         };
-        let kind = kind.unwrap_or_else(|error| Kind::Broken(error.to_string()));
+        let backend = backend.unwrap_or_else(|error| Backend::Broken(error.to_string()));
         let prefixes = (config.document_prefix.clone(), config.query_prefix.clone());
-        Self { kind, prefixes, completions }
+        Self { backend, prefixes, completions }
     }
 
-    /// Asks for the vectors of `texts`; never waits.
-    pub(crate) fn submit(&self, batch: BatchId, role: Role, texts: &[Text]) {
-        let prefix = match role {
-            Role::Document => &self.prefixes.0,
-            Role::Question => &self.prefixes.1,
+    /// Asks for vectors; never waits.
+    pub(crate) fn submit(&self, request: &Embed) {
+        let Embed { id, input, texts } = request;
+        let prefix = match input {
+            InputType::Document => &self.prefixes.0,
+            InputType::Query => &self.prefixes.1,
         };
         let texts = texts.iter().map(|text| format!("{prefix}{}", text.to_utf8())).collect();
-        let promise = Promise::new(batch, self.completions.clone());
-        match &self.kind {
-            Kind::Service(service) => service.submit(texts, promise),
+        let promise = Promise::new(*id, self.completions.clone());
+        match &self.backend {
+            Backend::Service(service) => service.submit(texts, promise),
             #[cfg(feature = "local")]
-            Kind::Local(pool) => pool.submit(role, texts, promise),
-            Kind::Broken(reason) => {
-                promise.keep(Err(ServiceFault::Unusable(reason.clone())), RateLimits::default());
+            Backend::Local(pool) => pool.submit(*input, texts, promise),
+            Backend::Broken(reason) => {
+                let fault = ServiceFault::Misconfigured(reason.clone());
+                promise.keep(Err(fault), RateLimits::default());
             }
         }
     }
 
     /// Ends all threads, waiting at most `limit` for them. Requests in flight are given up.
     pub(crate) fn stop(self, limit: Duration) {
-        match self.kind {
-            Kind::Service(service) => service.stop(limit),
+        match self.backend {
+            Backend::Service(service) => service.stop(limit),
             #[cfg(feature = "local")]
-            Kind::Local(pool) => pool.stop(limit),
-            Kind::Broken(_) => {}
+            Backend::Local(pool) => pool.stop(limit),
+            Backend::Broken(_) => {}
         }
     }
 }

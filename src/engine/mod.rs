@@ -57,7 +57,7 @@ pub(crate) fn write_text(write: &Write) -> Vec<u8> {
         Change::Job(Job::Vectors(rows)) => write::vectors(rule, rows),
         Change::Job(Job::Quarantine(marks)) => write::quarantine(rule, marks),
         Change::Job(Job::CreateIndex(index)) => index::create(rule, index),
-        Change::Lift { ids, .. } => write::lift(rule, ids),
+        Change::Release(ids) => write::lift(rule, ids),
     }
 }
 

@@ -1,13 +1,39 @@
-//! Pauses that grow while something goes wrong.
+//! Pauses between two tries.
 
 use std::time::Duration;
 
-/// More doublings than any pause here needs to reach its limit.
-const MOST_DOUBLINGS: u32 = 16;
+use crate::fill::port::fault::StoreFault;
 
-/// `first`, doubled so many times, and no longer than `most`.
-pub(crate) fn doubled(first: Duration, times: u32, most: Duration) -> Duration {
-    first.saturating_mul(1 << times.min(MOST_DOUBLINGS)).min(most)
+/// More doublings than any pause here needs to reach its limit.
+const MAX_DOUBLINGS: u32 = 16;
+
+/// `first`, doubled `times` times, capped at `max`.
+pub(crate) fn doubled(first: Duration, times: u32, max: Duration) -> Duration {
+    first.saturating_mul(1 << times.min(MAX_DOUBLINGS)).min(max)
+}
+
+/// Pauses between two tries at the store; the longer, the more often it has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StorePause {
+    pub(crate) first: Duration,
+    pub(crate) max: Duration,
+}
+
+impl StorePause {
+    /// By what the store said.
+    pub(crate) fn after(fault: &StoreFault) -> Self {
+        let first = Duration::from_millis(4);
+        let max = if *fault == StoreFault::Readers {
+            // A gap between two readers is short, and asking for it costs a tenth of a millisecond.
+            Duration::from_millis(20)
+        } else if *fault == StoreFault::Begun {
+            // What has just begun is soon over, or known for a long one.
+            first
+        } else {
+            Duration::from_millis(500)
+        };
+        Self { first, max }
+    }
 }
 
 #[cfg(test)]

@@ -14,10 +14,8 @@ pub(crate) struct Snapshot {
     pub enabled: bool,
     /// What the server lets us do.
     pub server: ServerState,
-    /// The engine's name and version.
-    pub engine: Option<String>,
-    /// Whether this version of it was tried.
-    pub engine_tested: bool,
+    /// The engine.
+    pub engine: EngineFigures,
     /// Writes are paused by CLIENT PAUSE, a failover or `maxmemory`.
     pub paused: Option<String>,
     /// When the next scheduled pass begins.
@@ -25,11 +23,26 @@ pub(crate) struct Snapshot {
     /// The embedding lane.
     pub lane: LaneFigures,
     /// What users have asked.
-    pub questions: QuestionFigures,
+    pub queries: QueryFigures,
     /// Sum of all passes since load.
     pub totals: Tally,
     /// The graphs.
     pub graphs: GraphsFigures,
+}
+
+/// The engine, as the last survey found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EngineFigures {
+    /// Its name and version; `None` = it is not loaded.
+    pub name: Option<String>,
+    /// Whether this version was tried.
+    pub tested: bool,
+}
+
+impl Default for EngineFigures {
+    fn default() -> Self {
+        Self { name: None, tested: true }
+    }
 }
 
 /// The graphs in figures. Whoever reads them holds the server, so what costs time is done by who makes
@@ -226,7 +239,7 @@ pub(crate) enum LaneState {
 
 /// What STATUS tells of questions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct QuestionFigures {
+pub(crate) struct QueryFigures {
     /// Texts that were asked for.
     pub asked: u64,
     /// Of these, texts whose vector was known.

@@ -164,14 +164,14 @@ mod tests {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// All of it.
-    Whole,
+    Full,
     /// The nodes from this id on.
-    From(u64),
+    Tail(u64),
 }
 
 impl Scope {
     /// The first id that is swept.
     pub(crate) fn first(self) -> u64 {
-        if let Self::From(first) = self { first } else { 0 }
+        if let Self::Tail(first) = self { first } else { 0 }
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn status(
     let path = write_path();
     map([
         ("version", text(env!("CARGO_PKG_VERSION"))),
-        ("engine", optional(snapshot.engine.as_deref())),
+        ("engine", optional(snapshot.engine.name.as_deref())),
         ("engine_tested", yes_no(snapshot)),
         ("writes", optional(path.name())),
         ("writes_reason", optional(path.reason())),
@@ -73,7 +73,7 @@ fn write_path() -> WritePath {
 }
 
 fn yes_no(snapshot: &Snapshot) -> RedisValue {
-    match (&snapshot.engine, snapshot.engine_tested) {
+    match (&snapshot.engine.name, snapshot.engine.tested) {
         (None, _) => RedisValue::Null,
         (Some(_), true) => text("yes"),
         (Some(_), false) => text("no"),
@@ -125,7 +125,7 @@ fn embedder(snapshot: &Snapshot) -> RedisValue {
     let lane = &snapshot.lane;
     let current = config::current();
     let config = current.as_ref().map(|current| &current.embedder);
-    let questions = &snapshot.questions;
+    let questions = &snapshot.queries;
     map([
         ("provider", optional(config.map(|config| config.provider.as_str()))),
         ("model", optional(config.map(|config| config.model.as_str()))),
@@ -251,9 +251,9 @@ fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
         .field("embedder_retries", lane.retries)?
         .field("embedder_tokens", lane.tokens)?
         .field("embedder_latency_ms", format!("{:.1}", lane.latency_ms))?
-        .field("embedder_questions", snapshot.questions.asked)?
-        .field("embedder_query_cache_hits", snapshot.questions.hits)?
-        .field("embedder_query_cache_entries", snapshot.questions.kept as u64)?;
+        .field("embedder_questions", snapshot.queries.asked)?
+        .field("embedder_query_cache_hits", snapshot.queries.hits)?
+        .field("embedder_query_cache_entries", snapshot.queries.kept as u64)?;
     let finished = snapshot.graphs.iter().filter(|(_, figures)| figures.is_finished());
     for (name, figures) in snapshot.graphs.behind().chain(finished).take(MAX_INFO) {
         section = section.field(&format!("graph_{}", info_name(name)), graph_line(figures))?;

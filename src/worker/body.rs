@@ -1,6 +1,5 @@
 //! What runs on the thread: one turn after the other, until it is told to end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,12 +10,12 @@ use crate::embed::Embedder;
 use crate::embed::config::Config;
 use crate::fill::Filler;
 use crate::fill::port::embedding::Completion;
-use crate::fill::port::event::{Action, Event};
-use crate::fill::port::id::RunId;
+use crate::fill::port::event::{Action, Event, QuarantineRequest};
 use crate::fill::port::settings::Settings;
 use crate::inject::{Point, reached};
-use crate::worker::log::Journal;
-use crate::worker::port::{Answer, Demand, Request, Store, WaitFault, Waiter};
+use crate::worker::log::Log;
+use crate::worker::port::{Answer, Request, Store};
+use crate::worker::waiting::{Waiting, WaitingRoom};
 use crate::worker::{Inbox, Published, lock};
 
 /// More than the requests that can be in flight: `concurrency` is at most 64, before and after a
@@ -31,12 +30,6 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How long the embedder's threads are waited for.
 const EMBEDDER_STOP: Duration = Duration::from_millis(50);
 
-/// A waiting user, with their limit.
-struct Waiting {
-    waiter: Box<dyn Waiter>,
-    until: Option<Instant>,
-}
-
 /// What runs on the thread.
 pub(super) struct Body<'a> {
     inbox: &'a Inbox,
@@ -46,12 +39,11 @@ pub(super) struct Body<'a> {
     settings: (Settings, Config),
     completions: (Sender<Completion>, Receiver<Completion>),
     answers: (Sender<Answer>, Receiver<Answer>),
-    waiting: HashMap<RunId, Waiting>,
-    run_ids: u64,
+    waiting: WaitingRoom,
     restarts: u32,
     published: Instant,
     changed: bool,
-    journal: Journal,
+    log: Log,
 }
 
 impl<'a> Body<'a> {
@@ -67,12 +59,11 @@ impl<'a> Body<'a> {
             settings,
             completions,
             answers: bounded(MOST_ANSWERS),
-            waiting: HashMap::new(),
-            run_ids: 0,
+            waiting: WaitingRoom::default(),
             restarts,
             published: now,
             changed: true,
-            journal: Journal::default(),
+            log: Log::default(),
         }
     }
 
@@ -95,8 +86,8 @@ impl<'a> Body<'a> {
     fn wait(&mut self) {
         let now = Instant::now();
         let publish = self.changed.then(|| self.published + PUBLISH);
-        let waiters = self.waiting.values().filter_map(|waiting| waiting.until);
-        let due = [self.filler.deadline(now), publish].into_iter().flatten().chain(waiters).min();
+        let due = [self.filler.deadline(now), publish, self.waiting.deadline()];
+        let due = due.into_iter().flatten().min();
         let limit = due.map_or(IDLE, |at| at.saturating_duration_since(now)).min(IDLE);
         let inbox = self.inbox;
         select! {
@@ -155,21 +146,27 @@ impl<'a> Body<'a> {
     fn take_request(&mut self, request: Request) {
         // Settings that were changed before the request was made hold for it.
         self.take_what_was_left();
-        let run = request.waiter.map(|(waiter, limit)| {
-            self.run_ids += 1;
-            let until = limit.map(|limit| Instant::now() + limit);
-            self.waiting.insert(RunId(self.run_ids), Waiting { waiter, until });
-            RunId(self.run_ids)
-        });
-        match (request.demand, run) {
-            (Demand::Pass(graph), run) => self.note(Event::Run { run, graph }),
-            (Demand::Errand(graph, wish), Some(run)) => {
-                self.note(Event::Errand { run, graph, wish });
+        let now = Instant::now();
+        let mut wait = |waiting| self.waiting.enter(waiting, now);
+        let event = match request {
+            Request::Run(graph, user) => {
+                Event::Run { run: user.map(|user| wait(Waiting::Pass(user))), graph }
             }
-            (Demand::Question(texts), Some(run)) => self.note(Event::Question { run, texts }),
-            // Nobody would hear of it.
-            (Demand::Errand(..) | Demand::Question(_), None) => {}
-        }
+            Request::List(graph, most, user) => Event::Quarantine {
+                run: wait(Waiting::Failures(user)),
+                graph,
+                request: QuarantineRequest::List { most },
+            },
+            Request::Release(graph, ids, user) => Event::Quarantine {
+                run: wait(Waiting::Released(user)),
+                graph,
+                request: QuarantineRequest::Release { ids },
+            },
+            Request::Query(texts, user) => {
+                Event::Query { run: wait(Waiting::Vectors(user)), texts }
+            }
+        };
+        self.note(event);
     }
 
     /// Tells the core.
@@ -191,26 +188,20 @@ impl<'a> Body<'a> {
         match action {
             Action::Survey => self.store.survey(self.answers.0.clone()),
             Action::Read(read) => self.store.read(read, self.answers.0.clone()),
-            Action::Embed { batch, role, texts } => self.embedder.submit(batch, role, &texts),
+            Action::Embed(request) => self.embedder.submit(&request),
             Action::Write(write) => self.store.write(write, self.answers.0.clone()),
             Action::Answer { run, outcome } => {
                 // Whoever asks STATUS after the answer sees what it says.
                 self.publish();
-                if let Some(waiting) = self.waiting.remove(&run) {
-                    waiting.waiter.answer(outcome.map_err(WaitFault::Run));
-                }
+                self.waiting.respond(run, outcome);
             }
-            Action::Report(report) => Journal::pass(self.store, &report),
+            Action::Report(report) => Log::pass(self.store, &report),
         }
     }
 
     fn expire_waiters(&mut self) {
-        let now = Instant::now();
-        let late = |_: &RunId, waiting: &mut Waiting| waiting.until.is_some_and(|at| at <= now);
-        let late: Vec<(RunId, Waiting)> = self.waiting.extract_if(late).collect();
-        for (run, waiting) in late {
+        for run in self.waiting.expire(Instant::now()) {
             self.note(Event::GaveUp(run));
-            waiting.waiter.answer(Err(WaitFault::Timeout));
         }
     }
 
@@ -223,7 +214,7 @@ impl<'a> Body<'a> {
     fn publish(&mut self) {
         let now = Instant::now();
         let snapshot = self.filler.snapshot(now);
-        self.journal.states(self.store, &snapshot);
+        self.log.states(self.store, &snapshot);
         let published = Published { snapshot, restarts: self.restarts, panic: None };
         self.inbox.shared.published.store(Arc::new(published));
         self.published = now;

@@ -8,13 +8,13 @@ use crate::worker::port::{Level, Store};
 
 /// What has been told, so that it is told once.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
+pub(super) struct Log {
     engine: Option<String>,
     server: String,
     lane: LaneState,
 }
 
-impl Journal {
+impl Log {
     /// A pass has ended. Nothing is told of one that found nothing to do.
     pub(super) fn pass(store: &dyn Store, report: &Report) {
         for (label, dimension) in &report.indexed {
@@ -49,15 +49,15 @@ impl Journal {
     }
 }
 
-impl Journal {
+impl Log {
     /// The engine may be another one.
     fn engine(&mut self, store: &dyn Store, snapshot: &Snapshot) {
-        if self.engine == snapshot.engine {
+        if self.engine == snapshot.engine.name {
             return;
         }
-        self.engine.clone_from(&snapshot.engine);
+        self.engine.clone_from(&snapshot.engine.name);
         let Some(engine) = &self.engine else { return };
-        if snapshot.engine_tested {
+        if snapshot.engine.tested {
             store.log(Level::Notice, &format!("engine={engine:?} tested=yes"));
         } else {
             let words = "nobody has tried this version: vectors are written by queries";

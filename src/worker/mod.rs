@@ -10,6 +10,7 @@ mod body;
 mod log;
 pub(crate) mod port;
 mod supervisor;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::fmt;

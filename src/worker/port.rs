@@ -1,13 +1,15 @@
 //! What the worker needs of the server, and what others ask of the worker.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use crate::entity::{GraphName, Text};
-use crate::fill::port::event::{Event, Outcome, RunFault, Wish};
+use crate::entity::{GraphName, NodeId, Text};
+use crate::fill::port::event::{Event, Failure, RunFault};
 use crate::fill::port::store::{Read, Write};
+use crate::fill::tally::Tally;
 
 /// The engine and the server, as the worker needs them. Nothing here waits: what is asked is answered
 /// into a channel, from whatever thread, or never, if the server is lost.
@@ -25,7 +27,7 @@ pub(crate) trait Store: Send {
 /// An answer of the store: read by the worker, on its own time and not on the server's.
 pub(crate) type Answer = Box<dyn FnOnce() -> Event + Send>;
 
-/// How loud a log line is.
+/// Log severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
     /// What happens.
@@ -34,10 +36,11 @@ pub(crate) enum Level {
     Warning,
 }
 
-/// A user who waits for what they asked for. Dropped unanswered, it tells the user so.
-pub(crate) trait Waiter: Send {
+/// Passes an answer of type `T` on to the user who waits for it. Dropped unanswered, it tells the user
+/// so.
+pub(crate) trait Responder<T>: Send {
     /// It is done, or cannot be.
-    fn answer(self: Box<Self>, outcome: Result<Outcome, WaitFault>);
+    fn respond(self: Box<Self>, outcome: Result<T, WaitFault>);
 }
 
 /// Why a user who waits gets nothing.
@@ -49,27 +52,29 @@ pub(crate) enum WaitFault {
     Timeout,
 }
 
-/// A user's request.
-pub(crate) struct Request {
-    /// What is asked.
-    pub demand: Demand,
-    /// Who waits for the end, and how long at most.
-    pub waiter: Option<(Box<dyn Waiter>, Option<Duration>)>,
+/// A user who waits for a `T`.
+pub(crate) struct Envelope<T> {
+    /// How to answer.
+    pub responder: Box<dyn Responder<T>>,
+    /// How long the user waits at most; `None` = as long as it takes.
+    pub limit: Option<Duration>,
+}
+
+impl<T> fmt::Debug for Envelope<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("limit", &self.limit).finish_non_exhaustive()
+    }
 }
 
 /// What a user asks of the worker.
 #[derive(Debug)]
-pub(crate) enum Demand {
-    /// A pass over one graph, or all.
-    Pass(Option<GraphName>),
-    /// Something of a graph's quarantine.
-    Errand(GraphName, Wish),
-    /// The vectors of some texts.
-    Question(Vec<Text>),
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("demand", &self.demand).finish_non_exhaustive()
-    }
+pub(crate) enum Request {
+    /// A pass over one graph, or all; `None` = nobody waits for its end.
+    Run(Option<GraphName>, Option<Envelope<Tally>>),
+    /// The quarantined nodes of a graph, at most so many.
+    List(GraphName, usize, Envelope<Vec<Failure>>),
+    /// That quarantined nodes are tried again, these or all: how many there were.
+    Release(GraphName, Option<Vec<NodeId>>, Envelope<u64>),
+    /// The vectors of some texts, in their order.
+    Query(Vec<Text>, Envelope<Vec<Arc<[f32]>>>),
 }

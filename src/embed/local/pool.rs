@@ -13,7 +13,7 @@ use crate::embed::config::Config;
 use crate::embed::local::{Error as ModelError, Model};
 use crate::embed::promise::Promise;
 use crate::error::Error;
-use crate::fill::port::embedding::{RateLimits, Reply, Role};
+use crate::fill::port::embedding::{InputType, RateLimits, Reply};
 use crate::fill::port::fault::ServiceFault;
 
 const NAME: &str = "vectorfill-model";
@@ -65,8 +65,8 @@ impl Pool {
         Ok(Self { jobs, questions, shared, threads })
     }
 
-    pub(in crate::embed) fn submit(&self, role: Role, texts: Vec<String>, promise: Promise) {
-        let jobs = if role == Role::Question { &self.questions } else { &self.jobs };
+    pub(in crate::embed) fn submit(&self, input: InputType, texts: Vec<String>, promise: Promise) {
+        let jobs = if input == InputType::Query { &self.questions } else { &self.jobs };
         // What does not fit is dropped, and so answered: the promise sees to it.
         jobs.try_send((texts, promise)).ok();
     }
@@ -100,7 +100,8 @@ fn work(queue: &Receiver<Job>, shared: &Shared, niceness: i32) {
     rustix::process::nice(niceness).ok();
     for (texts, promise) in queue {
         let embed = AssertUnwindSafe(|| shared.embed(&texts));
-        let panicked = || Err(ServiceFault::Unusable("the local model failed unexpectedly".into()));
+        let panicked =
+            || Err(ServiceFault::Misconfigured("the local model failed unexpectedly".into()));
         let outcome = catch_unwind(embed).unwrap_or_else(|_| panicked());
         // Nobody limits us here.
         promise.keep(outcome, RateLimits::default());
@@ -134,6 +135,9 @@ impl Shared {
     }
 
     fn unusable(&self, reason: &str) -> ServiceFault {
-        ServiceFault::Unusable(format!("vectorfill.model '{}': {reason}", self.folder.display()))
+        ServiceFault::Misconfigured(format!(
+            "vectorfill.model '{}': {reason}",
+            self.folder.display()
+        ))
     }
 }

@@ -4,11 +4,11 @@
 //! cannot be written down.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::entity::{GraphName, Node, Text};
 use crate::fill::port::embedding::{Reply, by_index};
 use crate::fill::port::fault::ServiceFault;
+use crate::fill::port::id::Wave;
 use crate::fill::port::store::Row;
 
 /// A selected node that has a text and no vector.
@@ -39,9 +39,11 @@ pub(crate) struct Batch {
     /// Failed tries so far that count against `max-attempts`.
     pub(crate) attempts: u32,
     /// When this batch, or the one it is a half of, was first refused.
-    pub(crate) refused: Option<Instant>,
-    /// A harmless word was answered well between its refusal and this try.
-    pub(crate) confronted: bool,
+    pub(crate) refused: Option<Wave>,
+    /// It was sent again on its own after a refusal, and refused again.
+    pub(crate) retested: bool,
+    /// It is sent again.
+    pub(crate) repeated: bool,
 }
 
 impl Batch {
@@ -53,6 +55,11 @@ impl Batch {
     /// The texts of the request.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &Text> {
         self.inputs.iter().map(|input| &input.text)
+    }
+
+    /// The same without what another embedder said about it.
+    pub(crate) fn cleared(self) -> Self {
+        Self { refused: None, retested: false, ..self }
     }
 
     /// Two halves to be tried on their own; `None` for a single text.
@@ -69,6 +76,8 @@ impl Batch {
 /// A batch whose every text has its vector.
 #[derive(Debug)]
 pub(crate) struct Embedded {
+    /// Where the nodes live.
+    pub graph: GraphName,
     /// One row a node.
     pub rows: Vec<Row>,
     /// Length of every vector.
@@ -89,8 +98,9 @@ impl Embedded {
             Err(fault) => return Err((batch, fault)),
         };
         let dimensions = vectors.first().map_or(0, |vector| vector.len());
+        let graph = batch.graph;
         let rows = batch.inputs.into_iter().zip(vectors).flat_map(rows_of).collect();
-        Ok(Self { rows, dimensions })
+        Ok(Self { graph, rows, dimensions })
     }
 }
 
@@ -115,7 +125,14 @@ mod tests {
             nodes: vec![Node { id: NodeId(i as u64), label: None }],
         };
         let inputs = texts.iter().enumerate().map(input).collect();
-        Batch { graph: GraphName::new("g"), inputs, attempts: 0, refused: None, confronted: false }
+        Batch {
+            graph: GraphName::new("g"),
+            inputs,
+            attempts: 0,
+            refused: None,
+            retested: false,
+            repeated: false,
+        }
     }
 
     fn reply(vectors: Vec<(usize, Vec<f32>)>) -> Reply {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::entity::{GraphName, Text};
 use crate::fill::lane::batch::{Batch, Input, Pending};
-use crate::fill::lane::cache::Known;
+use crate::fill::lane::cache::EmbeddingCache;
 use crate::fill::port::settings::BatchLimits;
 use crate::fill::port::store::Row;
 
@@ -21,7 +21,7 @@ pub(crate) struct Batcher {
     nodes: usize,
     /// Estimated tokens in the queue.
     tokens: usize,
-    /// Nodes whose text is on its way for another node.
+    /// Nodes whose text is in flight for another node.
     waiting: Vec<Pending>,
 }
 
@@ -68,10 +68,10 @@ impl Batcher {
     }
 
     /// Takes out the nodes whose vector is known, where the index takes it, and puts those aside
-    /// whose text is on its way.
+    /// whose text is in flight.
     pub(crate) fn sort(
         &mut self,
-        known: &mut Known,
+        cache: &mut EmbeddingCache,
         indexes: &BTreeMap<String, usize>,
     ) -> VecDeque<Row> {
         let mut rows = VecDeque::new();
@@ -81,9 +81,9 @@ impl Batcher {
         {
             let index = node.label.as_deref().and_then(|label| indexes.get(label));
             let fits = |vector: &Arc<[f32]>| index.is_none_or(|length| *length == vector.len());
-            if let Some(vector) = known.vector(&text).filter(fits) {
+            if let Some(vector) = cache.get(&text).filter(fits) {
                 rows.push_back(Row { node, text, vector });
-            } else if known.is_sent(&text) {
+            } else if cache.is_in_flight(&text) {
                 self.waiting.push(Pending { node, text });
             } else {
                 self.push(Pending { node, text });
@@ -99,12 +99,12 @@ impl Batcher {
         &mut self,
         graph: &GraphName,
         limits: BatchLimits,
-        known: &Known,
+        cache: &EmbeddingCache,
     ) -> Option<Batch> {
         let (mut chosen, mut elsewhere, mut tokens) = (Vec::new(), Vec::new(), 0);
         for (place, input) in &self.queue {
             let cost = input.text.estimated_tokens();
-            if known.is_sent(&input.text) {
+            if cache.is_in_flight(&input.text) {
                 elsewhere.push(*place);
             } else if chosen.is_empty() || tokens + cost <= limits.tokens {
                 tokens += cost;
@@ -125,7 +125,8 @@ impl Batcher {
             inputs,
             attempts: 0,
             refused: None,
-            confronted: false,
+            retested: false,
+            repeated: false,
         })
     }
 }
@@ -152,7 +153,7 @@ mod tests {
     fn sizes(batcher: &mut Batcher, texts: usize, tokens: usize) -> Vec<(usize, usize)> {
         let graph = GraphName::new("g");
         std::iter::from_fn(|| {
-            batcher.next(&graph, BatchLimits { texts, tokens }, &Known::default())
+            batcher.next(&graph, BatchLimits { texts, tokens }, &EmbeddingCache::default())
         })
         .map(|batch| (batch.inputs.len(), batch.nodes()))
         .collect()

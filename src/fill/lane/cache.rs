@@ -1,7 +1,8 @@
-//! The texts that need not be paid for again: those on their way, and the last that came back.
+//! The embedding cache: texts that need not be paid for again, because they are in flight or came back
+//! lately.
 //!
 //! Equal texts are common: a title on a hundred chunks, the same name in two graphs, an edit taken
-//! back. A node whose text is on its way waits for the answer of the other.
+//! back. A node whose text is in flight waits for the answer of the other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,61 +20,61 @@ const REMEMBERED: Duration = Duration::from_mins(5);
 
 /// Texts on their way, and vectors by text.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct EmbeddingCache {
     /// How many requests in flight hold the text.
-    sent: HashMap<Text, usize>,
+    in_flight: HashMap<Text, usize>,
     vectors: LruCache<Text, Arc<[f32]>>,
     bytes: usize,
     last: Option<Instant>,
     /// Counts what came back: who waits for a text looks again when it has changed.
-    landed: u64,
+    completed: u64,
 }
 
-impl Default for Known {
+impl Default for EmbeddingCache {
     fn default() -> Self {
-        let (sent, vectors) = (HashMap::new(), LruCache::unbounded());
-        Self { sent, vectors, bytes: 0, last: None, landed: 0 }
+        let (in_flight, vectors) = (HashMap::new(), LruCache::unbounded());
+        Self { in_flight, vectors, bytes: 0, last: None, completed: 0 }
     }
 }
 
-impl Known {
+impl EmbeddingCache {
     /// A request with these texts was sent.
-    pub(crate) fn sent(&mut self, texts: &[Text]) {
+    pub(crate) fn sent<'a>(&mut self, texts: impl Iterator<Item = &'a Text>) {
         for text in texts {
-            *self.sent.entry(text.clone()).or_default() += 1;
+            *self.in_flight.entry(text.clone()).or_default() += 1;
         }
     }
 
     /// A request with these texts came back, or never will.
-    pub(crate) fn landed<'a>(&mut self, texts: impl Iterator<Item = &'a Text>) {
-        self.landed += 1;
+    pub(crate) fn complete<'a>(&mut self, texts: impl Iterator<Item = &'a Text>) {
+        self.completed += 1;
         for text in texts {
-            if let Some(count) = self.sent.get_mut(text) {
+            if let Some(count) = self.in_flight.get_mut(text) {
                 *count -= 1;
                 if *count == 0 {
-                    self.sent.remove(text);
+                    self.in_flight.remove(text);
                 }
             }
         }
     }
 
     /// Changes whenever something came back.
-    pub(crate) fn landings(&self) -> u64 {
-        self.landed
+    pub(crate) fn generation(&self) -> u64 {
+        self.completed
     }
 
     /// Whether the text is on its way.
-    pub(crate) fn is_sent(&self, text: &Text) -> bool {
-        self.sent.contains_key(text)
+    pub(crate) fn is_in_flight(&self, text: &Text) -> bool {
+        self.in_flight.contains_key(text)
     }
 
     /// The vector of a text, if it was embedded lately.
-    pub(crate) fn vector(&mut self, text: &Text) -> Option<Arc<[f32]>> {
+    pub(crate) fn get(&mut self, text: &Text) -> Option<Arc<[f32]>> {
         self.vectors.get(text).cloned()
     }
 
     /// A text was embedded.
-    pub(crate) fn learn(&mut self, now: Instant, text: &Text, vector: &Arc<[f32]>) {
+    pub(crate) fn put(&mut self, now: Instant, text: &Text, vector: &Arc<[f32]>) {
         self.last = Some(now);
         self.bytes += weight(text, vector);
         if let Some((text, vector)) = self.vectors.push(text.clone(), Arc::clone(vector)) {
@@ -120,24 +121,24 @@ mod tests {
 
     #[test]
     fn the_last_vectors_are_kept_and_no_more_than_fit() {
-        let (mut known, now) = (Known::default(), Instant::now());
+        let (mut cache, now) = (EmbeddingCache::default(), Instant::now());
         let vector: Arc<[f32]> = vec![0.0; 1_536].into();
-        (0..20_000).for_each(|number| known.learn(now, &text(number), &vector));
-        assert!(known.bytes <= MOST_BYTES && known.vectors.len() > 5_000);
-        assert!(known.vector(&text(19_999)).is_some() && known.vector(&text(0)).is_none());
-        known.learn(now, &text(19_999), &vector);
-        known.expire(now + REMEMBERED);
-        assert_eq!((known.bytes, known.vectors.len()), (0, 0));
+        (0..20_000).for_each(|number| cache.put(now, &text(number), &vector));
+        assert!(cache.bytes <= MOST_BYTES && cache.vectors.len() > 5_000);
+        assert!(cache.get(&text(19_999)).is_some() && cache.get(&text(0)).is_none());
+        cache.put(now, &text(19_999), &vector);
+        cache.expire(now + REMEMBERED);
+        assert_eq!((cache.bytes, cache.vectors.len()), (0, 0));
     }
 
     #[test]
     fn a_text_is_on_its_way_until_the_last_request_with_it_is_back() {
-        let mut known = Known::default();
-        known.sent(&[text(1), text(2)]);
-        known.sent(&[text(1)]);
-        known.landed([text(1)].iter());
-        assert!(known.is_sent(&text(1)) && known.is_sent(&text(2)));
-        known.landed([text(1)].iter());
-        assert!(!known.is_sent(&text(1)));
+        let mut cache = EmbeddingCache::default();
+        cache.sent([text(1), text(2)].iter());
+        cache.sent([text(1)].iter());
+        cache.complete([text(1)].iter());
+        assert!(cache.is_in_flight(&text(1)) && cache.is_in_flight(&text(2)));
+        cache.complete([text(1)].iter());
+        assert!(!cache.is_in_flight(&text(1)));
     }
 }

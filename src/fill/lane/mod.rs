@@ -1,9 +1,275 @@
-//! The way to one embedder.
+//! The lane to one embedder: what is sent to it, and what follows from what comes back.
+//!
+//! A lane owns all that is known of its embedder: how fast it may be asked ([`limiter`]), the vectors
+//! it gave lately ([`cache`]), the queries users wait for ([`query`]), the batches it refused
+//! ([`isolate`]). So two models can never share a vector. It knows no pass and no graph: what others
+//! have to do is left for them to take ([`Lane::poll`]).
 
 pub(crate) mod batch;
 pub(crate) mod batcher;
 pub(crate) mod cache;
-pub(crate) mod isolate;
+mod isolate;
 pub(crate) mod limiter;
 mod outcome;
-pub(crate) mod query;
+mod query;
+
+use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
+
+use crate::entity::{GraphName, Text};
+use crate::fill::lane::batch::Batch;
+use crate::fill::lane::cache::EmbeddingCache;
+use crate::fill::lane::isolate::Suspect;
+use crate::fill::lane::limiter::Limiter;
+use crate::fill::lane::query::{QueryEmbeddings, QueryRequest};
+use crate::fill::port::embedding::{Embed, InputType};
+use crate::fill::port::event::{Outcome, RunFault};
+use crate::fill::port::id::{RequestId, RunId, Wave};
+use crate::fill::port::settings::{LaneLimits, Settings};
+use crate::fill::port::store::Row;
+use crate::fill::status::{LaneFigures, LaneState, QueryFigures};
+
+/// What others have to do because of what a lane did.
+#[derive(Debug)]
+pub(crate) enum Follow {
+    /// Send a request; with the graph whose pass pays for it, if it is a batch.
+    Send(Embed, Option<GraphName>),
+    /// Tell the pass how many tokens the service counted.
+    Spent(GraphName, u64),
+    /// Tell the pass what went wrong.
+    Failed(GraphName, String),
+    /// Write the vectors of a batch.
+    Write(GraphName, Vec<Row>),
+    /// Send the batch again when it is its turn.
+    Requeue(Batch),
+    /// Leave these many nodes to a later pass.
+    Defer(GraphName, usize),
+    /// Mark the nodes of a single text with the reason it is refused.
+    Quarantine(Batch, String),
+    /// End all passes: nothing they need can be had from this lane.
+    EndPasses(String),
+    /// Answer a user.
+    Answer(RunId, Result<Outcome, RunFault>),
+}
+
+/// What a request was sent for.
+#[derive(Debug)]
+enum Payload {
+    /// Nodes of a graph.
+    Batch(Batch),
+    /// One harmless word, to see whether the embedder answers at all ([`isolate`]).
+    Probe,
+    /// Users who wait.
+    Query(QueryRequest),
+}
+
+/// A request at the embedder.
+#[derive(Debug)]
+struct InFlight {
+    payload: Payload,
+    /// Estimated tokens of its texts.
+    tokens: usize,
+    wave: Wave,
+}
+
+/// What the settings say about a lane's requests.
+#[derive(Debug, Clone, Copy)]
+struct Policy {
+    limits: LaneLimits,
+    /// Most texts of one request.
+    batch_texts: usize,
+    /// Tries of one batch in one pass.
+    max_attempts: u32,
+    /// Length every vector must have; `None` = what the model gives.
+    dimensions: Option<usize>,
+}
+
+impl Policy {
+    fn of(settings: &Settings) -> Self {
+        Self {
+            limits: settings.lane,
+            batch_texts: settings.batch.texts,
+            max_attempts: settings.max_attempts,
+            dimensions: settings.dimensions,
+        }
+    }
+}
+
+/// The lane to one embedder. See the [module documentation](self).
+#[derive(Debug)]
+pub(crate) struct Lane {
+    policy: Policy,
+    limiter: Limiter,
+    cache: EmbeddingCache,
+    queries: QueryEmbeddings,
+    suspects: Vec<Suspect>,
+    in_flight: HashMap<RequestId, InFlight>,
+    /// Requests sent so far; names the next one.
+    sent: u64,
+    figures: LaneFigures,
+    follows: VecDeque<Follow>,
+}
+
+impl Lane {
+    /// A lane that knows nothing yet. `seed` decides the jitter of its backoffs.
+    pub(crate) fn new(settings: &Settings, seed: u64) -> Self {
+        Self {
+            policy: Policy::of(settings),
+            limiter: Limiter::new(settings.lane, seed),
+            cache: EmbeddingCache::default(),
+            queries: QueryEmbeddings::new(settings.query_cache),
+            suspects: Vec::new(),
+            in_flight: HashMap::new(),
+            sent: 0,
+            figures: LaneFigures::default(),
+            follows: VecDeque::new(),
+        }
+    }
+
+    /// The next thing for others to do.
+    pub(crate) fn poll(&mut self) -> Option<Follow> {
+        self.follows.pop_front()
+    }
+
+    /// New settings.
+    pub(crate) fn configure(&mut self, settings: &Settings) {
+        self.policy = Policy::of(settings);
+        self.limiter.configure(settings.lane);
+        self.queries.resize(settings.query_cache);
+    }
+
+    /// Forgets an embedder that was replaced by another. What it had in flight never comes back and is
+    /// sent again.
+    pub(crate) fn reset(&mut self) {
+        self.limiter.reset();
+        self.cache.forget();
+        self.queries.forget();
+        self.figures.dimensions = None;
+        // What has not been handed out yet would be paid for twice.
+        self.follows.retain(|follow| !matches!(follow, Follow::Send(..)));
+        for flight in std::mem::take(&mut self.in_flight).into_values() {
+            match flight.payload {
+                Payload::Batch(batch) => {
+                    self.cache.complete(batch.texts());
+                    self.requeue(batch.cleared());
+                }
+                Payload::Query(request) => self.queries.requeue(request),
+                Payload::Probe => {}
+            }
+        }
+        for suspect in std::mem::take(&mut self.suspects) {
+            self.requeue(suspect.batch.cleared());
+        }
+    }
+
+    /// What is sent from now on is not sent together with what was sent before.
+    pub(crate) fn begin_wave(&mut self, now: Instant) {
+        self.limiter.begin_wave();
+        self.cache.expire(now);
+    }
+
+    /// Lets a rejected embedder be tried by one request: a pass begins, or a setting changed.
+    pub(crate) fn half_open(&mut self) {
+        if self.limiter.state() == LaneState::Rejected {
+            // What was learnt from a first answer may have been what was wrong.
+            self.figures.dimensions = None;
+        }
+        self.limiter.half_open();
+    }
+
+    /// Whether a write to a graph is a reason to try.
+    pub(crate) fn is_worth_waking_for(&self, now: Instant) -> bool {
+        self.limiter.is_worth_waking_for(now)
+    }
+
+    /// Whether a batch may be sent now.
+    pub(crate) fn has_room(&self, now: Instant) -> bool {
+        self.limiter.has_room(now)
+    }
+
+    /// Why nothing is sent until a person has done something, if that is so.
+    pub(crate) fn rejection(&self) -> Option<&str> {
+        self.limiter.reason().filter(|_| self.limiter.state() == LaneState::Rejected)
+    }
+
+    /// The vectors that need not be paid for again.
+    pub(crate) fn cache(&mut self) -> &mut EmbeddingCache {
+        &mut self.cache
+    }
+
+    /// Length of the vectors; `None` = not known yet.
+    pub(crate) fn dimensions(&self) -> Option<usize> {
+        self.figures.dimensions
+    }
+
+    /// When something may be sent that may not now, or is to be forgotten.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let query = self.limiter.query_waits_until(now).filter(|_| self.queries.is_queued());
+        let due = [self.limiter.wait_until(now), query, self.cache.expires()];
+        due.into_iter().flatten().filter(|at| *at > now).min()
+    }
+
+    /// Whether users wait for answers.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.queries.waiting() > 0
+    }
+
+    /// As STATUS shows it.
+    pub(crate) fn figures(&self) -> (LaneFigures, QueryFigures) {
+        let lane = LaneFigures {
+            state: self.limiter.state(),
+            reason: self.limiter.reason().map(str::to_owned),
+            in_flight: self.limiter.in_flight(),
+            window: self.limiter.window(),
+            ..self.figures.clone()
+        };
+        (lane, self.queries.figures())
+    }
+
+    /// **Where a batch is sent.** Its pass counts its nodes as in flight.
+    pub(crate) fn send(&mut self, now: Instant, batch: Batch) {
+        self.figures.retries += u64::from(batch.repeated);
+        self.cache.sent(batch.texts());
+        let texts = batch.texts().cloned().collect();
+        self.submit(now, Payload::Batch(batch), InputType::Document, texts);
+    }
+
+    fn submit(&mut self, now: Instant, payload: Payload, input: InputType, texts: Vec<Text>) {
+        self.sent += 1;
+        self.figures.requests += 1;
+        let id = RequestId(self.sent);
+        let tokens = texts.iter().map(Text::estimated_tokens).sum();
+        let wave = self.limiter.sent(now, tokens);
+        let payer = match &payload {
+            Payload::Batch(batch) => Some(batch.graph.clone()),
+            Payload::Probe | Payload::Query(_) => None,
+        };
+        self.in_flight.insert(id, InFlight { payload, tokens, wave });
+        self.follows.push_back(Follow::Send(Embed { id, input, texts }, payer));
+    }
+
+    /// The batch is to be sent again when it is its turn.
+    fn requeue(&mut self, batch: Batch) {
+        self.follows.push_back(Follow::Requeue(Batch { repeated: true, ..batch }));
+    }
+
+    /// The batch is left to a later pass.
+    fn defer(&mut self, batch: &Batch) {
+        self.follows.push_back(Follow::Defer(batch.graph.clone(), batch.nodes()));
+    }
+
+    fn end_passes(&mut self, why: &str) {
+        self.follows.push_back(Follow::EndPasses(why.to_owned()));
+    }
+
+    /// Sends both halves of a batch; a single text is handed to `alone`.
+    fn split_or(&mut self, batch: Batch, alone: impl FnOnce(&mut Self, Batch)) {
+        match batch.bisect() {
+            Ok((first, second)) => {
+                self.requeue(first);
+                self.requeue(second);
+            }
+            Err(single) => alone(self, single),
+        }
+    }
+}

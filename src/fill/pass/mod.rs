@@ -1,8 +1,12 @@
 //! One graph's pass: look at the indexes, count, fill, create the missing index.
 
+mod outcome;
 mod queue;
 mod stages;
-pub(crate) mod write_sizer;
+mod write_sizer;
+
+pub(crate) use outcome::Progress;
+pub(crate) use queue::Room;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -10,10 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::batcher::Batcher;
-use crate::fill::pass::write_sizer::Slicer;
-use crate::fill::port::id::Ticket;
+use crate::fill::pass::write_sizer::WriteSizer;
 use crate::fill::port::store::{Mark, NewIndex, Query, Row};
-use crate::fill::status::GraphState;
+use crate::fill::status::{GraphFigures, GraphState};
 use crate::fill::sweep::{FIRST_WIDTH, Scope, Sweep};
 use crate::fill::tally::Tally;
 use crate::rule::name::Name;
@@ -28,7 +31,7 @@ const KINDS: usize = 12;
 
 /// Where a pass stands.
 #[derive(Debug)]
-pub(crate) enum Stage {
+enum Stage {
     /// Reads which labels have an index, and of which dimension.
     Indexes,
     /// Counts a graph that turns out to be small.
@@ -58,23 +61,6 @@ pub(crate) enum Step {
     Over,
 }
 
-/// A read that has not been answered.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    pub(crate) ticket: Ticket,
-    pub(crate) query: Query,
-    pub(crate) since: Instant,
-}
-
-/// A write that has not come back.
-#[derive(Debug)]
-pub(crate) struct Writing {
-    pub(crate) ticket: Ticket,
-    /// How many nodes it writes.
-    pub(crate) nodes: usize,
-    pub(crate) since: Instant,
-}
-
 /// Why a pass ends before its work is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -93,7 +79,7 @@ pub(crate) struct Plan {
     pub(crate) scope: Scope,
     pub(crate) rule: Arc<Rule>,
     /// Most rows the engine returns.
-    pub(crate) most_rows: usize,
+    pub(crate) max_rows: usize,
     /// Whether to see to the indexes even though nothing is pending: one that was never created, or
     /// dropped, is noticed.
     pub(crate) check_indexes: bool,
@@ -104,58 +90,79 @@ pub(crate) struct Plan {
 /// The state of one pass over one graph.
 #[derive(Debug)]
 pub(crate) struct Pass {
-    pub(crate) started: Instant,
-    pub(crate) stage: Stage,
-    pub(crate) tally: Tally,
-    pub(crate) batcher: Batcher,
+    started: Instant,
+    stage: Stage,
+    tally: Tally,
+    batcher: Batcher,
     /// Batches to be sent again.
-    pub(crate) retries: VecDeque<Batch>,
+    retries: VecDeque<Batch>,
     /// Nodes whose batch is at the embedder.
-    pub(crate) in_flight: usize,
-    pub(crate) rows: VecDeque<Row>,
+    in_flight: usize,
+    rows: VecDeque<Row>,
     /// Nodes to be marked: before the rows are written.
-    pub(crate) marks: VecDeque<Mark>,
+    marks: VecDeque<Mark>,
     /// Indexes to be created: before anything else is written.
-    pub(crate) indexes_to_create: VecDeque<NewIndex>,
+    indexes_to_create: VecDeque<NewIndex>,
     /// What sweeping has cost the engine's threads.
-    pub(crate) swept: Duration,
+    swept: Duration,
     /// Nodes that come to be now have ids from here on, or that of a node that was deleted.
-    pub(crate) end_of_graph: Option<u64>,
+    end_of_graph: Option<u64>,
     /// The graph was counted at once, and ends before this id.
     known_end: Option<u64>,
     /// An index may be being built. The engine keeps its graph locked meanwhile, for ten thousand
     /// nodes at a time: a write would wait for that with the server in hand.
-    pub(crate) building: bool,
-    pub(crate) building_since: Option<Instant>,
+    building: bool,
+    building_since: Option<Instant>,
     /// Labels are left without an index, because another took too long to build.
-    pub(crate) left_unindexed: bool,
-    pub(crate) slicer: Slicer,
-    pub(crate) reading: Option<Reading>,
-    pub(crate) writing: Option<Writing>,
+    left_unindexed: bool,
+    sizer: WriteSizer,
+    /// A read has not been answered.
+    reading: bool,
+    /// So many nodes are in a write that has not come back.
+    writing: Option<usize>,
     /// After a fault of the store.
-    pub(crate) not_before: Option<Instant>,
-    pub(crate) store_failures: u32,
+    not_before: Option<Instant>,
+    store_failures: u32,
+    /// What holds back all writes to the server, since the store said so last.
+    held_back: Option<String>,
     /// Since when a write has waited for the queries of others.
-    pub(crate) waiting_since: Option<Instant>,
+    waiting_since: Option<Instant>,
     /// Writes in a row that met a query which had just begun.
-    pub(crate) put_off: u32,
+    put_off: u32,
     /// Dimension by label of the indexes there are.
-    pub(crate) indexes: BTreeMap<String, usize>,
-    pub(crate) indexed: BTreeMap<String, usize>,
+    indexes: BTreeMap<String, usize>,
+    indexed: BTreeMap<String, usize>,
     /// Labels that have vectors.
     labels: BTreeSet<String>,
     /// Labels that had vectors when they were counted.
     had_vectors: BTreeSet<String>,
     /// Length of the vectors written in this pass.
-    pub(crate) dimensions: Option<usize>,
-    pub(crate) plan: Plan,
-    /// What had come back and come in when the texts were last compared with what is known.
-    known_seen: (u64, u64),
+    dimensions: Option<usize>,
+    plan: Plan,
+    /// What had come back and come in when the texts were last compared with the cache.
+    cache_seen: (u64, u64),
     resweeps: u32,
     stale_before: u64,
-    pub(crate) counted: Counted,
+    counted: Counted,
     /// The pass was told to end early.
-    pub(crate) ending: Option<Ending>,
+    ending: Option<Ending>,
+}
+
+/// What came of a pass.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) scope: Scope,
+    pub(crate) tally: Tally,
+    /// What sweeping has cost the engine's threads.
+    pub(crate) swept: Duration,
+    /// Where it saw the graph end, if it came so far.
+    pub(crate) end_of_graph: Option<u64>,
+    /// It has seen to all indexes.
+    pub(crate) indexes_checked: bool,
+    /// The graph is gone.
+    pub(crate) gone: bool,
+    /// Labels that got an index, with its dimension.
+    pub(crate) indexed: BTreeMap<String, usize>,
 }
 
 /// The sums of the counting sweep.
@@ -175,10 +182,10 @@ impl Counted {
 
 fn first_stage(plan: &Plan) -> Stage {
     match plan.scope {
-        Scope::Whole if plan.most_rows > KINDS => Stage::CountingAll,
-        Scope::Whole => Stage::Counting(Sweep::new(0, plan.most_rows)),
+        Scope::Full if plan.max_rows > KINDS => Stage::CountingAll,
+        Scope::Full => Stage::Counting(Sweep::new(0, plan.max_rows)),
         // What is new is few, and not counted.
-        Scope::From(_) => Stage::Indexes,
+        Scope::Tail(_) => Stage::Indexes,
     }
 }
 
@@ -202,11 +209,12 @@ impl Pass {
             building: false,
             building_since: None,
             left_unindexed: false,
-            slicer: Slicer::default(),
-            reading: None,
+            sizer: WriteSizer::default(),
+            reading: false,
             writing: None,
             not_before: None,
             store_failures: 0,
+            held_back: None,
             waiting_since: None,
             put_off: 0,
             indexes: BTreeMap::new(),
@@ -214,7 +222,7 @@ impl Pass {
             labels: BTreeSet::new(),
             had_vectors: BTreeSet::new(),
             dimensions: None,
-            known_seen: (0, 0),
+            cache_seen: (0, 0),
             resweeps: 0,
             stale_before: 0,
             counted: Counted::default(),
@@ -225,30 +233,32 @@ impl Pass {
     /// Selected nodes that are not settled.
     pub(crate) fn held(&self) -> usize {
         let retries: usize = self.retries.iter().map(Batch::nodes).sum();
-        let to_write = self.rows.len()
-            + self.marks.len()
-            + self.writing.as_ref().map_or(0, |writing| writing.nodes);
+        let to_write = self.rows.len() + self.marks.len() + self.writing.unwrap_or(0);
         self.batcher.len() + retries + self.in_flight + to_write
     }
 
-    /// The query this pass needs next, if it needs one; `room` = nodes it may still take in.
-    pub(crate) fn next_query(&self, now: Instant, room: usize) -> Option<Query> {
-        if self.ending.is_some()
-            || self.reading.is_some()
-            || self.not_before.is_some_and(|at| at > now)
-        {
+    /// Takes the query this pass needs next, if it needs one; `room` = nodes it may still take in.
+    pub(crate) fn take_query(&mut self, now: Instant, room: usize) -> Option<Query> {
+        let resting = self.not_before.is_some_and(|at| at > now);
+        if self.ending.is_some() || self.reading || resting {
             return None;
         }
+        let query = self.next_query(room);
+        self.reading = query.is_some();
+        query
+    }
+
+    fn next_query(&self, room: usize) -> Option<Query> {
         match &self.stage {
             Stage::Building if self.writing.is_some() => None,
             Stage::Building if !self.building && !self.indexes_to_create.is_empty() => None,
             Stage::Indexes | Stage::Building => Some(Query::Indexes),
             Stage::CountingAll => Some(Query::CountAll {
                 nodes: FIRST_WIDTH,
-                rows: self.plan.most_rows,
+                rows: self.plan.max_rows,
                 labels: self.counts_labels(),
             }),
-            Stage::Counting(sweep) => sweep.window(self.plan.most_rows).map(|window| {
+            Stage::Counting(sweep) => sweep.window(self.plan.max_rows).map(|window| {
                 // What costs a small graph little costs a large one time.
                 let wanted = window.lo == 0 || self.plan.check_indexes;
                 Query::Count { window, labels: wanted && self.counts_labels() }
@@ -263,7 +273,7 @@ impl Pass {
     }
 
     /// Whether more nodes may still be selected.
-    pub(crate) fn expects_more(&self) -> bool {
+    fn expects_more(&self) -> bool {
         self.ending.is_none() && self.selecting().is_some_and(|sweep| !sweep.is_done())
     }
 
@@ -277,7 +287,7 @@ impl Pass {
     }
 
     /// The engine's TIMEOUT ended the last query: smaller windows.
-    pub(crate) fn narrow(&mut self) {
+    fn narrow(&mut self) {
         if let Stage::Counting(sweep) | Stage::Filling(sweep) | Stage::Reviewing(sweep) =
             &mut self.stage
         {
@@ -287,7 +297,7 @@ impl Pass {
 
     /// Moves on once everything selected is settled.
     pub(crate) fn step(&mut self) -> Step {
-        if self.held() > 0 || self.reading.is_some() || self.writing.is_some() {
+        if self.held() > 0 || self.reading || self.writing.is_some() {
             return Step::Stay;
         }
         if self.ending.is_some() {
@@ -301,20 +311,75 @@ impl Pass {
         if over { Step::Over } else { Step::Stay }
     }
 
+    /// When it goes on after a rest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    /// The rule it follows.
+    pub(crate) fn rule(&self) -> &Arc<Rule> {
+        &self.plan.rule
+    }
+
+    /// Whether the store has yet to answer it.
+    #[cfg(test)]
+    pub(crate) fn awaits_store(&self) -> bool {
+        self.reading || self.writing.is_some()
+    }
+
+    /// Whether it was told to end early.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Whether a write of it waits for the queries of others.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting_since.is_some()
+    }
+
+    /// What holds back all writes to the server, as far as this pass has seen.
+    pub(crate) fn held_back(&self) -> Option<&str> {
+        self.held_back.as_deref()
+    }
+
+    /// The pass has ended: what came of it.
+    pub(crate) fn finish(self, now: Instant) -> Finished {
+        let indexed = self.ending.is_none() && self.plan.auto_index.is_some();
+        let whole = self.plan.scope == Scope::Full;
+        Finished {
+            scope: self.plan.scope,
+            swept: self.swept,
+            end_of_graph: self.end_of_graph,
+            indexes_checked: indexed && whole && !self.left_unindexed,
+            gone: self.ending == Some(Ending::Gone),
+            tally: Tally { duration: now.duration_since(self.started), ..self.tally },
+            indexed: self.indexed,
+        }
+    }
+
+    /// What STATUS shows of a pass under way.
+    pub(crate) fn show(&self, now: Instant, figures: &mut GraphFigures) {
+        figures.state = self.state();
+        figures.in_flight = self.held() as u64;
+        figures.rate_per_s = rate(self.tally.written, now.duration_since(self.started));
+        if self.tally.error.is_some() {
+            figures.last_error.clone_from(&self.tally.error);
+        }
+    }
+
     /// Whether nodes are counted by label: a row of each must not be cut off.
     fn counts_labels(&self) -> bool {
-        self.plan.most_rows >= MIN_LABEL_ROWS
+        self.plan.max_rows >= MIN_LABEL_ROWS
     }
 
     /// A label whose nodes got vectors in this pass.
-    pub(crate) fn note_label(&mut self, label: &str) {
+    fn note_label(&mut self, label: &str) {
         if !self.labels.contains(label) {
             self.labels.insert(label.to_owned());
         }
     }
 
-    /// As STATUS shows it.
-    pub(crate) fn state(&self) -> GraphState {
+    fn state(&self) -> GraphState {
         match self.stage {
             _ if self.waiting_since.is_some() => GraphState::Waiting,
             Stage::Indexes if self.building => GraphState::Indexing,
@@ -323,4 +388,9 @@ impl Pass {
             Stage::Sampling(_) | Stage::Building => GraphState::Indexing,
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+fn rate(written: u64, elapsed: Duration) -> f64 {
+    written as f64 / elapsed.as_secs_f64().max(0.001)
 }

@@ -1,16 +1,39 @@
 //! The nodes a pass holds, and how each of them leaves it: written, marked, sent again, or left.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::entity::GraphName;
 use crate::fill::lane::batch::Batch;
-use crate::fill::lane::cache::Known;
-use crate::fill::pass::{Ending, Pass};
-use crate::fill::port::store::{Job, Mark, Row};
+use crate::fill::lane::batcher::Batcher;
+use crate::fill::lane::cache::EmbeddingCache;
+use crate::fill::pass::{Ending, Pass, Stage};
+use crate::fill::port::settings::BatchLimits;
+use crate::fill::port::store::{Job, Mark, Readers, Row};
 use crate::fill::quarantine::mark;
+
+/// What a pass may take in now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room {
+    /// Nodes it may hold in all stages.
+    pub(crate) nodes: usize,
+    /// So much text waits for requests that nothing more is selected.
+    pub(crate) heavy: bool,
+    /// What one request may hold.
+    pub(crate) limits: BatchLimits,
+}
+
+/// A write of a pass.
+#[derive(Debug)]
+pub(crate) struct PassJob {
+    pub(crate) job: Job,
+    /// It does nothing that an effect could not tell.
+    pub(crate) plain: bool,
+    pub(crate) readers: Readers,
+}
 
 impl Pass {
     /// Ends the pass early. The stronger of two endings holds.
-    pub(crate) fn end(&mut self, ending: Ending) {
+    pub(crate) fn end(&mut self, ending: Ending, reason: Option<&str>) {
         if self.ending.is_none_or(|known| known == Ending::Stop) {
             self.ending = Some(ending);
         }
@@ -22,10 +45,13 @@ impl Pass {
             let written = self.marks.drain(..).len() + self.rows.drain(..).len();
             self.leave(written);
         }
+        if let Some(reason) = reason {
+            self.tally.error = Some(reason.to_owned());
+        }
     }
 
     /// Settles nodes that get no vector in this pass, through no fault of their own.
-    pub(crate) fn leave(&mut self, nodes: usize) {
+    pub(super) fn leave(&mut self, nodes: usize) {
         if self.ending == Some(Ending::Gone) {
             self.tally.stale += nodes as u64;
         } else {
@@ -33,13 +59,84 @@ impl Pass {
         }
     }
 
-    /// So many nodes are no longer in flight.
-    pub(crate) fn land(&mut self, nodes: usize) {
-        self.in_flight = self.in_flight.saturating_sub(nodes);
+    /// Bytes of text that wait for a request.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.batcher.bytes()
     }
 
-    /// Sends a batch again, unless the pass is ending.
-    pub(crate) fn again(&mut self, batch: Batch) {
+    /// Whether it has nodes that wait for a request.
+    pub(crate) fn needs_embedder(&self) -> bool {
+        self.batcher.len() > 0 && self.ending.is_none()
+    }
+
+    /// The batch to be sent next: one to be sent again, or a new one once it is full or nothing more
+    /// comes. Its nodes are in flight from now on.
+    pub(crate) fn take_batch(
+        &mut self,
+        graph: &GraphName,
+        room: Room,
+        cache: &mut EmbeddingCache,
+    ) -> Option<Batch> {
+        self.settle_cached(cache);
+        // What is full will not become fuller, unless what it holds elsewhere makes room.
+        let full = self.held() >= room.nodes && self.held() == self.batcher.len();
+        let no_more = !self.expects_more() || full || room.heavy;
+        let ready = no_more || self.batcher.is_full(room.limits);
+        let fresh = |batcher: &mut Batcher| {
+            if ready { batcher.next(graph, room.limits, cache) } else { None }
+        };
+        let batch = self.retries.pop_front().or_else(|| fresh(&mut self.batcher))?;
+        self.in_flight += batch.nodes();
+        Some(batch)
+    }
+
+    /// Nodes whose vector is cached become rows, and those whose text is in flight wait for it. Only
+    /// looks when something came back or came in.
+    fn settle_cached(&mut self, cache: &mut EmbeddingCache) {
+        let seen = (cache.generation(), self.tally.selected);
+        if std::mem::replace(&mut self.cache_seen, seen) == seen {
+            return;
+        }
+        let mut sorted = self.batcher.sort(cache, &self.indexes);
+        self.rows.append(&mut sorted);
+    }
+
+    /// A request for it was sent.
+    pub(crate) fn note_request(&mut self) {
+        self.tally.requests += 1;
+    }
+
+    /// The service counted so many tokens.
+    pub(crate) fn note_tokens(&mut self, tokens: u64) {
+        self.tally.tokens += tokens;
+    }
+
+    /// Something went wrong.
+    pub(crate) fn note_error(&mut self, why: &str) {
+        self.tally.error = Some(why.to_owned());
+    }
+
+    /// The length of vectors that an index takes of nodes in this batch, where it is another than the
+    /// one received.
+    pub(crate) fn index_conflict(&self, batch: &Batch, received: usize) -> Option<usize> {
+        let nodes = batch.inputs.iter().flat_map(|input| &input.nodes);
+        let mut lengths =
+            nodes.filter_map(|node| self.indexes.get(node.label.as_deref()?).copied());
+        lengths.find(|expected| *expected != received)
+    }
+
+    /// The vectors of a batch have come.
+    pub(crate) fn accept(&mut self, rows: Vec<Row>) {
+        self.land(rows.len());
+        match self.ending {
+            None | Some(Ending::Stop) => self.rows.extend(rows),
+            Some(Ending::Abandon | Ending::Gone) => self.leave(rows.len()),
+        }
+    }
+
+    /// A batch came back that is to be sent again, unless the pass is ending.
+    pub(crate) fn requeue(&mut self, batch: Batch) {
+        self.land(batch.nodes());
         if self.ending.is_some() {
             self.leave(batch.nodes());
         } else {
@@ -47,27 +144,49 @@ impl Pass {
         }
     }
 
-    /// Nodes whose vector is known become rows, and those whose text is on its way wait for it. Only
-    /// looks when something came back or came in.
-    pub(crate) fn settle_known(&mut self, known: &mut Known) {
-        let seen = (known.landings(), self.tally.selected);
-        if std::mem::replace(&mut self.known_seen, seen) == seen {
-            return;
-        }
-        let mut sorted = self.batcher.sort(known, &self.indexes);
-        self.rows.append(&mut sorted);
+    /// Nodes came back that are left to a later pass.
+    pub(crate) fn defer(&mut self, nodes: usize) {
+        self.land(nodes);
+        self.leave(nodes);
     }
 
-    /// Takes in rows to be written.
-    pub(crate) fn accept(&mut self, rows: Vec<Row>) {
-        match self.ending {
-            None | Some(Ending::Stop) => self.rows.extend(rows),
-            Some(Ending::Abandon | Ending::Gone) => self.leave(rows.len()),
+    /// Nodes came back that are to be marked with the reason their text is refused.
+    pub(crate) fn quarantine(&mut self, batch: Batch, reason: &str) {
+        self.land(batch.nodes());
+        for input in batch.inputs {
+            for node in input.nodes {
+                let (text, note) = (input.text.clone(), mark::note(reason, &input.text));
+                self.marks.push_back(Mark { id: node.id, text, note });
+            }
         }
     }
 
-    /// The write to be made next; at most one is out at a time. **Where rows become a slice.**
-    pub(crate) fn next_job(&mut self, now: Instant) -> Option<Job> {
+    /// So many nodes are no longer in flight.
+    fn land(&mut self, nodes: usize) {
+        debug_assert!(nodes <= self.in_flight, "{nodes} nodes land, {} fly", self.in_flight);
+        self.in_flight = self.in_flight.saturating_sub(nodes);
+    }
+
+    /// Takes the write to be made next; at most one is out at a time.
+    pub(crate) fn take_job(&mut self, now: Instant, patience: Option<Duration>) -> Option<PassJob> {
+        let job = self.next_job(now)?;
+        self.writing = Some(job.nodes());
+        // A node that was marked loses its mark, which is more than an effect tells.
+        let plain = !matches!(self.stage, Stage::Reviewing(_));
+        Some(PassJob { job, plain, readers: self.readers(now, patience) })
+    }
+
+    fn readers(&self, now: Instant, patience: Option<Duration>) -> Readers {
+        let waited = self.waiting_since.map(|since| now.duration_since(since));
+        if waited.zip(patience).is_some_and(|(waited, max)| waited >= max) {
+            Readers::Ignore
+        } else {
+            Readers::after(self.put_off)
+        }
+    }
+
+    /// **Where rows become a slice.**
+    fn next_job(&mut self, now: Instant) -> Option<Job> {
         if self.writing.is_some() || self.not_before.is_some_and(|at| at > now) {
             return None;
         }
@@ -78,30 +197,20 @@ impl Pass {
         }
         if !self.marks.is_empty() {
             let bytes = |mark: &Mark| mark.text.query_bytes() + mark.note.len();
-            return Some(Job::Quarantine(self.slicer.take(&mut self.marks, bytes)));
+            return Some(Job::Quarantine(self.sizer.take(&mut self.marks, bytes)));
         }
-        let rows = self.slicer.take(&mut self.rows, Row::query_bytes);
+        let rows = self.sizer.take(&mut self.rows, Row::query_bytes);
         (!rows.is_empty()).then_some(Job::Vectors(rows))
     }
 
     /// Puts a write back that the store refused for now.
-    pub(crate) fn put_back(&mut self, job: Job) {
+    pub(super) fn put_back(&mut self, job: Job) {
         match job {
             Job::Vectors(rows) => rows.into_iter().rev().for_each(|row| self.rows.push_front(row)),
             Job::Quarantine(marks) => {
                 marks.into_iter().rev().for_each(|mark| self.marks.push_front(mark));
             }
             Job::CreateIndex(index) => self.indexes_to_create.push_front(index),
-        }
-    }
-
-    /// Nodes to be marked with the reason their text is refused.
-    pub(crate) fn quarantine(&mut self, batch: Batch, reason: &str) {
-        for input in batch.inputs {
-            for node in input.nodes {
-                let (text, note) = (input.text.clone(), mark::note(reason, &input.text));
-                self.marks.push_back(Mark { id: node.id, text, note });
-            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::entity::{Node, NodeId, Text};
 use crate::fill::lane::batch::Pending;
-use crate::fill::pass::write_sizer::Slicer;
-use crate::fill::pass::{Pass, Stage};
+use crate::fill::pass::write_sizer::WriteSizer;
+use crate::fill::pass::{Counted, Pass, Stage};
 use crate::fill::port::store::{Count, Index, Marked, NewIndex, Query, Selection};
 use crate::fill::quarantine::mark;
 use crate::fill::sweep::{Scope, Sweep};
@@ -25,7 +25,7 @@ const BUILD_WATCH: Duration = Duration::from_secs(10);
 
 impl Pass {
     /// The indexes are known.
-    pub(crate) fn learn_indexes(&mut self, now: Instant, found: Vec<Index>) {
+    pub(super) fn learn_indexes(&mut self, now: Instant, found: Vec<Index>) {
         self.building = found.iter().any(|index| !index.ready);
         self.indexes = found.into_iter().map(|index| (index.label, index.dimension)).collect();
         match self.stage {
@@ -42,15 +42,15 @@ impl Pass {
     }
 
     fn after_indexes(&mut self) -> Stage {
-        let counted = self.plan.scope == Scope::Whole;
+        let counted = self.plan.scope == Scope::Full;
         if counted && !self.counted.is_pending() { self.after_fill() } else { self.filling() }
     }
 
     fn filling(&self) -> Stage {
         if let Some(end) = self.known_end {
-            return Stage::Filling(Sweep::up_to(end, self.plan.most_rows));
+            return Stage::Filling(Sweep::up_to(end, self.plan.max_rows));
         }
-        Stage::Filling(Sweep::new(self.plan.scope.first(), self.plan.most_rows))
+        Stage::Filling(Sweep::new(self.plan.scope.first(), self.plan.max_rows))
     }
 
     /// Looks on while an index is built: a small one is ready at the end of the pass, and a large one
@@ -67,31 +67,27 @@ impl Pass {
         }
     }
 
-    /// A window has been counted. Returns whether the count is complete.
-    pub(crate) fn learn_count(&mut self, query: &Query, count: Count) -> bool {
+    /// A window has been counted. Returns the sums when the count is complete.
+    pub(super) fn learn_count(&mut self, query: &Query, count: Count) -> Option<Counted> {
         let (Stage::Counting(sweep), Query::Count { window, .. }) = (&mut self.stage, query) else {
-            return false;
+            return None;
         };
         sweep.advance(*window, count.seen);
         let done = sweep.is_done();
         self.add_count(count);
-        if done {
-            self.counted_whole(window.lo);
-        }
-        done
+        done.then(|| self.counted_whole(window.lo))
     }
 
-    /// The count of a graph that may be small. Returns whether it is complete.
-    pub(crate) fn learn_count_all(&mut self, count: Option<Count>) -> bool {
-        let Stage::CountingAll = self.stage else { return false };
+    /// The count of a graph that may be small. Returns the sums if it is.
+    pub(super) fn learn_count_all(&mut self, count: Option<Count>) -> Option<Counted> {
+        let Stage::CountingAll = self.stage else { return None };
         let Some(count) = count else {
-            self.stage = Stage::Counting(Sweep::new(0, self.plan.most_rows));
-            return false;
+            self.stage = Stage::Counting(Sweep::new(0, self.plan.max_rows));
+            return None;
         };
         self.known_end = Some(count.seen.beyond.unwrap_or(0));
         self.add_count(count);
-        self.counted_whole(0);
-        true
+        Some(self.counted_whole(0))
     }
 
     fn add_count(&mut self, count: Count) {
@@ -105,16 +101,17 @@ impl Pass {
     }
 
     /// The count is complete; its last window began at this id.
-    fn counted_whole(&mut self, last: u64) {
+    fn counted_whole(&mut self, last: u64) -> Counted {
         self.end_of_graph = Some(last);
         self.labels.extend(self.had_vectors.iter().cloned());
         let indexes = self.plan.check_indexes && !self.labels.is_empty();
         let needed = self.counted.is_pending() || self.counted.quarantined > 0 || indexes;
         self.stage = if needed { Stage::Indexes } else { Stage::Done };
+        self.counted
     }
 
     /// **Where selected nodes come in.** Returns how many of them no count knows of.
-    pub(crate) fn learn_selection(&mut self, query: &Query, selection: Selection) -> u64 {
+    pub(super) fn learn_selection(&mut self, query: &Query, selection: Selection) -> u64 {
         let (Stage::Filling(sweep), Query::Select(window)) = (&mut self.stage, query) else {
             return 0;
         };
@@ -124,7 +121,7 @@ impl Pass {
             let behind = selection.seen.last.map(|last| last.saturating_add(1));
             self.end_of_graph = behind.max(Some(window.lo));
         }
-        let new = self.plan.scope != Scope::Whole && self.resweeps == 0;
+        let new = self.plan.scope != Scope::Full && self.resweeps == 0;
         let uncounted = if new { selection.rows.len() as u64 } else { 0 };
         for (id, bytes, label) in selection.rows {
             let text = Text::new(&bytes, self.plan.rule.max_text_chars);
@@ -135,7 +132,7 @@ impl Pass {
 
     /// Quarantined nodes are known: those whose mark speaks of another text are taken in. Returns how
     /// many.
-    pub(crate) fn learn_marked(&mut self, query: &Query, marked: Marked) -> u64 {
+    pub(super) fn learn_marked(&mut self, query: &Query, marked: Marked) -> u64 {
         let (Stage::Reviewing(sweep), Query::Marked { window, .. }) = (&mut self.stage, query)
         else {
             return 0;
@@ -162,7 +159,7 @@ impl Pass {
     }
 
     /// The dimension of a label's vectors is known: the index can be created.
-    pub(crate) fn learn_sample(&mut self, sample: Option<usize>) {
+    pub(super) fn learn_sample(&mut self, sample: Option<usize>) {
         let Stage::Sampling(labels) = &mut self.stage else { return };
         if let (Some(label), Some(dimensions), Some(similarity)) =
             (labels.pop(), sample, self.plan.auto_index)
@@ -176,7 +173,7 @@ impl Pass {
         }
     }
 
-    pub(crate) fn after_sweep(&mut self) -> Stage {
+    pub(super) fn after_sweep(&mut self) -> Stage {
         let changed = self.tally.stale > self.stale_before;
         if changed && self.resweeps < RESWEEPS {
             self.resweeps += 1;
@@ -192,8 +189,8 @@ impl Pass {
     fn after_fill(&mut self) -> Stage {
         if self.counted.quarantined > 0 {
             // To take a mark away costs a query, whatever the writes so far have cost.
-            self.slicer = Slicer::default();
-            return Stage::Reviewing(Sweep::new(0, self.plan.most_rows));
+            self.sizer = WriteSizer::default();
+            return Stage::Reviewing(Sweep::new(0, self.plan.max_rows));
         }
         self.after_drain()
     }
@@ -219,7 +216,7 @@ impl Pass {
     /// Whether all vectors of these labels were written in this pass, so that none need be looked at.
     fn wrote_all(&self, labels: &[Name]) -> bool {
         let had = |label: &Name| self.had_vectors.contains(label.as_str());
-        self.plan.scope == Scope::Whole && self.counts_labels() && !labels.iter().any(had)
+        self.plan.scope == Scope::Full && self.counts_labels() && !labels.iter().any(had)
     }
 
     fn index_all(&mut self, labels: Vec<Name>, dimensions: usize) -> Stage {

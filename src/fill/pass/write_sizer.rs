@@ -15,19 +15,19 @@ const PLANNED: f64 = 0.8;
 /// them is most of what a query costs, and a long text weighs as much as a vector. Of a write that
 /// hands vectors over as effects they are a measure, too.
 #[derive(Debug, Clone)]
-pub(crate) struct Slicer {
+pub(crate) struct WriteSizer {
     rows: usize,
     bytes: usize,
     cost: Option<f64>,
 }
 
-impl Default for Slicer {
+impl Default for WriteSizer {
     fn default() -> Self {
         Self { rows: MOST_ROWS, bytes: FIRST_BYTES, cost: None }
     }
 }
 
-impl Slicer {
+impl WriteSizer {
     /// Takes the next slice off the front of `queue`: at least one item, if there is one.
     pub(crate) fn take<T>(
         &self,
@@ -53,7 +53,7 @@ impl Slicer {
         clippy::cast_sign_loss,
         reason = "megabytes at most, and a float-to-integer cast saturates"
     )]
-    pub(crate) fn learn(&mut self, bytes: usize, held: Duration, budget: Duration) {
+    pub(crate) fn observe(&mut self, bytes: usize, held: Duration, budget: Duration) {
         let measured = held.as_secs_f64() / bytes.max(1) as f64;
         // A dear slice is believed at once, a cheap one slowly: the budget is a promise.
         let cost = self.cost.map_or(measured, |cost| measured.max(cost * 0.75 + measured * 0.25));
@@ -76,35 +76,35 @@ mod tests {
 
     const BUDGET: Duration = Duration::from_millis(5);
 
-    fn next(slicer: &Slicer, bytes: &[usize]) -> usize {
-        slicer.take(&mut bytes.iter().copied().collect(), |bytes| *bytes).len()
+    fn next(sizer: &WriteSizer, bytes: &[usize]) -> usize {
+        sizer.take(&mut bytes.iter().copied().collect(), |bytes| *bytes).len()
     }
 
     #[test]
     fn slices_grow_towards_the_budget_and_not_beyond() {
-        let (mut slicer, queue) = (Slicer::default(), [20_000; 100]);
+        let (mut sizer, queue) = (WriteSizer::default(), [20_000; 100]);
         for _ in 0..20 {
-            let rows = next(&slicer, &queue);
-            slicer.learn(
+            let rows = next(&sizer, &queue);
+            sizer.observe(
                 rows * 20_000,
                 Duration::from_micros(400) * u32::try_from(rows).unwrap(),
                 BUDGET,
             );
         }
-        assert_eq!(next(&slicer, &queue), 10);
+        assert_eq!(next(&sizer, &queue), 10);
     }
 
     #[test]
     fn a_hold_over_the_budget_shrinks_the_next_at_once() {
-        let mut slicer = Slicer::default();
-        slicer.learn(80_000, BUDGET * 10, BUDGET);
-        assert_eq!(next(&slicer, &[1_000; 100]), 6);
-        slicer.learn(1_000, Duration::from_secs(1), BUDGET);
-        assert_eq!(next(&slicer, &[1_000; 100]), 1, "never none");
+        let mut sizer = WriteSizer::default();
+        sizer.observe(80_000, BUDGET * 10, BUDGET);
+        assert_eq!(next(&sizer, &[1_000; 100]), 6);
+        sizer.observe(1_000, Duration::from_secs(1), BUDGET);
+        assert_eq!(next(&sizer, &[1_000; 100]), 1, "never none");
     }
 
     #[test]
     fn a_long_text_makes_a_slice_short() {
-        assert_eq!(next(&Slicer::default(), &[1_000, 1_000, 500_000, 1_000]), 2);
+        assert_eq!(next(&WriteSizer::default(), &[1_000, 1_000, 500_000, 1_000]), 2);
     }
 }

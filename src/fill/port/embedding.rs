@@ -4,16 +4,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::entity::Text;
 use crate::fill::port::fault::ServiceFault;
-use crate::fill::port::id::BatchId;
+use crate::fill::port::id::RequestId;
 
 /// What a text is embedded for. Some models want to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
+pub(crate) enum InputType {
     /// To be found: the text of a node.
     Document,
     /// To find others.
-    Question,
+    Query,
+}
+
+/// A request to an embedder: answered by a [`Completion`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Embed {
+    /// Names the request in the answer.
+    pub id: RequestId,
+    /// What the texts are.
+    pub input: InputType,
+    /// What to embed.
+    pub texts: Vec<Text>,
 }
 
 /// What an embedder answered: vectors with the index of the text each belongs to.
@@ -64,7 +76,7 @@ pub(crate) struct RateLimits {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Completion {
     /// Which request.
-    pub batch: BatchId,
+    pub request: RequestId,
     /// Vectors, or what went wrong.
     pub outcome: Result<Reply, ServiceFault>,
     /// What the service says about its limits.

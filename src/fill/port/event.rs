@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::entity::{GraphName, NodeId, Text};
-use crate::fill::port::embedding::{Completion, Role};
+use crate::fill::port::embedding::{Completion, Embed};
 use crate::fill::port::fault::StoreFault;
-use crate::fill::port::id::{BatchId, RunId, Ticket};
+use crate::fill::port::id::{RunId, Ticket};
 use crate::fill::port::settings::Settings;
 use crate::fill::port::store::{Answer, Read, Write, Written};
 use crate::fill::tally::Tally;
@@ -35,16 +35,16 @@ pub(crate) enum Event {
         graph: Option<GraphName>,
     },
     /// A user asks something of a graph's quarantine.
-    Errand {
+    Quarantine {
         /// Names the request in the answer.
         run: RunId,
         /// The graph.
         graph: GraphName,
         /// What is asked.
-        wish: Wish,
+        request: QuarantineRequest,
     },
     /// A user waits for the vectors of some texts.
-    Question {
+    Query {
         /// Names the request in the answer.
         run: RunId,
         /// What is to be embedded.
@@ -82,14 +82,7 @@ pub(crate) enum Action {
     /// Query the engine on its own threads: [`Event::Read`].
     Read(Read),
     /// Fetch vectors: [`Event::Embedded`].
-    Embed {
-        /// Names the request in the answer.
-        batch: BatchId,
-        /// What for.
-        role: Role,
-        /// What to embed.
-        texts: Vec<Text>,
-    },
+    Embed(Embed),
     /// Write in one hold of the server: [`Event::Written`].
     Write(Write),
     /// Tell the user what came of their request. Not answered.
@@ -105,14 +98,14 @@ pub(crate) enum Action {
 
 /// What a user asks of a graph's quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wish {
+pub(crate) enum QuarantineRequest {
     /// The quarantined nodes, each with its reason.
     List {
         /// Most nodes.
         most: usize,
     },
     /// That they are tried again.
-    Lift {
+    Release {
         /// These nodes; `None` = all.
         ids: Option<Vec<NodeId>>,
     },
@@ -123,12 +116,12 @@ pub(crate) enum Wish {
 pub(crate) enum Outcome {
     /// The figures of the passes asked for.
     Pass(Tally),
-    /// To [`Wish::List`].
+    /// To [`QuarantineRequest::List`].
     Failures(Vec<Failure>),
-    /// To a question: one vector a text, in the order of the texts.
+    /// To a query: one vector a text, in the order of the texts.
     Vectors(Vec<Arc<[f32]>>),
-    /// To [`Wish::Lift`]: how many nodes are tried again.
-    Lifted(u64),
+    /// To [`QuarantineRequest::Release`]: how many nodes are tried again.
+    Released(u64),
 }
 
 /// A quarantined node.

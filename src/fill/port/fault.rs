@@ -57,56 +57,52 @@ pub(crate) enum ServiceFault {
     Text(String),
     /// The embedder cannot be made from its settings.
     #[error("{0}")]
-    Unusable(String),
+    Misconfigured(String),
 }
 
-impl ServiceFault {
-    /// Whether there is a service at the other end at all. If so, one text may be what it stumbles
-    /// over.
-    pub(crate) fn reached_the_service(&self) -> bool {
-        !matches!(self, Self::Connection { .. })
-    }
-}
-
-/// Who pays for a [`ServiceFault`].
+/// How to react to a [`ServiceFault`], and what it costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// A text is to blame: find it by bisecting, quarantine it when it fails alone.
-    Row,
+    Input,
     /// The settings or the account are to blame: stop, blame no node, wait for a person.
-    Batch,
+    Configuration,
     /// We are too fast. Costs no attempt.
-    Throttle(Option<Duration>),
+    RateLimited(Option<Duration>),
     /// Nobody is to blame: try again later, at most `max-attempts` times in a pass.
-    Transient,
+    Transient {
+        /// There is a service at the other end: one text may be what it stumbles over.
+        reached: bool,
+    },
 }
 
 /// The one place that decides what an embedder's failure means.
-pub(crate) fn judge(fault: &ServiceFault) -> Verdict {
+pub(crate) fn classify(fault: &ServiceFault) -> Verdict {
     match fault {
         ServiceFault::Refused { status, retry_after, quota, .. } => {
-            judge_status(*status, *retry_after, *quota)
+            classify_status(*status, *retry_after, *quota)
         }
-        ServiceFault::Text(_) => Verdict::Row,
-        ServiceFault::Timeout { .. } | ServiceFault::Connection { .. } | ServiceFault::Shape(_) => {
-            Verdict::Transient
+        ServiceFault::Text(_) => Verdict::Input,
+        ServiceFault::Timeout { .. } | ServiceFault::Shape(_) => {
+            Verdict::Transient { reached: true }
         }
-        ServiceFault::Dimension { .. } | ServiceFault::NoKey(_) | ServiceFault::Unusable(_) => {
-            Verdict::Batch
-        }
+        ServiceFault::Connection { .. } => Verdict::Transient { reached: false },
+        ServiceFault::Dimension { .. }
+        | ServiceFault::NoKey(_)
+        | ServiceFault::Misconfigured(_) => Verdict::Configuration,
     }
 }
 
-fn judge_status(status: u16, retry_after: Option<Duration>, quota: bool) -> Verdict {
+fn classify_status(status: u16, retry_after: Option<Duration>, quota: bool) -> Verdict {
     match status {
-        429 if quota => Verdict::Batch,
-        429 => Verdict::Throttle(retry_after),
-        503 if retry_after.is_some() => Verdict::Throttle(retry_after),
+        429 if quota => Verdict::Configuration,
+        429 => Verdict::RateLimited(retry_after),
+        503 if retry_after.is_some() => Verdict::RateLimited(retry_after),
         // Bad request, payload too large, unprocessable: what a service says about a text.
-        400 | 413 | 422 => Verdict::Row,
-        408 | 409 | 425 | 500..=599 => Verdict::Transient,
+        400 | 413 | 422 => Verdict::Input,
+        408 | 409 | 425 | 500..=599 => Verdict::Transient { reached: true },
         // 401, 403, 404 and the like; a 3xx is a redirect, which is not followed.
-        _ => Verdict::Batch,
+        _ => Verdict::Configuration,
     }
 }
 
@@ -198,28 +194,28 @@ mod tests {
     use super::*;
 
     fn status(status: u16) -> Verdict {
-        judge_status(status, None, false)
+        classify_status(status, None, false)
     }
 
     #[test]
     fn a_rate_limit_is_nobodys_fault_but_a_used_up_quota_needs_a_person() {
-        assert_eq!(status(429), Verdict::Throttle(None));
-        assert_eq!(judge_status(429, None, true), Verdict::Batch);
+        assert_eq!(status(429), Verdict::RateLimited(None));
+        assert_eq!(classify_status(429, None, true), Verdict::Configuration);
         let wait = Some(Duration::from_secs(7));
-        assert_eq!(judge_status(503, wait, false), Verdict::Throttle(wait));
-        assert_eq!(status(503), Verdict::Transient);
+        assert_eq!(classify_status(503, wait, false), Verdict::RateLimited(wait));
+        assert_eq!(status(503), Verdict::Transient { reached: true });
     }
 
     #[test]
     fn only_a_complaint_about_the_request_blames_a_text() {
         for code in [400, 413, 422] {
-            assert_eq!(status(code), Verdict::Row, "{code}");
+            assert_eq!(status(code), Verdict::Input, "{code}");
         }
         for code in [301, 401, 402, 403, 404, 405] {
-            assert_eq!(status(code), Verdict::Batch, "{code}");
+            assert_eq!(status(code), Verdict::Configuration, "{code}");
         }
         for code in [408, 500, 502, 504] {
-            assert_eq!(status(code), Verdict::Transient, "{code}");
+            assert_eq!(status(code), Verdict::Transient { reached: true }, "{code}");
         }
     }
 }

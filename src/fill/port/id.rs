@@ -2,7 +2,7 @@
 
 /// Identifies a request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct BatchId(pub u64);
+pub(crate) struct RequestId(pub u64);
 
 /// Names a user's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,3 +11,15 @@ pub(crate) struct RunId(pub u64);
 /// Names a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Ticket(pub u64);
+
+/// Requests that were sent at the same moment: they meet the service in the same state, so one that is
+/// answered well tells something about one that is not. Later waves compare greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(crate) struct Wave(u64);
+
+impl Wave {
+    /// The one after.
+    pub(crate) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}

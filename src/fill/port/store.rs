@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::entity::{GraphName, Node, NodeId, Text};
-use crate::fill::port::id::{RunId, Ticket};
+use crate::fill::port::id::Ticket;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
 
@@ -165,18 +165,25 @@ pub(crate) enum Readers {
     Ignore,
 }
 
+/// How often a write is put off because a query has just begun. It may be a long one, and a write
+/// would wait for it with the server in hand; where one short query follows the other without a gap,
+/// a write that never dared would never come.
+const MAX_PUT_OFF: u32 = 8;
+
+impl Readers {
+    /// What a write does that was put off so often because a query had just begun.
+    pub(crate) fn after(put_off: u32) -> Self {
+        if put_off >= MAX_PUT_OFF { Self::AllowRecent } else { Self::Wait }
+    }
+}
+
 /// Who writes what.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
     /// A pass does its job.
     Job(Job),
-    /// A user's errand takes marks of quarantine away.
-    Lift {
-        /// Which errand.
-        errand: RunId,
-        /// The nodes.
-        ids: Vec<NodeId>,
-    },
+    /// Marks of quarantine are taken away from these nodes.
+    Release(Vec<NodeId>),
 }
 
 /// What a pass writes.

@@ -1,239 +1,180 @@
-//! What a user asks of the quarantine: to list it, or to lift it.
-//!
-//! An errand sweeps a graph in windows like a pass does, so that no query of it is long, and writes
-//! in the same guarded way. It has a limit, because a user waits for it.
+//! One request of a user about the quarantine, and how far it has come.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::entity::{GraphName, NodeId};
-use crate::fill::Filler;
-use crate::fill::port::event::{Action, Failure, Outcome, RunFault, ServerState, Wish};
+use crate::fill::port::event::{Failure, Outcome, QuarantineRequest, RunFault, ServerState};
 use crate::fill::port::fault::StoreFault;
-use crate::fill::port::id::{RunId, Ticket};
-use crate::fill::port::store::{Change, Marked, Query, Readers, Write};
-use crate::fill::quarantine::mark;
-use crate::fill::store::MOST_PUT_OFF;
+use crate::fill::port::id::RunId;
+use crate::fill::port::store::{Marked, Query, Readers};
+use crate::fill::quarantine::{JobDone, JobRead, JobRequest, JobWrite, mark};
+use crate::fill::retry::StorePause;
 use crate::fill::sweep::Sweep;
 
-/// Errands under way at the same time.
-const MOST_ERRANDS: usize = 64;
 /// How long a user waits at most.
 const LIMIT: Duration = Duration::from_mins(1);
-/// Pause after the store has refused.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Nodes of one write: a few microseconds each.
-const MOST_LIFTED: usize = 128;
+const MAX_RELEASED: usize = 128;
 
-/// One user's wish, and how far it has come.
+/// A request, and how far it has come.
 #[derive(Debug)]
-pub(crate) struct Errand {
-    id: RunId,
+pub(super) struct QuarantineJob {
+    run: RunId,
     graph: GraphName,
-    wish: Wish,
-    /// The window to be read next; `None` = no reading is needed.
+    request: QuarantineRequest,
+    /// The window to be read next; `None` = nothing has to be read.
     sweep: Option<Sweep>,
     failures: Vec<Failure>,
     /// Nodes whose marks are to be taken away.
     ids: VecDeque<NodeId>,
-    lifted: u64,
-    reading: Option<(Ticket, Query)>,
-    writing: bool,
+    released: u64,
+    /// A read or a write has not come back.
+    waits: bool,
     put_off: u32,
     not_before: Option<Instant>,
     until: Instant,
+    /// What ended it.
+    fault: Option<RunFault>,
 }
 
-impl Errand {
-    fn new(id: RunId, graph: GraphName, wish: Wish, most_rows: usize, now: Instant) -> Self {
-        let ids: VecDeque<NodeId> = match &wish {
-            Wish::Lift { ids: Some(ids) } => ids.iter().copied().collect(),
-            Wish::Lift { ids: None } | Wish::List { .. } => VecDeque::new(),
+impl QuarantineJob {
+    pub(super) fn new(asked: JobRequest, max_rows: usize, now: Instant) -> Self {
+        let JobRequest { run, graph, request } = asked;
+        let named = match &request {
+            QuarantineRequest::Release { ids } => ids.clone(),
+            QuarantineRequest::List { .. } => None,
         };
-        let named = matches!(wish, Wish::Lift { ids: Some(_) });
         Self {
-            id,
+            run,
             graph,
-            wish,
-            sweep: (!named).then(|| Sweep::new(0, most_rows)),
+            request,
+            sweep: named.is_none().then(|| Sweep::new(0, max_rows)),
             failures: Vec::new(),
-            ids,
-            lifted: 0,
-            reading: None,
-            writing: false,
+            ids: named.unwrap_or_default().into(),
+            released: 0,
+            waits: false,
             put_off: 0,
             not_before: None,
             until: now + LIMIT,
+            fault: None,
         }
     }
 
+    pub(super) fn run(&self) -> RunId {
+        self.run
+    }
+
     /// When to come back: at a pause's end, or when the user has waited long enough.
-    pub(crate) fn deadline(&self) -> Instant {
+    pub(super) fn deadline(&self) -> Instant {
         self.not_before.map_or(self.until, |at| at.min(self.until))
     }
 
-    /// Whether a write of it has not come back.
-    pub(crate) fn is_writing(&self) -> bool {
-        self.writing
-    }
-
     fn is_idle(&self, now: Instant) -> bool {
-        self.reading.is_none() && !self.writing && self.not_before.is_none_or(|at| at <= now)
+        let resting = self.not_before.is_some_and(|at| at > now);
+        !self.waits && !resting && self.fault.is_none()
     }
 
-    /// The window to read: one at a time, and only when nothing is left to be lifted.
+    /// The window to read: one at a time, and only when nothing is left to be released.
+    pub(super) fn take_read(&mut self, now: Instant) -> Option<JobRead> {
+        let query = self.next_query().filter(|_| self.is_idle(now))?;
+        self.waits = true;
+        Some(JobRead { run: self.run, graph: self.graph.clone(), query })
+    }
+
     fn next_query(&self) -> Option<Query> {
         let sweep = self.sweep.as_ref().filter(|_| self.ids.is_empty())?;
-        let room = match &self.wish {
-            Wish::List { most } => most.saturating_sub(self.failures.len()),
-            Wish::Lift { .. } => usize::MAX,
+        let room = match &self.request {
+            QuarantineRequest::List { most } => most.saturating_sub(self.failures.len()),
+            QuarantineRequest::Release { .. } => usize::MAX,
         };
         let window = sweep.window(room).filter(|_| room > 0)?;
         Some(Query::Marked { window, texts: false })
     }
 
-    fn learn(&mut self, query: &Query, marked: Marked) {
+    pub(super) fn take_write(&mut self, now: Instant) -> Option<JobWrite> {
+        if self.ids.is_empty() || !self.is_idle(now) {
+            return None;
+        }
+        self.waits = true;
+        let ids = self.ids.drain(..MAX_RELEASED.min(self.ids.len())).collect();
+        let (graph, readers) = (self.graph.clone(), Readers::after(self.put_off));
+        Some(JobWrite { run: self.run, graph, ids, readers })
+    }
+
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        query: &Query,
+        outcome: Result<Option<Marked>, StoreFault>,
+    ) {
+        self.waits = false;
+        match outcome {
+            Ok(marked) => marked.into_iter().for_each(|marked| self.take_in(query, marked)),
+            Err(fault) => self.failed(now, &fault),
+        }
+    }
+
+    fn take_in(&mut self, query: &Query, marked: Marked) {
         let (Some(sweep), Query::Marked { window, .. }) = (&mut self.sweep, query) else { return };
         sweep.advance(*window, marked.seen);
         for node in marked.rows {
-            match &self.wish {
-                Wish::List { .. } => {
+            match &self.request {
+                QuarantineRequest::List { .. } => {
                     let words = mark::words(&node.note).to_owned();
                     self.failures.push(Failure { id: node.id, words });
                 }
-                Wish::Lift { .. } => self.ids.push_back(node.id),
+                QuarantineRequest::Release { .. } => self.ids.push_back(node.id),
             }
         }
     }
 
-    fn outcome(self) -> Outcome {
-        match self.wish {
-            Wish::List { .. } => Outcome::Failures(self.failures),
-            Wish::Lift { .. } => Outcome::Lifted(self.lifted),
-        }
-    }
-}
-
-impl Filler {
-    /// A user asks something of a graph's quarantine.
-    pub(crate) fn ask(&mut self, now: Instant, id: RunId, graph: GraphName, wish: Wish) {
-        let reads_only = matches!(wish, Wish::List { .. });
-        let fault = self.server.fault().filter(|_| {
-            // A replica can be read.
-            !(reads_only && self.server == ServerState::Replica)
-        });
-        let full = (self.errands.len() >= MOST_ERRANDS).then_some(RunFault::Busy);
-        if let Some(fault) = fault.or(full) {
-            return self.answer(id, Err(fault));
-        }
-        let most_rows = self.most_rows();
-        self.errands.push(Errand::new(id, graph, wish, most_rows, now));
-    }
-
-    /// Hands out what the errands need next, and answers those that are done.
-    pub(crate) fn run_errands(&mut self, now: Instant) {
-        for mut errand in std::mem::take(&mut self.errands) {
-            if now >= errand.until {
-                let done = errand.lifted;
-                self.end_errand(errand, Some(RunFault::Late { done }));
-            } else if !errand.is_idle(now) {
-                self.errands.push(errand);
-            } else if let Some(query) = errand.next_query() {
-                let (graph, rule) = (errand.graph.clone(), self.settings.rule.clone());
-                let ticket = self.ask_store(graph, rule, query.clone());
-                errand.reading = Some((ticket, query));
-                self.errands.push(errand);
-            } else if errand.ids.is_empty() {
-                self.end_errand(errand, None);
-            } else {
-                self.errands.push(errand);
-            }
-        }
-    }
-
-    /// The next write of an errand, if one has anything to write.
-    pub(crate) fn hand_out_lift(&mut self, now: Instant) -> bool {
-        let ready = |errand: &&mut Errand| errand.is_idle(now) && !errand.ids.is_empty();
-        let Some(errand) = self.errands.iter_mut().find(ready) else { return false };
-        errand.writing = true;
-        let most = MOST_LIFTED.min(errand.ids.len());
-        let ids = errand.ids.drain(..most).collect();
-        let change = Change::Lift { errand: errand.id, ids };
-        let (graph, rule) = (errand.graph.clone(), self.settings.rule.clone());
-        let hurried = errand.put_off >= MOST_PUT_OFF;
-        let readers = if hurried { Readers::AllowRecent } else { Readers::Wait };
-        self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        let write = Write { ticket, graph, rule, change, readers, effects: false };
-        self.actions.push_back(Action::Write(write));
-        true
-    }
-
-    /// A read that no pass waits for has been answered.
-    pub(crate) fn read_errand(
+    pub(super) fn wrote(
         &mut self,
         now: Instant,
-        ticket: Ticket,
-        outcome: Result<Option<Marked>, StoreFault>,
-    ) {
-        let waits = |errand: &&mut Errand| errand.reading.as_ref().is_some_and(|r| r.0 == ticket);
-        let Some(errand) = self.errands.iter_mut().find(waits) else { return };
-        let Some((_, query)) = errand.reading.take() else { return };
-        match outcome {
-            Ok(marked) => marked.into_iter().for_each(|marked| errand.learn(&query, marked)),
-            Err(fault) => {
-                let id = errand.id;
-                self.errand_failed(now, id, &fault);
-            }
-        }
-    }
-
-    /// The write of an errand has come back.
-    pub(crate) fn lifted(
-        &mut self,
-        now: Instant,
-        id: RunId,
         ids: Vec<NodeId>,
         outcome: Result<usize, StoreFault>,
     ) {
-        let Some(errand) = self.errands.iter_mut().find(|errand| errand.id == id) else { return };
-        errand.writing = false;
+        self.waits = false;
         match outcome {
-            Ok(lifted) => {
-                errand.lifted += lifted as u64;
-                errand.put_off = 0;
+            Ok(released) => {
+                self.released += released as u64;
+                self.put_off = 0;
             }
             Err(fault) => {
-                ids.into_iter().rev().for_each(|id| errand.ids.push_front(id));
-                self.errand_failed(now, id, &fault);
+                ids.into_iter().rev().for_each(|id| self.ids.push_front(id));
+                self.failed(now, &fault);
             }
         }
     }
 
-    /// What passes by itself is waited for; anything else the user is told.
-    fn errand_failed(&mut self, now: Instant, id: RunId, fault: &StoreFault) {
-        let Some(at) = self.errands.iter().position(|errand| errand.id == id) else { return };
-        let mut errand = self.errands.remove(at);
+    /// What passes by itself is waited for; anything else ends the job.
+    fn failed(&mut self, now: Instant, fault: &StoreFault) {
         if fault.passes_by_itself() || *fault == StoreFault::Timeout {
-            errand.not_before = Some(now + PAUSE);
-            errand.put_off += u32::from(*fault == StoreFault::Begun);
-            errand.sweep.iter_mut().for_each(Sweep::narrow);
-            self.errands.push(errand);
+            self.not_before = Some(now + StorePause::after(&StoreFault::Readers).max);
+            self.put_off += u32::from(*fault == StoreFault::Begun);
+            self.sweep.iter_mut().for_each(Sweep::narrow);
             return;
         }
-        let gone = (*fault == StoreFault::NoGraph).then(|| RunFault::NoGraph(errand.graph.clone()));
-        let told = gone.or_else(|| fault.server().and_then(ServerState::fault));
-        let told = told.unwrap_or_else(|| RunFault::Store(fault.to_string()));
-        self.end_errand(errand, Some(told));
+        let gone = (*fault == StoreFault::NoGraph).then(|| RunFault::NoGraph(self.graph.clone()));
+        let server = gone.or_else(|| fault.server().and_then(ServerState::fault));
+        self.fault = Some(server.unwrap_or_else(|| RunFault::Store(fault.to_string())));
     }
 
-    /// Answers the user; what was lifted is tried again, whatever became of the rest.
-    fn end_errand(&mut self, errand: Errand, fault: Option<RunFault>) {
-        if errand.lifted > 0 {
-            self.forgive();
-            self.graphs.edit(&errand.graph, |graph| graph.lifted(errand.lifted));
-        }
-        let (run, outcome) = (errand.id, errand.outcome());
-        self.answer(run, fault.map_or(Ok(outcome), Err));
+    /// Whether it has ended, or its user has waited long enough.
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        let finished = self.is_idle(now) && self.ids.is_empty() && self.next_query().is_none();
+        self.fault.is_some() || now >= self.until || finished
+    }
+
+    pub(super) fn done(self) -> JobDone {
+        let finished = self.ids.is_empty() && self.next_query().is_none() && !self.waits;
+        let late = (!finished).then_some(RunFault::Late { done: self.released });
+        let outcome = match (self.fault.or(late), self.request) {
+            (Some(fault), _) => Err(fault),
+            (None, QuarantineRequest::List { .. }) => Ok(Outcome::Failures(self.failures)),
+            (None, QuarantineRequest::Release { .. }) => Ok(Outcome::Released(self.released)),
+        };
+        JobDone { run: self.run, graph: self.graph, released: self.released, outcome }
     }
 }

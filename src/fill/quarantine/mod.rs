@@ -1,4 +1,132 @@
-//! Quarantine: marks on nodes, and what users ask about them.
+//! Quarantine: what stands on a node whose text is refused ([`mark`]), and what users ask about such
+//! nodes: to list them, or to release them.
+//!
+//! A [`QuarantineJob`] sweeps a graph in windows like a pass does, so that no query of it is long, and
+//! writes in the same guarded way. It has a limit, because a user waits for it.
 
-pub(crate) mod job;
+mod job;
 pub(crate) mod mark;
+
+use std::time::Instant;
+
+use crate::entity::{GraphName, NodeId};
+use crate::fill::port::event::{Outcome, QuarantineRequest, RunFault};
+use crate::fill::port::fault::StoreFault;
+use crate::fill::port::id::RunId;
+use crate::fill::port::store::{Marked, Query, Readers};
+use crate::fill::quarantine::job::QuarantineJob;
+
+/// Jobs under way at the same time.
+const MAX_JOBS: usize = 64;
+
+/// All that users have asked of the quarantine and that is not done.
+#[derive(Debug, Default)]
+pub(crate) struct QuarantineJobs {
+    open: Vec<QuarantineJob>,
+}
+
+/// What a user asks.
+#[derive(Debug)]
+pub(crate) struct JobRequest {
+    pub(crate) run: RunId,
+    pub(crate) graph: GraphName,
+    pub(crate) request: QuarantineRequest,
+}
+
+/// A read that a job needs.
+#[derive(Debug)]
+pub(crate) struct JobRead {
+    pub(crate) run: RunId,
+    pub(crate) graph: GraphName,
+    pub(crate) query: Query,
+}
+
+/// A write that a job needs: marks to be taken away.
+#[derive(Debug)]
+pub(crate) struct JobWrite {
+    pub(crate) run: RunId,
+    pub(crate) graph: GraphName,
+    pub(crate) ids: Vec<NodeId>,
+    pub(crate) readers: Readers,
+}
+
+/// A job that has ended.
+#[derive(Debug)]
+pub(crate) struct JobDone {
+    pub(crate) run: RunId,
+    pub(crate) graph: GraphName,
+    /// Nodes that are to be tried again, whatever became of the others.
+    pub(crate) released: u64,
+    pub(crate) outcome: Result<Outcome, RunFault>,
+}
+
+impl QuarantineJobs {
+    /// Takes up what a user asks.
+    pub(crate) fn open(
+        &mut self,
+        now: Instant,
+        request: JobRequest,
+        max_rows: usize,
+    ) -> Result<(), RunFault> {
+        if self.open.len() >= MAX_JOBS {
+            return Err(RunFault::Busy);
+        }
+        self.open.push(QuarantineJob::new(request, max_rows, now));
+        Ok(())
+    }
+
+    /// Whether there is nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// When to come back at the latest.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.open.iter().map(QuarantineJob::deadline).min()
+    }
+
+    /// Takes a read that a job needs now.
+    pub(crate) fn take_read(&mut self, now: Instant) -> Option<JobRead> {
+        self.open.iter_mut().find_map(|job| job.take_read(now))
+    }
+
+    /// Takes a write that a job needs now.
+    pub(crate) fn take_write(&mut self, now: Instant) -> Option<JobWrite> {
+        self.open.iter_mut().find_map(|job| job.take_write(now))
+    }
+
+    /// A read of a job was answered.
+    pub(crate) fn read(
+        &mut self,
+        now: Instant,
+        run: RunId,
+        query: &Query,
+        outcome: Result<Option<Marked>, StoreFault>,
+    ) {
+        if let Some(job) = self.find(run) {
+            job.read(now, query, outcome);
+        }
+    }
+
+    /// A write of a job came back: how many marks it took away.
+    pub(crate) fn wrote(
+        &mut self,
+        now: Instant,
+        run: RunId,
+        ids: Vec<NodeId>,
+        outcome: Result<usize, StoreFault>,
+    ) {
+        if let Some(job) = self.find(run) {
+            job.wrote(now, ids, outcome);
+        }
+    }
+
+    fn find(&mut self, run: RunId) -> Option<&mut QuarantineJob> {
+        self.open.iter_mut().find(|job| job.run() == run)
+    }
+
+    /// Takes out the jobs that have ended, or whose user has waited long enough.
+    pub(crate) fn take_done(&mut self, now: Instant) -> Vec<JobDone> {
+        self.open.extract_if(.., |job| job.is_over(now)).map(QuarantineJob::done).collect()
+    }
+}

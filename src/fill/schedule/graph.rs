@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::fill::pass::{Counted, Pass};
+use crate::fill::pass::{Finished, Pass, Progress};
 use crate::fill::retry::doubled;
-use crate::fill::schedule::dirty::Wakes;
+use crate::fill::schedule::dirty::DirtySchedule;
 use crate::fill::status::GraphFigures;
 use crate::fill::sweep::Scope;
-use crate::fill::tally::Tally;
 
 /// How long wake-ups leave a graph alone whose last pass left nodes behind; doubled each time, so
 /// that a text which the service never answers is not tried by every write.
 const DEFERRED_REST: Duration = Duration::from_secs(5);
-const MOST_DEFERRED_REST: Duration = Duration::from_secs(320);
+const MAX_DEFERRED_REST: Duration = Duration::from_secs(320);
 
 /// One graph.
 #[derive(Debug, Default)]
@@ -23,17 +22,15 @@ pub(crate) struct Graph {
     /// Passes begun so far; names the pass a run waits for.
     pub(crate) begun: u64,
     /// Shared with whoever reads the published picture.
-    pub(crate) figures: Arc<GraphFigures>,
+    figures: Arc<GraphFigures>,
     /// A pass has seen to the indexes, and nobody has written to the graph since: nobody can have
     /// dropped one.
-    pub(crate) indexes_checked: bool,
+    indexes_checked: bool,
     /// Somebody has written since the pass began.
-    pub(crate) written: bool,
-    /// The key is gone: forget the graph once its pass has ended.
-    pub(crate) gone: bool,
+    written: bool,
     /// Passes in a row that left nodes behind.
     deferrals: u32,
-    pub(crate) wakes: Wakes,
+    pub(crate) dirty: DirtySchedule,
 }
 
 impl Graph {
@@ -42,7 +39,7 @@ impl Graph {
         self.indexes_checked = false;
         self.written = true;
         if wake {
-            self.wakes.touch(now);
+            self.dirty.mark(now);
         }
     }
 
@@ -54,85 +51,79 @@ impl Graph {
         Some((scope, !self.indexes_checked))
     }
 
+    /// The next pass looks for labels without an index.
+    pub(crate) fn check_indexes_again(&mut self) {
+        self.indexes_checked = false;
+    }
+
     /// Asks for a pass, and returns the number of the pass that will cover all that is there now.
     pub(crate) fn want(&mut self) -> u64 {
-        self.wanted = Some(Scope::Whole);
+        self.wanted = Some(Scope::Full);
         self.begun + 1
     }
 
-    /// The quarantine of so many nodes has been lifted: they are tried again at once.
-    pub(crate) fn lifted(&mut self, nodes: u64) {
-        self.release(nodes);
-        self.wanted = Some(Scope::Whole);
+    /// These many nodes were released from quarantine: they are tried again at once.
+    pub(crate) fn released(&mut self, nodes: u64) {
+        self.advance(&Progress { released: nodes, ..Progress::default() });
+        self.wanted = Some(Scope::Full);
     }
 
-    /// The pass has counted the graph.
-    pub(crate) fn show_counted(&mut self, counted: Counted) {
+    /// What a pass has seen or done.
+    pub(crate) fn advance(&mut self, progress: &Progress) {
         let figures = Arc::make_mut(&mut self.figures);
-        figures.eligible = counted.eligible;
-        figures.quarantined = counted.quarantined;
-        figures.embedded = counted.eligible.saturating_sub(counted.unfilled);
-        figures.pending = counted.unfilled.saturating_sub(counted.quarantined);
-    }
-
-    /// So many nodes are pending that were quarantined before.
-    pub(crate) fn release(&mut self, nodes: u64) {
-        let figures = Arc::make_mut(&mut self.figures);
-        figures.quarantined = figures.quarantined.saturating_sub(nodes);
-        figures.pending += nodes;
+        if let Some(counted) = progress.counted {
+            figures.eligible = counted.eligible;
+            figures.quarantined = counted.quarantined;
+            figures.embedded = counted.eligible.saturating_sub(counted.unfilled);
+            figures.pending = counted.unfilled.saturating_sub(counted.quarantined);
+        }
+        let Progress { found, released, embedded, quarantined, counted: _ } = *progress;
+        figures.eligible += found;
+        figures.embedded += embedded;
+        figures.quarantined = (figures.quarantined + quarantined).saturating_sub(released);
+        figures.pending =
+            (figures.pending + found + released).saturating_sub(embedded + quarantined);
     }
 
     /// Whether anybody expects a pass: the graph must not be forgotten.
     pub(crate) fn is_expected(&self) -> bool {
-        self.wanted.is_some() || self.wakes.is_set()
+        self.wanted.is_some() || self.dirty.is_set()
     }
 
     /// Turns a wake-up that is due into the wish for a pass. Returns whether it did.
     pub(crate) fn wake(&mut self, now: Instant) -> bool {
-        let Some(scope) = self.wakes.take(now) else { return false };
+        let Some(scope) = self.dirty.take(now) else { return false };
         // Whoever wants all of it gets what is new as well.
-        if self.wanted != Some(Scope::Whole) {
+        if self.wanted != Some(Scope::Full) {
             self.wanted = Some(scope);
         }
         true
     }
 
-    /// A pass has ended.
-    pub(crate) fn finish(&mut self, now: Instant, pass: &Pass, tally: &Tally) {
-        let scope = pass.plan.scope;
-        self.wakes.swept(now, scope, pass.swept, pass.end_of_graph);
-        if tally.deferred > 0 {
+    /// A pass has ended. Returns whether the graph may be forgotten.
+    pub(crate) fn finish(&mut self, now: Instant, pass: &Finished) -> bool {
+        self.dirty.swept(now, pass.scope, pass.swept, pass.end_of_graph);
+        if pass.tally.deferred > 0 {
             // What was left behind is tried again by the next pass: not by every write.
-            let rest = doubled(DEFERRED_REST, self.deferrals, MOST_DEFERRED_REST);
+            let rest = doubled(DEFERRED_REST, self.deferrals, MAX_DEFERRED_REST);
             self.deferrals = self.deferrals.saturating_add(1);
-            self.wakes.spare(now + rest);
-        } else if scope == Scope::Whole {
+            self.dirty.hold_off(now + rest);
+        } else if pass.scope == Scope::Full {
             self.deferrals = 0;
         }
-        let indexed = pass.ending.is_none() && pass.plan.auto_index.is_some();
-        self.indexes_checked |=
-            indexed && scope == Scope::Whole && !pass.left_unindexed && !self.written;
+        self.indexes_checked |= pass.indexes_checked && !self.written;
         let figures = Arc::make_mut(&mut self.figures);
         figures.last_run = Some(now);
-        figures.last_error.clone_from(&tally.error);
-        figures.last_pass = Some(tally.clone());
+        figures.last_error.clone_from(&pass.tally.error);
+        figures.last_pass = Some(pass.tally.clone());
+        pass.gone && !self.is_expected()
     }
 
     /// The graph as STATUS shows it, with the pass that is under way.
     pub(crate) fn figures(&self, now: Instant, pass: Option<&Pass>) -> Arc<GraphFigures> {
         let Some(pass) = pass else { return Arc::clone(&self.figures) };
         let mut figures = GraphFigures::clone(&self.figures);
-        figures.state = pass.state();
-        figures.in_flight = pass.held() as u64;
-        figures.rate_per_s = rate(pass.tally.written, now.duration_since(pass.started));
-        if pass.tally.error.is_some() {
-            figures.last_error.clone_from(&pass.tally.error);
-        }
+        pass.show(now, &mut figures);
         Arc::new(figures)
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-fn rate(written: u64, elapsed: Duration) -> f64 {
-    written as f64 / elapsed.as_secs_f64().max(0.001)
 }

@@ -39,9 +39,9 @@ impl Graphs {
     /// Changes a graph, which is taken up if it is not known: its wishes, its wake-ups.
     pub(crate) fn edit<T>(&mut self, name: &GraphName, change: impl FnOnce(&mut Graph) -> T) -> T {
         let graph = self.known.entry(name.clone()).or_default();
-        let before = graph.wakes.next();
+        let before = graph.dirty.next();
         let outcome = change(graph);
-        let after = graph.wakes.next();
+        let after = graph.dirty.next();
         let wanted = graph.wanted.is_some();
         self.move_due(name, before, after);
         self.index_wanted(name, wanted);
@@ -102,7 +102,7 @@ impl Graphs {
 
     pub(crate) fn remove(&mut self, name: &GraphName) {
         if let Some(graph) = self.known.remove(name) {
-            self.move_due(name, graph.wakes.next(), None);
+            self.move_due(name, graph.dirty.next(), None);
             self.wanted.remove(name);
         }
     }
@@ -182,7 +182,7 @@ mod tests {
     fn a_touched_graph_is_woken_when_it_is_due_and_not_before() {
         let (mut graphs, now) = (Graphs::default(), Instant::now());
         let name = GraphName::new("g");
-        graphs.edit(&name, |graph| graph.wakes.touch(now));
+        graphs.edit(&name, |graph| graph.dirty.mark(now));
         let due = graphs.next_wake(now).unwrap();
         assert!(!graphs.wake(now) && graphs.next_wanted().is_none());
         assert!(graphs.wake(due));
@@ -213,7 +213,7 @@ mod tests {
         let [a, b, c] = ["a", "b", "c"].map(GraphName::new);
         graphs.edit(&a, |_| ());
         graphs.edit(&b, |_| ());
-        graphs.edit(&c, |graph| graph.wakes.touch(now));
+        graphs.edit(&c, |graph| graph.dirty.mark(now));
         graphs.keep(&BTreeSet::from([&a]));
         let left: Vec<&GraphName> = graphs.iter().map(|(name, _)| name).collect();
         assert_eq!(left, [&a, &c]);

@@ -1,187 +1,223 @@
-//! What to do next: wakes and begins passes, lets them move on, ends them.
+//! The schedule: when the server is surveyed, which graphs get a pass, and which run each pass fulfils.
+//!
+//! A level-triggered reconciler: a pass compares a graph as it is with what it should be, so that a
+//! lost wake-up costs time and never a node. Writes mark a graph dirty, and dirty marks are debounced
+//! ([`dirty`]).
 
 mod control;
 pub(crate) mod dirty;
 pub(crate) mod graph;
-pub(crate) mod graphs;
-pub(crate) mod runs;
+mod graphs;
+mod runs;
+mod survey;
 
 use std::time::{Duration, Instant};
 
 use crate::entity::GraphName;
-use crate::fill::Filler;
-use crate::fill::pass::{Pass, Plan, Step};
-use crate::fill::port::event::{Action, Outcome, Report};
-use crate::fill::port::fault::StoreFault;
-use crate::fill::port::id::Ticket;
+use crate::fill::pass::{Finished, Pass, Plan, Progress};
+use crate::fill::port::event::ServerState;
+use crate::fill::port::id::RunId;
+use crate::fill::port::settings::Settings;
+use crate::fill::schedule::dirty::DirtySchedule;
 use crate::fill::schedule::graph::Graph;
-use crate::fill::status::LaneState;
+use crate::fill::schedule::graphs::Graphs;
+use crate::fill::schedule::runs::Runs;
+use crate::fill::status::{EngineFigures, GraphsFigures};
 use crate::fill::tally::Tally;
 
-/// What the store has not answered by then it never will: the server itself gives up earlier.
-pub(crate) const STORE_LIMIT: Duration = Duration::from_mins(1);
 /// Most rows of one reply, whatever their size.
-const MOST_ROWS: usize = 128;
+const MAX_ROWS: usize = 128;
 /// Passes that select and embed at the same time; the others wait for their turn.
-const MOST_OPEN: usize = 8;
+const MAX_OPEN: usize = 8;
 /// Passes in all, with those that wait for the queries of others.
-const MOST_PASSES: usize = 64;
+const MAX_PASSES: usize = 64;
 
-/// When a pass gives up on the read it waits for.
-pub(crate) fn read_limit(pass: &Pass) -> Option<Instant> {
-    pass.reading.as_ref().map(|reading| reading.since + STORE_LIMIT)
+/// When what is done for which graph.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    enabled: bool,
+    server: ServerState,
+    engine: EngineFigures,
+    /// Most rows the engine returns.
+    max_rows: usize,
+    /// Since when the answer to a survey is waited for.
+    surveying: Option<Instant>,
+    survey_at: Option<Instant>,
+    next_run: Option<Instant>,
+    /// Graphs were written while they could not be filled.
+    writes_missed: bool,
+    /// Stands for all graphs that are written to and not known. Anybody can name a graph, even a
+    /// client that may do nothing: one is taken up when the server lists it.
+    unknown_graphs: DirtySchedule,
+    /// The next survey looks for graphs we do not know yet.
+    discovery_due: bool,
+    graphs: Graphs,
+    runs: Runs,
+    totals: Tally,
 }
 
-/// When a pass gives up on the write it waits for.
-pub(crate) fn write_limit(pass: &Pass) -> Option<Instant> {
-    pass.writing.as_ref().map(|writing| writing.since + STORE_LIMIT)
-}
-
-impl Filler {
-    /// Does everything that can be done at this time.
-    pub(crate) fn drive(&mut self, now: Instant) {
-        self.survey_when_due(now);
-        self.wake_when_due(now);
-        self.give_up_reads(now);
-        self.give_up_writes(now);
-        self.known.expire(now);
-        self.hand_out_questions(now);
-        loop {
-            if self.may_begin() {
-                self.begin_passes(now);
-            }
-            self.hand_out_reads(now);
-            self.run_errands(now);
-            // The one request that a cooling lane allows is the one that tells most.
-            let cooling = self.lane.state() == LaneState::Cooling;
-            let settled = cooling && self.settle_doubts(now);
-            self.hand_out_batches(now);
-            let settled = self.settle_doubts(now) || settled;
-            self.hand_out_write(now);
-            // A pass that moved on, or made room for another, may need something at once.
-            if !self.step_passes(now) && !settled {
-                break;
-            }
-        }
-        for (run, tally) in self.runs.fulfilled() {
-            self.answer(run, Ok(Outcome::Pass(tally)));
+impl Schedule {
+    /// A schedule that looks at the server first of all.
+    pub(crate) fn new(enabled: bool, now: Instant) -> Self {
+        Self {
+            enabled,
+            server: ServerState::default(),
+            engine: EngineFigures::default(),
+            max_rows: usize::MAX,
+            surveying: None,
+            survey_at: Some(now),
+            next_run: Some(now),
+            writes_missed: false,
+            unknown_graphs: DirtySchedule::default(),
+            discovery_due: false,
+            graphs: Graphs::default(),
+            runs: Runs::default(),
+            totals: Tally::default(),
         }
     }
 
-    fn survey_when_due(&mut self, now: Instant) {
-        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        let scheduled = self.may_begin() && due(self.next_run);
-        let strangers = self.may_begin() && self.strangers.take(now).is_some();
-        self.meeting |= strangers;
-        let lost = |since: Instant| since + STORE_LIMIT <= now;
-        if self.surveying.is_none_or(lost)
-            && (scheduled || strangers || due(self.survey_at) || self.surveying.is_some())
-        {
-            self.surveying = Some(now);
-            self.survey_at = None;
-            self.actions.push_back(Action::Survey);
-        }
+    /// Whether passes may begin.
+    pub(crate) fn may_begin(&self) -> bool {
+        self.enabled && self.server == ServerState::Ready
     }
 
-    fn wake_when_due(&mut self, now: Instant) {
-        if self.lane.is_worth_waking_for(now) && self.graphs.wake(now) {
-            self.forgive();
-        }
+    /// What the server lets us do.
+    pub(crate) fn server(&self) -> ServerState {
+        self.server
     }
 
-    fn give_up_reads(&mut self, now: Instant) {
-        let late = |pass: &Pass| read_limit(pass).is_some_and(|limit| limit <= now);
-        let overdue: Vec<Ticket> = self
-            .passes()
-            .filter(|pass| late(pass))
-            .filter_map(|pass| pass.reading.as_ref().map(|reading| reading.ticket))
-            .collect();
-        for ticket in overdue {
-            self.read(now, ticket, Err(StoreFault::NoReply));
-        }
+    /// Most rows of one reply, those that tell of what lies beyond left out.
+    pub(crate) fn max_rows(&self) -> usize {
+        self.max_rows.saturating_sub(2).clamp(1, MAX_ROWS)
     }
 
-    /// A write that nobody answered: whether it was made, the next sweep sees.
-    fn give_up_writes(&mut self, now: Instant) {
-        let late = |pass: &Pass| write_limit(pass).is_some_and(|limit| limit <= now);
-        let overdue: Vec<GraphName> =
-            self.graphs.active().filter(|(_, pass)| late(pass)).map(|(n, _)| n.clone()).collect();
-        for name in overdue {
-            let Some(pass) = self.pass_mut(&name) else { continue };
-            if let Some(writing) = pass.writing.take() {
-                pass.tally.error = Some(StoreFault::NoReply.to_string());
-                pass.leave(writing.nodes);
-            }
-        }
+    /// When to come back at the latest.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let may_begin = self.may_begin();
+        let due = [
+            self.survey_at,
+            self.surveying.map(|since| since + survey::LIMIT),
+            self.next_run.filter(|_| may_begin),
+            self.unknown_graphs.next().filter(|_| may_begin),
+            self.graphs.next_wake(now),
+        ];
+        let passes = self.passes().map(Pass::deadline);
+        due.into_iter().chain(passes).flatten().filter(|at| *at > now).min()
     }
 
-    fn begin_passes(&mut self, now: Instant) {
-        let mut open = self.passes().filter(|pass| pass.waiting_since.is_none()).count();
+    /// Whether anything is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.surveying.is_some() || self.graphs.is_active()
+    }
+
+    /// Turns dirty marks that are due into wishes for a pass. Returns whether there were any.
+    pub(crate) fn wake(&mut self, now: Instant) -> bool {
+        self.graphs.wake(now)
+    }
+
+    /// **Where passes begin**, each graph in its turn.
+    pub(crate) fn begin_passes(&mut self, now: Instant, settings: &Settings) {
+        if !self.may_begin() {
+            return;
+        }
+        let mut open = self.passes().filter(|pass| !pass.is_waiting()).count();
         let mut all = self.passes().count();
-        let most_rows = self.most_rows();
-        let (rule, auto_index) = (self.settings.rule.clone(), self.settings.auto_index);
-        while open < MOST_OPEN
-            && all < MOST_PASSES
+        while open < MAX_OPEN
+            && all < MAX_PASSES
             && let Some(name) = self.graphs.next_wanted()
         {
             (open, all) = (open + 1, all + 1);
             self.graphs.serve(&name);
             let begun = self.graphs.edit(&name, Graph::begin);
             let Some((scope, check_indexes)) = begun else { return };
-            let (rule, check_indexes) = (rule.clone(), check_indexes && auto_index.is_some());
-            let plan = Plan { scope, rule, most_rows, check_indexes, auto_index };
+            let plan = Plan {
+                scope,
+                rule: settings.rule.clone(),
+                max_rows: self.max_rows(),
+                check_indexes: check_indexes && settings.auto_index.is_some(),
+                auto_index: settings.auto_index,
+            };
             self.graphs.begin(&name, Pass::new(plan, now));
         }
     }
 
-    /// Most rows of one reply, those that tell of what lies beyond left out.
-    pub(crate) fn most_rows(&self) -> usize {
-        self.most_rows.saturating_sub(2).clamp(1, MOST_ROWS)
-    }
-
-    /// Lets every pass move on that can. Returns whether one did.
-    fn step_passes(&mut self, now: Instant) -> bool {
-        let mut moved = false;
-        for name in self.graphs.in_turn() {
-            let step = self.pass_mut(&name).map_or(Step::Stay, Pass::step);
-            moved |= step != Step::Stay;
-            if step == Step::Over {
-                self.end_pass(now, name);
-            }
-        }
-        moved
-    }
-
-    fn end_pass(&mut self, now: Instant, name: GraphName) {
-        let Some(pass) = self.graphs.end(&name) else { return };
-        let duration = now.duration_since(pass.started);
-        let tally = Tally { duration, ..pass.tally.clone() };
-        let (begun, forgotten) = self.graphs.edit(&name, |graph| {
-            graph.finish(now, &pass, &tally);
-            (graph.begun, std::mem::take(&mut graph.gone) && !graph.is_expected())
-        });
-        if !self.graphs.is_active() {
-            // Nothing is held back any more.
-            self.paused = None;
-        }
-        self.runs.ended(&name, begun, &tally);
+    /// Takes out a pass that has ended.
+    pub(crate) fn end_pass(&mut self, now: Instant, name: &GraphName) -> Option<Finished> {
+        let finished = self.graphs.end(name)?.finish(now);
+        let (begun, forgotten) =
+            self.graphs.edit(name, |graph| (graph.begun, graph.finish(now, &finished)));
+        self.runs.ended(name, begun, &finished.tally);
         if forgotten {
-            self.graphs.remove(&name);
+            self.graphs.remove(name);
         }
-        self.totals.add(&tally);
+        self.totals.add(&finished.tally);
         self.totals.graphs = self.graphs.len() as u64;
-        let report = Report { graph: name, tally, indexed: pass.indexed };
-        self.actions.push_back(Action::Report(report));
+        Some(finished)
     }
 
+    /// Passes under way.
     pub(crate) fn passes(&self) -> impl Iterator<Item = &Pass> {
         self.graphs.active().map(|(_, pass)| pass)
     }
 
-    /// Does something to every pass.
+    /// Graphs with a pass, beginning after the one that was served last.
+    pub(crate) fn in_turn(&self) -> Vec<GraphName> {
+        self.graphs.in_turn()
+    }
+
+    /// The graph that is served now.
+    pub(crate) fn serve(&mut self, name: &GraphName) {
+        self.graphs.serve(name);
+    }
+
+    /// The pass over a graph.
+    pub(crate) fn pass(&self, name: &GraphName) -> Option<&Pass> {
+        self.graphs.pass(name)
+    }
+
+    /// The pass over a graph, to tell it something.
+    pub(crate) fn pass_mut(&mut self, name: &GraphName) -> Option<&mut Pass> {
+        self.graphs.pass_mut(name)
+    }
+
+    /// Tells every pass something.
     pub(crate) fn each_pass(&mut self, mut change: impl FnMut(&mut Pass)) {
         for name in self.graphs.in_turn() {
             self.pass_mut(&name).into_iter().for_each(&mut change);
         }
     }
+
+    /// Tells the pass over a graph something that changes what is known of the graph.
+    pub(crate) fn in_pass(&mut self, name: &GraphName, change: impl FnOnce(&mut Pass) -> Progress) {
+        if let Some((graph, pass)) = self.graphs.in_pass(name) {
+            graph.advance(&change(pass));
+        }
+    }
+
+    /// Nodes of a graph were released from quarantine: they are tried again at once.
+    pub(crate) fn released(&mut self, name: &GraphName, nodes: u64) {
+        self.graphs.edit(name, |graph| graph.released(nodes));
+    }
+
+    /// Takes out the runs that wait for nothing any more.
+    pub(crate) fn take_fulfilled(&mut self) -> Vec<(RunId, Tally)> {
+        self.runs.fulfilled()
+    }
+
+    /// The graphs in figures.
+    pub(crate) fn graphs_figures(&self, now: Instant) -> GraphsFigures {
+        let figures = self
+            .graphs
+            .iter()
+            .map(|(name, graph)| (name.clone(), graph.figures(now, self.graphs.pass(name))));
+        GraphsFigures::new(figures.collect())
+    }
+
+    /// The engine, the next scheduled pass, and the sum of all passes since load.
+    pub(crate) fn figures(&self) -> (EngineFigures, Option<Instant>, Tally) {
+        (self.engine.clone(), self.next_run, self.totals.clone())
+    }
 }
+
+/// How soon to look again at a server that is not ready, should no event tell of the change.
+pub(crate) const SURVEY_AGAIN: Duration = Duration::from_secs(1);

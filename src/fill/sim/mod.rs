@@ -9,16 +9,17 @@ use std::time::{Duration, Instant};
 use crate::entity::{GraphName, NodeId, Text};
 use crate::fill::Filler;
 use crate::fill::pass::Pass;
-use crate::fill::port::embedding::{Allowance, Completion, RateLimits, Reply};
-use crate::fill::port::event::{Action, Event, ServerState, Survey, Wish};
+use crate::fill::port::embedding::{Allowance, Completion, Embed, RateLimits, Reply};
+use crate::fill::port::event::{Action, Event, QuarantineRequest, ServerState, Survey};
 use crate::fill::port::fault::{ServiceFault, StoreFault};
-use crate::fill::port::id::{BatchId, RunId};
+use crate::fill::port::id::RunId;
 use crate::fill::port::settings::{BatchLimits, LaneLimits, Settings};
 use crate::fill::port::store::{
     Answer, Change, Count, Index, Job, Mark, Marked, MarkedNode, Query, Read, Seen, Selection,
     Window, Write, Written,
 };
 use crate::fill::quarantine::mark::is_outdated;
+use crate::fill::schedule::SURVEY_AGAIN;
 use crate::rule::globs::Globs;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
@@ -235,7 +236,7 @@ impl World {
                     (0..self.rng.usize(1..8)).map(|_| format!("text {}", self.rng.u32(..30)));
                 let texts = texts.map(|text| Text::new(text.as_bytes(), MOST_CHARS)).collect();
                 self.runs.insert(RunId(self.run_ids));
-                self.tell(Event::Question { run: RunId(self.run_ids), texts });
+                self.tell(Event::Query { run: RunId(self.run_ids), texts });
             }
             8 => self.ask(),
             // A service that changes its mind between two requests could not be told from one that
@@ -281,13 +282,15 @@ impl World {
         self.run_ids += 1;
         let (run, graph) =
             (RunId(self.run_ids), GraphName::new(&format!("g{}", self.rng.u32(..4))));
-        let wish = match self.rng.u32(..3) {
-            0 => Wish::List { most: self.rng.usize(1..10) },
-            1 => Wish::Lift { ids: None },
-            _ => Wish::Lift { ids: Some((0..self.rng.u64(1..20)).map(NodeId).collect()) },
+        let request = match self.rng.u32(..3) {
+            0 => QuarantineRequest::List { most: self.rng.usize(1..10) },
+            1 => QuarantineRequest::Release { ids: None },
+            _ => QuarantineRequest::Release {
+                ids: Some((0..self.rng.u64(1..20)).map(NodeId).collect()),
+            },
         };
         self.runs.insert(run);
-        self.tell(Event::Errand { run, graph, wish });
+        self.tell(Event::Quarantine { run, graph, request });
     }
 
     fn tell(&mut self, event: Event) {
@@ -310,7 +313,7 @@ impl World {
                 }
             }
             Action::Read(read) => self.perform_read(&read),
-            Action::Embed { batch, texts, .. } => self.perform_embed(batch, &texts),
+            Action::Embed(request) => self.perform_embed(&request),
             Action::Write(write) => self.perform_write(write),
             Action::Answer { run, .. } => {
                 assert!(self.runs.remove(&run), "seed {}: {run:?} is answered twice", self.seed);
@@ -370,7 +373,8 @@ impl World {
         }
     }
 
-    fn perform_embed(&mut self, batch: BatchId, texts: &[Text]) {
+    fn perform_embed(&mut self, request: &Embed) {
+        let texts = &request.texts;
         self.in_flight += 1;
         self.requests += 1;
         self.check_rate();
@@ -381,7 +385,7 @@ impl World {
         let took = Duration::from_millis(self.rng.u64(1..80));
         let outcome = self.service(texts);
         let limits = self.headers();
-        self.later(80, Event::Embedded(Completion { batch, outcome, limits, took }));
+        self.later(80, Event::Embedded(Completion { request: request.id, outcome, limits, took }));
     }
 
     /// What the service says is left: the truth, a lie, or nothing.
@@ -504,13 +508,14 @@ impl World {
                 }
             }
         }
-        let most = (CONCURRENCY * BATCH * 2 + BATCH) * self.filler.graphs.len().max(1);
-        for pass in self.filler.passes().filter(|pass| pass.ending.is_some()) {
-            let leaving = pass.in_flight > 0 || pass.reading.is_some() || pass.writing.is_some();
-            let to_write = !pass.rows.is_empty() || !pass.marks.is_empty();
-            assert!(leaving || to_write, "seed {seed}: a pass that cannot end: {pass:#?}");
+        let most = (CONCURRENCY * BATCH * 2 + BATCH) * self.graphs.len().max(1);
+        let schedule = &self.filler.schedule;
+        for pass in schedule.passes().filter(|pass| pass.is_ending()) {
+            // Nothing waits for a request any more: what it holds is on its way out.
+            let leaving = pass.held() > 0 || pass.awaits_store();
+            assert!(leaving && !pass.needs_embedder(), "seed {seed}: it cannot end: {pass:#?}");
         }
-        let held: usize = self.filler.passes().map(Pass::held).sum();
+        let held: usize = schedule.passes().map(Pass::held).sum();
         assert!(held <= most, "seed {seed}: {held} nodes held");
     }
 
@@ -558,12 +563,12 @@ impl World {
             for (id, node) in graph.iter().filter(|(_, node)| !node.text.is_empty()) {
                 let done = node.vector.is_some() || node.is_quarantined();
                 let done = done || node.text.contains("stumble");
-                let lane = (self.filler.lane.state(), self.filler.lane.reason());
-                let pass = self.filler.graphs.get(name);
+                let (lane, _) = self.filler.lane.figures();
+                let pass = self.filler.schedule.pass(name);
                 assert!(done, "seed {}: {name} {id} {node:?} {lane:?} {pass:#?}", self.seed);
             }
         }
-        let open: Vec<_> = self.filler.passes().collect();
+        let open: Vec<_> = self.filler.schedule.passes().collect();
         assert!(
             !self.filler.is_busy(),
             "seed {}: never ends: {open:#?} {:?}",
@@ -639,7 +644,7 @@ fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
 
 fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {
     match change {
-        Change::Lift { ids, .. } => {
+        Change::Release(ids) => {
             let lift = |id: &NodeId| graph.get_mut(&id.0)?.error.take().map(|_| *id);
             ids.iter().filter_map(lift).collect()
         }
@@ -740,7 +745,7 @@ fn a_server_that_cannot_be_filled_is_looked_at_after_a_pause() {
     );
     assert_eq!(surveys(&mut filler, refused(), Duration::ZERO), 0);
     // Each event takes a nanosecond.
-    let pause = super::SURVEY_AGAIN + Duration::from_millis(1);
+    let pause = SURVEY_AGAIN + Duration::from_millis(1);
     assert_eq!(surveys(&mut filler, Event::Tick, pause), 1);
 }
 

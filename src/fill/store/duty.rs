@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 /// Keeps our share of the main thread at half while others use it.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Duty {
+pub(crate) struct DutyCycle {
     not_before: Option<Instant>,
 }
 
-impl Duty {
+impl DutyCycle {
     /// Notes a hold that has just ended; `contended` = other clients were served meanwhile.
     pub(crate) fn held(&mut self, now: Instant, held: Duration, contended: bool) {
         self.not_before = contended.then(|| now + held);
@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn others_get_as_much_time_as_we_took() {
-        let (mut duty, now) = (Duty::default(), Instant::now());
+        let (mut duty, now) = (DutyCycle::default(), Instant::now());
         duty.held(now, BUDGET, true);
         assert_eq!(duty.wait_until(now), Some(now + BUDGET));
         assert_eq!(duty.wait_until(now + BUDGET), None);

@@ -1,197 +1,145 @@
-//! Hands out what passes need next, graph by graph in turn: reads, batches, writes.
+//! Access to the store: which reads and which write are out, whose they are, and when the next write
+//! may be made.
 
 pub(crate) mod duty;
-mod outcome;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::entity::{GraphName, Text};
-use crate::fill::lane::batch::Batch;
-use crate::fill::pass::{Ending, Reading, Stage, Writing};
-use crate::fill::port::embedding::Role;
-use crate::fill::port::event::{Action, ServerState};
-use crate::fill::port::id::{BatchId, Ticket};
-use crate::fill::port::store::{Change, Query, Read, Readers, Write};
-use crate::fill::quarantine::job::Errand;
-use crate::fill::status::LaneState;
-use crate::fill::{Cargo, Filler, Flight};
+use crate::entity::GraphName;
+use crate::fill::port::id::{RunId, Ticket};
+use crate::fill::port::store::{Change, Query, Read, Readers, Write, Written};
+use crate::fill::store::duty::DutyCycle;
 use crate::rule::Rule;
 
-/// Reads in flight over all graphs: one more than one, so that the engine's answer to the first
-/// does not find us idle; not many, because each takes a thread from the users.
-const MOST_READS: usize = 2;
-/// How often a write is put off because a query has just begun. It may be a long one, and a write
-/// would wait for it with the server in hand; where one short query follows the other without a gap,
-/// a write that never dared would never come.
-pub(crate) const MOST_PUT_OFF: u32 = 8;
-/// Memory all stages may hold in texts and vectors.
-const HELD_BYTES: usize = 64 << 20;
-/// Bytes of text that may wait for a request before no more is selected.
-const HELD_TEXT_BYTES: usize = 16 << 20;
-/// A guess for the length of a vector before the first one has come.
-const GUESSED_DIMENSIONS: usize = 1_536;
-/// A guess for what a node holds besides its vector: its text, and our own bookkeeping.
-const NODE_BYTES: usize = 2_048;
+/// What the store has not answered by then it never will: the server itself gives up earlier.
+const LIMIT: Duration = Duration::from_mins(1);
+/// Reads of passes in flight: one more than one, so that the engine's answer to the first does not
+/// find us idle; not many, because each takes a thread from the users.
+const MAX_READS: usize = 2;
 
-impl Filler {
-    pub(crate) fn hand_out_reads(&mut self, now: Instant) {
-        let mut reads = self.passes().filter(|pass| pass.reading.is_some()).count();
-        let (capacity, heavy) = (self.capacity(), self.is_heavy());
-        for name in self.graphs.in_turn() {
-            if reads >= MOST_READS {
-                break;
-            }
-            let Some(pass) = self.pass_mut(&name) else { continue };
-            let room = if heavy { 0 } else { capacity.saturating_sub(pass.held()) };
-            if let Some(query) = pass.next_query(now, room) {
-                reads += 1;
-                self.hand_out_read(now, &name, query);
-            }
-        }
+/// Who waits for an answer of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The pass over a graph.
+    Pass(GraphName),
+    /// A job about the quarantine.
+    Job(RunId),
+}
+
+/// A read that has not been answered.
+#[derive(Debug)]
+pub(crate) struct PendingRead {
+    pub(crate) owner: Owner,
+    pub(crate) query: Query,
+    since: Instant,
+}
+
+/// A write that has not come back.
+#[derive(Debug)]
+struct PendingWrite {
+    ticket: Ticket,
+    owner: Owner,
+    since: Instant,
+}
+
+/// What is read, and for whom.
+#[derive(Debug)]
+pub(crate) struct ReadOrder {
+    pub(crate) owner: Owner,
+    pub(crate) graph: GraphName,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) query: Query,
+}
+
+/// What is written, for whom, and how.
+#[derive(Debug)]
+pub(crate) struct WriteOrder {
+    pub(crate) owner: Owner,
+    pub(crate) graph: GraphName,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) change: Change,
+    pub(crate) readers: Readers,
+    /// It may be handed over as the engine's effects.
+    pub(crate) effects: bool,
+}
+
+/// What is out at the store.
+#[derive(Debug, Default)]
+pub(crate) struct StoreAccess {
+    tickets: u64,
+    reads: BTreeMap<Ticket, PendingRead>,
+    /// One at a time: it holds the server, and the next is sized by what it took.
+    write: Option<PendingWrite>,
+    duty: DutyCycle,
+}
+
+impl StoreAccess {
+    /// Whether a pass may read.
+    pub(crate) fn may_read(&self) -> bool {
+        let of_a_pass = |read: &&PendingRead| matches!(read.owner, Owner::Pass(_));
+        self.reads.values().filter(of_a_pass).count() < MAX_READS
     }
 
-    fn hand_out_read(&mut self, now: Instant, graph: &GraphName, query: Query) {
-        let Some(rule) = self.pass_mut(graph).map(|pass| pass.plan.rule.clone()) else { return };
-        self.graphs.serve(graph);
-        let ticket = self.ask_store(graph.clone(), rule, query.clone());
-        if let Some(pass) = self.pass_mut(graph) {
-            pass.reading = Some(Reading { ticket, query, since: now });
-        }
+    /// A read is made.
+    pub(crate) fn read(&mut self, now: Instant, order: ReadOrder) -> Read {
+        let ticket = self.next_ticket();
+        let ReadOrder { owner, graph, rule, query } = order;
+        self.reads.insert(ticket, PendingRead { owner, query: query.clone(), since: now });
+        Read { ticket, graph, rule, query }
     }
 
-    /// Asks something of a graph; the ticket names the answer.
-    pub(crate) fn ask_store(&mut self, graph: GraphName, rule: Arc<Rule>, query: Query) -> Ticket {
+    /// A read was answered; `None` = nobody waits for it any more.
+    pub(crate) fn answered(&mut self, ticket: Ticket) -> Option<PendingRead> {
+        self.reads.remove(&ticket)
+    }
+
+    /// Whether a write may be made.
+    pub(crate) fn may_write(&self, now: Instant) -> bool {
+        self.write.is_none() && self.duty.wait_until(now).is_none()
+    }
+
+    /// A write is made.
+    pub(crate) fn write(&mut self, now: Instant, order: WriteOrder) -> Write {
+        let ticket = self.next_ticket();
+        let WriteOrder { owner, graph, rule, change, readers, effects } = order;
+        debug_assert!(self.write.is_none(), "two writes at a time");
+        self.write = Some(PendingWrite { ticket, owner, since: now });
+        Write { graph, rule, change, ticket, readers, effects }
+    }
+
+    /// A write held the server.
+    pub(crate) fn held(&mut self, now: Instant, written: &Written) {
+        self.duty.held(now, written.held, written.contended);
+    }
+
+    /// A write came back; `None` = nobody waits for it any more.
+    pub(crate) fn written(&mut self, ticket: Ticket) -> Option<Owner> {
+        self.write.take_if(|write| write.ticket == ticket).map(|write| write.owner)
+    }
+
+    /// Takes a read that was never answered.
+    pub(crate) fn take_lost_read(&mut self, now: Instant) -> Option<PendingRead> {
+        let (ticket, _) = self.reads.iter().find(|(_, read)| read.since + LIMIT <= now)?;
+        let ticket = *ticket;
+        self.reads.remove(&ticket)
+    }
+
+    /// Takes the write that was never answered.
+    pub(crate) fn take_lost_write(&mut self, now: Instant) -> Option<Owner> {
+        self.write.take_if(|write| write.since + LIMIT <= now).map(|write| write.owner)
+    }
+
+    /// When to come back at the latest.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let reads = self.reads.values().map(|read| read.since + LIMIT);
+        let write = self.write.as_ref().map(|write| write.since + LIMIT);
+        reads.chain(write).chain(self.duty.wait_until(now)).min()
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
         self.tickets += 1;
-        let ticket = Ticket(self.tickets);
-        self.actions.push_back(Action::Read(Read { ticket, graph, rule, query }));
-        ticket
-    }
-
-    /// Nodes one graph may hold in all stages: enough to keep the embedder busy twice over, and
-    /// never more than its share of the memory.
-    fn capacity(&self) -> usize {
-        let dimensions = self.figures.dimensions.unwrap_or(GUESSED_DIMENSIONS);
-        let fitting = HELD_BYTES / (dimensions * size_of::<f32>() + NODE_BYTES);
-        let wanted = self.settings.lane.concurrency * self.settings.batch.texts * 2;
-        let share = wanted.min(fitting) / self.passes().count().max(1);
-        share.max(self.settings.batch.texts.min(fitting))
-    }
-
-    /// Whether so much text waits for requests that nothing more is selected.
-    fn is_heavy(&self) -> bool {
-        let waiting: usize = self.passes().map(|pass| pass.batcher.bytes()).sum();
-        waiting > HELD_TEXT_BYTES
-    }
-
-    pub(crate) fn hand_out_batches(&mut self, now: Instant) {
-        self.end_rejected();
-        loop {
-            let mut sent = false;
-            for name in self.graphs.in_turn() {
-                if !self.lane.has_room(now) {
-                    return;
-                }
-                sent |= self.hand_out_batch(now, &name);
-            }
-            if !sent {
-                return;
-            }
-        }
-    }
-
-    /// A pass that has nodes to embed while the lane is rejected would wait for a person.
-    fn end_rejected(&mut self) {
-        if self.lane.state() != LaneState::Rejected {
-            return;
-        }
-        let reason = self.lane.reason().map(str::to_owned);
-        self.each_pass(|pass| {
-            if pass.batcher.len() > 0 && pass.ending.is_none() {
-                pass.end(Ending::Stop);
-                pass.tally.error.clone_from(&reason);
-            }
-        });
-    }
-
-    fn hand_out_batch(&mut self, now: Instant, name: &GraphName) -> bool {
-        let limits = self.settings.batch;
-        let (capacity, heavy) = (self.capacity(), self.is_heavy());
-        let Some(pass) = self.graphs.pass_mut(name) else { return false };
-        pass.settle_known(&mut self.known);
-        let retry = pass.retries.pop_front();
-        let repeated = retry.is_some();
-        // What is full will not become fuller, unless what it holds elsewhere makes room.
-        let full = pass.held() >= capacity && pass.held() == pass.batcher.len();
-        let no_more = !pass.expects_more() || full || heavy;
-        let ready = pass.batcher.is_full(limits) || no_more;
-        let fresh = || ready.then(|| pass.batcher.next(name, limits, &self.known)).flatten();
-        let Some(batch) = retry.or_else(fresh) else { return false };
-        pass.in_flight += batch.nodes();
-        self.figures.retries += u64::from(repeated);
-        self.graphs.serve(name);
-        self.send(now, batch);
-        true
-    }
-
-    /// Sends a batch whose nodes its pass counts as in flight.
-    pub(crate) fn send(&mut self, now: Instant, batch: Batch) {
-        if let Some(pass) = self.pass_mut(&batch.graph) {
-            pass.tally.requests += 1;
-        }
-        let texts = batch.inputs.iter().map(|input| input.text.clone()).collect();
-        self.submit(now, Cargo::Batch(batch), Role::Document, texts);
-    }
-
-    pub(crate) fn submit(&mut self, now: Instant, cargo: Cargo, role: Role, texts: Vec<Text>) {
-        self.tickets += 1;
-        let id = BatchId(self.tickets);
-        self.figures.requests += 1;
-        let tokens = texts.iter().map(Text::estimated_tokens).sum();
-        if matches!(cargo, Cargo::Batch(_)) {
-            self.known.sent(&texts);
-        }
-        self.lane.sent(now, tokens);
-        self.flights.insert(id, Flight { cargo, tokens, sent: now });
-        self.actions.push_back(Action::Embed { batch: id, role, texts });
-    }
-
-    /// One write at a time: it holds the server, and the next is sized by what it took.
-    pub(crate) fn hand_out_write(&mut self, now: Instant) {
-        let errand = self.errands.iter().any(Errand::is_writing);
-        let busy = errand || self.passes().any(|pass| pass.writing.is_some());
-        if busy || self.server != ServerState::Ready || self.duty.wait_until(now).is_some() {
-            return;
-        }
-        if self.hand_out_lift(now) {
-            return;
-        }
-        let (patience, tickets) = (self.settings.write_patience, self.tickets);
-        for name in self.graphs.in_turn() {
-            let Some(pass) = self.pass_mut(&name) else { continue };
-            if let Some(job) = pass.next_job(now) {
-                let waited = pass.waiting_since.map(|since| now.duration_since(since));
-                let impatient = waited.zip(patience).is_some_and(|(waited, most)| waited >= most);
-                let readers = if impatient {
-                    Readers::Ignore
-                } else if pass.put_off >= MOST_PUT_OFF {
-                    Readers::AllowRecent
-                } else {
-                    Readers::Wait
-                };
-                let rule = pass.plan.rule.clone();
-                // A node that was marked loses its mark, which is more than an effect tells.
-                let reviewing = matches!(pass.stage, Stage::Reviewing(_));
-                let ticket = Ticket(tickets + 1);
-                pass.writing = Some(Writing { ticket, nodes: job.nodes(), since: now });
-                self.tickets = ticket.0;
-                self.graphs.serve(&name);
-                let effects = self.settings.write_effects && !reviewing;
-                let change = Change::Job(job);
-                let write = Write { ticket, graph: name, rule, change, readers, effects };
-                self.actions.push_back(Action::Write(write));
-                return;
-            }
-        }
+        Ticket(self.tickets)
     }
 }

@@ -7,7 +7,7 @@ use crate::server::commands::question::Question;
 use crate::server::commands::{answered, error};
 
 /// Most texts of one command: what services take in one request.
-const MOST: usize = 2_048;
+const MAX_TEXTS: usize = 2_048;
 
 #[command({
     name: "vectorfill.embed",
@@ -67,8 +67,11 @@ fn parse(args: &[RedisString]) -> Result<(&[RedisString], Format), RedisError> {
         [_, texts @ ..] => (texts, Format::Floats),
         [] => return Err(RedisError::WrongArity),
     };
-    if texts.is_empty() || texts.len() > MOST {
-        return error("ERR", format_args!("{} texts: from 1 to {MOST} are possible", texts.len()));
+    if texts.is_empty() || texts.len() > MAX_TEXTS {
+        return error(
+            "ERR",
+            format_args!("{} texts: from 1 to {MAX_TEXTS} are possible", texts.len()),
+        );
     }
     Ok((texts, format))
 }

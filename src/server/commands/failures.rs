@@ -1,17 +1,19 @@
 //! `VECTORFILL.FAILURES graph [COUNT n]`
 
-use redis_module::{Context, RedisError, RedisResult, RedisString};
+use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-use crate::fill::port::event::Wish;
+use crate::fill::port::event::Failure;
+use crate::server::commands::args::{Args, number};
 use crate::server::commands::blocking::{may_wait, wait};
-use crate::server::commands::{answered, error, existing_graph, number};
-use crate::worker::port::Demand;
+use crate::server::commands::{answered, existing_graph};
+use crate::server::status;
+use crate::worker::port::Request;
 
 /// Nodes that are listed when nobody says how many.
 const DEFAULT: usize = 100;
 /// Most that one reply lists: a megabyte or so.
-const MOST: usize = 10_000;
+const MAX: usize = 10_000;
 
 #[command({
     name: "vectorfill.failures",
@@ -40,16 +42,26 @@ fn failures(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let (graph, most) = parse(&args)?;
         let graph = existing_graph(ctx, graph)?;
         may_wait(ctx, "VECTORFILL.FAILURES")?;
-        wait(ctx, Demand::Errand(graph, Wish::List { most }), None)
+        wait(
+            ctx,
+            None,
+            |user| Request::List(graph, most, user),
+            |client, failures| {
+                client.reply(Ok(RedisValue::Array(failures.into_iter().map(listed).collect())));
+            },
+        )
     })
 }
 
+fn listed(failure: Failure) -> RedisValue {
+    let words = RedisValue::BulkString(failure.words);
+    RedisValue::Array(vec![status::integer(failure.id.0), words])
+}
+
 fn parse(args: &[RedisString]) -> Result<(&RedisString, usize), RedisError> {
-    match args {
-        [_, graph] => Ok((graph, DEFAULT)),
-        [_, graph, word, count] if word.as_slice().eq_ignore_ascii_case(b"COUNT") => {
-            Ok((graph, number("COUNT", count, 1..=MOST)?))
-        }
-        _ => error("ERR", "syntax: VECTORFILL.FAILURES graph [COUNT n]"),
-    }
+    let mut args = Args::new(args, "VECTORFILL.FAILURES graph [COUNT n]");
+    let graph = args.next()?;
+    let count = args.option("COUNT")?.map(|count| number("COUNT", count, 1..=MAX)).transpose()?;
+    args.end()?;
+    Ok((graph, count.unwrap_or(DEFAULT)))
 }

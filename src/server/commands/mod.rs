@@ -5,6 +5,7 @@
     reason = "the signature of a command is given"
 )]
 
+mod args;
 mod blocking;
 mod embed;
 mod failures;
@@ -18,7 +19,6 @@ mod run;
 mod search;
 mod status;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
@@ -76,20 +76,6 @@ fn found(ctx: &Context, name: &GraphName) -> Result<(), RedisError> {
         Err(StoreFault::NoGraph) => blocking::fault(&RunFault::NoGraph(name.clone())),
         Err(fault) => blocking::fault(&RunFault::Store(fault.to_string())),
     }
-}
-
-/// A whole number within bounds; `what` names it in the refusal.
-fn number(
-    what: &str,
-    arg: &RedisString,
-    bounds: RangeInclusive<usize>,
-) -> Result<usize, RedisError> {
-    let number = arg.to_string_lossy().parse().ok().filter(|number| bounds.contains(number));
-    let (least, most) = bounds.into_inner();
-    number.map_or_else(
-        || error("ERR", format_args!("{what} '{arg}': a whole number from {least} to {most}")),
-        Ok,
-    )
 }
 
 /// Whether the user behind this command may do this to the key.

@@ -7,9 +7,10 @@ use redis_module_macros::command;
 
 use crate::engine::query::search::with_vector;
 use crate::engine::words::Asked;
+use crate::server::commands::args::Args;
 use crate::server::commands::blocking::Limit;
 use crate::server::commands::question::Question;
-use crate::server::commands::{answered, error, question};
+use crate::server::commands::{answered, question};
 use crate::server::graph::client_query::{Query, ask};
 
 #[command({
@@ -65,28 +66,21 @@ struct Request<'a> {
     compact: bool,
 }
 
+const SYNTAX: &str = "VECTORFILL.QUERY graph cypher TEXT text [TIMEOUT ms] [--compact]";
+
 fn parse(args: &[RedisString]) -> Result<Request<'_>, RedisError> {
-    let is = |arg: &RedisString, word: &[u8]| arg.as_slice().eq_ignore_ascii_case(word);
-    let [_, graph, cypher, word, text, options @ ..] = args else { return syntax() };
-    if !is(word, b"TEXT") {
-        return syntax();
-    }
+    let mut args = Args::new(args, SYNTAX);
+    let (graph, cypher) = (args.next()?, args.next()?);
+    let Some(text) = args.option("TEXT")? else { return args.refuse() };
     let mut request = Request { graph, cypher, text, limit: None, compact: false };
-    let mut rest = options;
-    while let [word, behind @ ..] = rest {
-        rest = behind;
-        if is(word, b"--compact") {
+    while args.len() > 0 {
+        if args.flag("--compact") {
             request.compact = true;
-        } else if let ([ms, behind @ ..], true) = (behind, is(word, b"TIMEOUT")) {
+        } else if let Some(ms) = args.option("TIMEOUT")? {
             request.limit = Some(question::limit(ms)?);
-            rest = behind;
         } else {
-            return syntax();
+            return args.refuse();
         }
     }
     Ok(request)
-}
-
-fn syntax<T>() -> Result<T, RedisError> {
-    error("ERR", "syntax: VECTORFILL.QUERY graph cypher TEXT text [TIMEOUT ms] [--compact]")
 }

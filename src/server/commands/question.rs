@@ -6,14 +6,15 @@ use std::time::Duration;
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 
 use crate::entity::{GraphName, Text};
-use crate::fill::port::event::{Outcome, RunFault, ServerState};
+use crate::fill::port::event::{RunFault, ServerState};
 use crate::server::blocked_client::Client;
-use crate::server::commands::blocking::{Limit, fault, may_wait, wait_then};
+use crate::server::commands::args::number;
+use crate::server::commands::blocking::{Limit, fault, may_wait, wait};
 use crate::server::commands::{current, error, existing_graph, may_query};
 use crate::server::config::Current;
 use crate::server::handle::with_worker;
 use crate::worker::Worker;
-use crate::worker::port::Demand;
+use crate::worker::port::Request;
 
 /// A question that may be asked.
 pub(super) struct Question {
@@ -44,11 +45,7 @@ impl Question {
         let most = self.current.settings.rule.max_text_chars;
         let texts = texts.iter().map(|text| Text::new(text.as_slice(), most)).collect();
         let limit = limit.unwrap_or_else(|| self.current.embedder.timeout.saturating_mul(2));
-        wait_then(ctx, Demand::Question(texts), Some(limit), |client, outcome| match outcome {
-            Outcome::Vectors(vectors) => then(client, vectors),
-            // Dropped, the client is told that nothing came.
-            Outcome::Pass(_) | Outcome::Failures(_) | Outcome::Lifted(_) => {}
-        })
+        wait(ctx, Some(limit), |user| Request::Query(texts, user), then)
     }
 }
 
@@ -65,5 +62,5 @@ pub(super) fn graph(ctx: &Context, arg: &RedisString, what: &str) -> Result<Grap
 
 /// `TIMEOUT ms`.
 pub(super) fn limit(arg: &RedisString) -> Result<Duration, RedisError> {
-    super::number("TIMEOUT", arg, 1..=86_400_000).map(|ms| Duration::from_millis(ms as u64))
+    number("TIMEOUT", arg, 1..=86_400_000).map(|ms| Duration::from_millis(ms as u64))
 }

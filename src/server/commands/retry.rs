@@ -4,10 +4,11 @@ use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
 
 use crate::entity::NodeId;
-use crate::fill::port::event::Wish;
+use crate::server::commands::args::{Args, number};
 use crate::server::commands::blocking::{may_wait, wait};
-use crate::server::commands::{answered, error, existing_graph, number};
-use crate::worker::port::Demand;
+use crate::server::commands::{answered, existing_graph};
+use crate::server::status;
+use crate::worker::port::Request;
 
 #[command({
     name: "vectorfill.retry",
@@ -33,14 +34,20 @@ use crate::worker::port::Demand;
 })]
 fn retry(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
-        let [_, graph, ids @ ..] = args.as_slice() else {
-            return error("ERR", "syntax: VECTORFILL.RETRY graph [id ...]");
-        };
-        let ids = ids.iter().map(id).collect::<Result<Vec<_>, _>>()?;
+        let mut args = Args::new(&args, "VECTORFILL.RETRY graph [id ...]");
+        let graph = args.next()?;
+        let ids = args.rest().iter().map(id).collect::<Result<Vec<_>, _>>()?;
         let ids = (!ids.is_empty()).then_some(ids);
         let graph = existing_graph(ctx, graph)?;
         may_wait(ctx, "VECTORFILL.RETRY")?;
-        wait(ctx, Demand::Errand(graph, Wish::Lift { ids }), None)
+        wait(
+            ctx,
+            None,
+            |user| Request::Release(graph, ids, user),
+            |client, nodes| {
+                client.reply(Ok(status::integer(nodes)));
+            },
+        )
     })
 }
 

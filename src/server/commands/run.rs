@@ -8,14 +8,16 @@ use redis_module::{
 use redis_module_macros::command;
 
 use crate::entity::GraphName;
-use crate::fill::port::event::RunFault;
-use crate::server::commands::blocking::{Limit, fault, leave, may_wait, wait};
+use crate::fill::port::event::{RunFault, ServerState};
+use crate::server::commands::args::Args;
+use crate::server::commands::blocking::{Limit, fault, hand_over, may_wait, wait};
 use crate::server::commands::{answered, current, error, found, graph_name, may};
 use crate::server::ffi::{KeyUse, key_at};
 use crate::server::graph::graphs;
 use crate::server::graph::hold::Hold;
 use crate::server::handle::with_worker;
-use crate::worker::port::Demand;
+use crate::server::status;
+use crate::worker;
 
 #[command({
     name: "vectorfill.run",
@@ -54,10 +56,14 @@ fn run(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let request = parse(&args)?;
         refuse(ctx, &request)?;
         match request.wait {
-            Some(limit) => wait(ctx, Demand::Pass(request.graph), limit),
-            None => {
-                leave(Demand::Pass(request.graph)).map(|()| RedisValue::SimpleStringStatic("OK"))
-            }
+            Some(limit) => wait(
+                ctx,
+                limit,
+                |user| worker::port::Request::Run(request.graph, Some(user)),
+                |client, tally| client.reply(Ok(status::tally(&tally))),
+            ),
+            None => hand_over(worker::port::Request::Run(request.graph, None))
+                .map(|()| RedisValue::SimpleStringStatic("OK")),
         }
     })
 }
@@ -67,19 +73,16 @@ struct Request {
     wait: Option<Limit>,
 }
 
+const SYNTAX: &str = "VECTORFILL.RUN [graph] [WAIT timeout-ms]";
+
 fn parse(args: &[RedisString]) -> Result<Request, RedisError> {
-    let is_wait = |arg: &RedisString| arg.as_slice().eq_ignore_ascii_case(b"WAIT");
-    let (graph, wait) = match args {
-        [_] => (None, None),
-        [_, graph] => (Some(graph), None),
-        [_, wait, limit] if is_wait(wait) => (None, Some(limit)),
-        [_, graph, wait, limit] if is_wait(wait) => (Some(graph), Some(limit)),
-        _ => return error("ERR", "syntax: VECTORFILL.RUN [graph] [WAIT timeout-ms]"),
-    };
-    Ok(Request {
-        graph: graph.map(graph_name).transpose()?,
-        wait: wait.map(parse_limit).transpose()?,
-    })
+    let mut args = Args::new(args, SYNTAX);
+    // Alone, WAIT is a graph of that name: there is no number behind it.
+    let named = args.len() % 2 == 1;
+    let graph = if named { Some(graph_name(args.next()?)?) } else { None };
+    let wait = args.option("WAIT")?.map(parse_limit).transpose()?;
+    args.end()?;
+    Ok(Request { graph, wait })
 }
 
 fn parse_limit(arg: &RedisString) -> Result<Limit, RedisError> {
@@ -104,9 +107,9 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     if flags.contains(ContextFlags::SLAVE) {
         return fault(&RunFault::Replica);
     }
-    let published = with_worker(crate::worker::Worker::published);
+    let published = with_worker(worker::Worker::published);
     let server = published.map(|published| published.snapshot.server).unwrap_or_default();
-    if server == crate::fill::port::event::ServerState::NoEngine {
+    if server == ServerState::NoEngine {
         return fault(&RunFault::NoEngine);
     }
     if request.graph.is_none() && !may_write_all(ctx) {

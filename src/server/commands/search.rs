@@ -11,13 +11,14 @@ use crate::engine::value::Value;
 use crate::engine::words::Asked;
 use crate::entity::GraphName;
 use crate::server::blocked_client::Client;
+use crate::server::commands::args::{Args, number};
 use crate::server::commands::question::Question;
-use crate::server::commands::{answered, error, number, question};
+use crate::server::commands::{answered, error, question};
 use crate::server::graph::client_query::{Query, ask};
 use crate::server::graph::index_forgets;
 
 /// Most nodes of one search.
-const MOST: usize = 10_000;
+const MAX_K: usize = 10_000;
 
 #[command({
     name: "vectorfill.search",
@@ -42,10 +43,10 @@ const MOST: usize = 10_000;
 })]
 fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
-        let [_, graph, label, k, text] = args.as_slice() else {
-            return error("ERR", "syntax: VECTORFILL.SEARCH graph label k text");
-        };
-        let k = number("k", k, 1..=MOST)?;
+        let mut args = Args::new(&args, "VECTORFILL.SEARCH graph label k text");
+        let [graph, label, k, text] = [args.next()?, args.next()?, args.next()?, args.next()?];
+        args.end()?;
+        let k = number("k", k, 1..=MAX_K)?;
         let question = Question::new(ctx, "VECTORFILL.SEARCH")?;
         let graph = question::graph(ctx, graph, "VECTORFILL.SEARCH")?;
         let current = Arc::clone(&question.current);

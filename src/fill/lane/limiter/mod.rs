@@ -1,9 +1,10 @@
-//! The embedding lane: how many requests may be in flight now, and when to try again after a fault.
+//! The limiter: how many requests may be in flight now, and when to try again after a fault.
 //!
 //! Two things bound what is sent: the [`aimd`], which finds how many requests a service takes at
 //! once, and the rates: the user's own ceilings ([`pacer`]), what the service says is
 //! left ([`quota`]), and what it allows without saying so ([`rate_estimate`]).
 
+use crate::fill::port::id::Wave;
 mod aimd;
 mod pacer;
 mod queries;
@@ -39,24 +40,26 @@ const REJECTED_REST: Duration = Duration::from_mins(5);
 /// Successes that are remembered: more than can be in flight.
 const SUCCESSES: usize = 128;
 
-/// Paces the requests of all graphs.
+/// Limits how many requests are sent, and how fast.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Limiter {
     limits: LaneLimits,
     window: Window,
     in_flight: usize,
     state: LaneState,
     reason: Option<String>,
     not_before: Option<Instant>,
-    last_cut: Option<Instant>,
-    last_failure: Option<Instant>,
+    /// The requests that are sent now.
+    wave: Wave,
+    last_cut: Option<Wave>,
+    last_failure: Option<Wave>,
     rejected_at: Option<Instant>,
     asked_at: Option<Instant>,
     failures: u32,
     /// Refusals for being too fast since the last good answer; those of one moment count once.
     throttles: u32,
-    /// When the last requests were sent that were answered well.
-    successes: VecDeque<Instant>,
+    /// The last requests that were answered well.
+    successes: VecDeque<Wave>,
     requests: Ceiling,
     tokens: Ceiling,
     requests_left: Budget,
@@ -68,8 +71,8 @@ pub(crate) struct Lane {
     rng: fastrand::Rng,
 }
 
-impl Lane {
-    /// A lane nobody has complained about yet. `seed` decides the jitter.
+impl Limiter {
+    /// A limiter with no recorded failures. `seed` decides the jitter.
     pub(crate) fn new(limits: LaneLimits, seed: u64) -> Self {
         Self {
             window: Window::new(limits.concurrency),
@@ -78,6 +81,7 @@ impl Lane {
             state: LaneState::Ready,
             reason: None,
             not_before: None,
+            wave: Wave::default(),
             last_cut: None,
             last_failure: None,
             rejected_at: None,
@@ -104,11 +108,11 @@ impl Lane {
             self.requests = Ceiling::new(limits.requests_per_minute);
             self.tokens = Ceiling::new(limits.tokens_per_minute);
         }
-        self.forgive();
+        self.half_open();
     }
 
     /// Lets one request try a service that was rejected: a pass begins, or a setting changed.
-    pub(crate) fn forgive(&mut self) {
+    pub(crate) fn half_open(&mut self) {
         if self.state == LaneState::Rejected {
             self.state = LaneState::Cooling;
             self.not_before = None;
@@ -124,8 +128,8 @@ impl Lane {
 
     /// Forgets an embedder that was replaced by another.
     pub(crate) fn reset(&mut self) {
-        let seed = self.rng.u64(..);
-        *self = Self::new(self.limits, seed);
+        let (seed, wave) = (self.rng.u64(..), self.wave);
+        *self = Self { wave, ..Self::new(self.limits, seed) };
     }
 
     /// Whether a request may be sent now.
@@ -153,6 +157,16 @@ impl Lane {
         until.into_iter().flatten().max()
     }
 
+    /// The requests that are sent now.
+    pub(crate) fn wave(&self) -> Wave {
+        self.wave
+    }
+
+    /// What is sent from now on is not sent together with what was sent before.
+    pub(crate) fn begin_wave(&mut self) {
+        self.wave = self.wave.next();
+    }
+
     /// A request of so many estimated tokens was sent.
     #[expect(
         clippy::cast_possible_truncation,
@@ -160,7 +174,7 @@ impl Lane {
         clippy::cast_sign_loss,
         reason = "tokens of one request"
     )]
-    pub(crate) fn sent(&mut self, now: Instant, estimate: usize) {
+    pub(crate) fn sent(&mut self, now: Instant, estimate: usize) -> Wave {
         let tokens = estimate as f64 * self.token_scale;
         self.in_flight += 1;
         self.tokens_in_flight += estimate;
@@ -169,6 +183,7 @@ impl Lane {
         self.requests_left.take(now, 1.0);
         self.tokens_left.take(now, tokens);
         self.learned.sent(now);
+        self.wave
     }
 
     /// A request of so many estimated tokens came back, however it ended. What it meant is told by
@@ -193,8 +208,8 @@ impl Lane {
         self.token_scale = self.token_scale * 0.9 + scale * 0.1;
     }
 
-    /// The answer to a request sent at `sent` was usable.
-    pub(crate) fn succeeded(&mut self, now: Instant, sent: Instant) {
+    /// The answer to a request was usable.
+    pub(crate) fn succeeded(&mut self, now: Instant, sent: Wave) {
         self.learned.succeeded(now);
         self.successes.truncate(SUCCESSES - 1);
         self.successes.push_front(sent);
@@ -210,7 +225,7 @@ impl Lane {
     pub(crate) fn throttled(
         &mut self,
         now: Instant,
-        sent: Instant,
+        sent: Wave,
         wait: Option<Duration>,
         why: &str,
     ) {
@@ -219,7 +234,7 @@ impl Lane {
         if fresh {
             self.learned.refused(now, self.window() == 1, wait);
             self.window.halve();
-            self.last_cut = Some(now);
+            self.last_cut = Some(self.wave);
             self.throttles = self.throttles.saturating_add(1);
         }
         let first = if self.learned.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
@@ -232,13 +247,13 @@ impl Lane {
     }
 
     /// The service is out of reach: exponential backoff with full jitter, one try at a time.
-    pub(crate) fn failed(&mut self, now: Instant, sent: Instant, why: &str) {
+    pub(crate) fn failed(&mut self, now: Instant, sent: Wave, why: &str) {
         self.enter(LaneState::Cooling, why);
         // What was in flight together fails together, and counts as one failure.
         if self.last_failure.is_some_and(|last| sent <= last) {
             return;
         }
-        self.last_failure = Some(now);
+        self.last_failure = Some(self.wave);
         let most = doubled(FIRST_BACKOFF, self.failures, MOST_BACKOFF);
         let pause = Duration::from_secs_f64(most.as_secs_f64() * self.rng.f64());
         self.failures = self.failures.saturating_add(1);
@@ -253,21 +268,20 @@ impl Lane {
         }
     }
 
-    /// A person has to mend something: nothing is sent until [`forgive`](Self::forgive).
+    /// A person has to mend something: nothing is sent until [`half_open`](Self::half_open).
     pub(crate) fn rejected(&mut self, now: Instant, why: &str) {
         self.rejected_at = Some(now);
         self.state = LaneState::Rejected;
         self.reason = Some(why.to_owned());
     }
 
-    /// Whether a request sent after `then` was answered well.
-    pub(crate) fn has_succeeded_since(&self, then: Instant) -> bool {
+    /// Whether a request sent in that wave or after it was answered well.
+    pub(crate) fn has_succeeded_since(&self, then: Wave) -> bool {
         self.successes.iter().any(|sent| *sent >= then)
     }
 
-    /// Whether a request sent at the same moment was answered well.
-    pub(crate) fn has_succeeded_beside(&self, then: Instant) -> bool {
-        // What is handed out together carries the same time.
+    /// Whether a request of the same wave was answered well.
+    pub(crate) fn has_succeeded_beside(&self, then: Wave) -> bool {
         self.successes.contains(&then)
     }
 
@@ -303,80 +317,87 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_mins(1);
 
-    fn lane(concurrency: usize) -> Lane {
+    fn limiter(concurrency: usize) -> Limiter {
         let limits =
             LaneLimits { concurrency, beside: 0, requests_per_minute: 0, tokens_per_minute: 0 };
-        Lane::new(limits, 7)
+        Limiter::new(limits, 7)
     }
 
-    fn fill_up(lane: &mut Lane, now: Instant) -> usize {
-        let before = lane.in_flight();
-        while lane.has_room(now) {
-            lane.sent(now, 1);
+    fn fill_up(limiter: &mut Limiter, now: Instant) -> usize {
+        limiter.begin_wave();
+        let before = limiter.in_flight();
+        while limiter.has_room(now) {
+            limiter.sent(now, 1);
         }
-        lane.in_flight() - before
+        limiter.in_flight() - before
     }
 
     #[test]
     fn no_more_requests_are_in_flight_than_allowed() {
-        assert_eq!(fill_up(&mut lane(8), Instant::now()), 8);
+        assert_eq!(fill_up(&mut limiter(8), Instant::now()), 8);
     }
 
     #[test]
     fn what_fails_together_counts_once() {
-        let (mut lane, now) = (lane(8), Instant::now());
-        fill_up(&mut lane, now);
-        (0..8).for_each(|_| lane.failed(now + MINUTE, now, "reset"));
-        assert_eq!(lane.failures(), 1);
+        let (mut limiter, now) = (limiter(8), Instant::now());
+        fill_up(&mut limiter, now);
+        let sent = limiter.wave;
+        limiter.begin_wave();
+        (0..8).for_each(|_| limiter.failed(now + MINUTE, sent, "reset"));
+        assert_eq!(limiter.failures(), 1);
     }
 
     #[test]
     fn one_burst_of_refusals_halves_the_window_once() {
-        let (mut lane, now) = (lane(8), Instant::now());
-        fill_up(&mut lane, now);
+        let (mut limiter, now) = (limiter(8), Instant::now());
+        fill_up(&mut limiter, now);
+        let sent = limiter.wave;
+        limiter.begin_wave();
         for _ in 0..8 {
-            lane.returned(now, 1, RateLimits::default());
-            lane.throttled(now, now, None, "slow down");
+            limiter.returned(now, 1, RateLimits::default());
+            limiter.throttled(now, sent, None, "slow down");
         }
-        assert_eq!((lane.window(), lane.in_flight()), (4, 0));
-        assert!(!lane.has_room(now));
-        assert_eq!(fill_up(&mut lane, now + Duration::from_secs(2)), 4);
+        assert_eq!((limiter.window(), limiter.in_flight()), (4, 0));
+        assert!(!limiter.has_room(now));
+        assert_eq!(fill_up(&mut limiter, now + Duration::from_secs(2)), 4);
     }
 
     #[test]
     fn retry_after_is_kept_to_the_second() {
-        let (mut lane, now) = (lane(8), Instant::now());
-        lane.sent(now, 1);
-        lane.returned(now, 1, RateLimits::default());
-        lane.throttled(now, now, Some(Duration::from_secs(20)), "slow down");
-        assert!(!lane.has_room(now + Duration::from_secs(19)));
-        assert!(lane.has_room(now + Duration::from_secs(23)));
+        let (mut limiter, now) = (limiter(8), Instant::now());
+        let sent = limiter.sent(now, 1);
+        limiter.returned(now, 1, RateLimits::default());
+        limiter.throttled(now, sent, Some(Duration::from_secs(20)), "slow down");
+        assert!(!limiter.has_room(now + Duration::from_secs(19)));
+        assert!(limiter.has_room(now + Duration::from_secs(23)));
     }
 
     #[test]
     fn a_rejected_lane_sends_one_request_once_it_is_forgiven() {
-        let (mut lane, now) = (lane(8), Instant::now());
-        lane.sent(now, 1);
-        lane.returned(now, 1, RateLimits::default());
-        lane.rejected(now, "401");
-        assert!(!lane.has_room(now + MINUTE * 60));
-        lane.forgive();
-        assert_eq!(fill_up(&mut lane, now), 1);
-        lane.returned(now, 1, RateLimits::default());
-        lane.succeeded(now, now);
-        assert_eq!(fill_up(&mut lane, now), 8);
+        let (mut limiter, now) = (limiter(8), Instant::now());
+        limiter.sent(now, 1);
+        limiter.returned(now, 1, RateLimits::default());
+        limiter.rejected(now, "401");
+        assert!(!limiter.has_room(now + MINUTE * 60));
+        limiter.half_open();
+        assert_eq!(fill_up(&mut limiter, now), 1);
+        limiter.returned(now, 1, RateLimits::default());
+        limiter.succeeded(now, limiter.wave);
+        assert_eq!(fill_up(&mut limiter, now), 8);
     }
 
     #[test]
     fn a_service_out_of_reach_is_tried_ever_more_seldom() {
-        let (mut lane, mut now) = (lane(8), Instant::now());
+        let (mut limiter, mut now) = (limiter(8), Instant::now());
         let mut waits = Vec::new();
         for _ in 0..200 {
             now += Duration::from_millis(1);
-            lane.sent(now, 1);
-            lane.returned(now, 1, RateLimits::default());
-            lane.failed(now, now, "connection refused");
-            let until = lane.wait_until(now).unwrap_or(now);
+            limiter.begin_wave();
+            let sent = limiter.sent(now, 1);
+            limiter.returned(now, 1, RateLimits::default());
+            limiter.begin_wave();
+            limiter.failed(now, sent, "connection refused");
+            let until = limiter.wait_until(now).unwrap_or(now);
             waits.push(until - now);
             now = until;
         }
@@ -393,12 +414,12 @@ mod tests {
             requests_per_minute: 60,
             tokens_per_minute: 0,
         };
-        let (mut lane, start) = (Lane::new(limits, 7), Instant::now());
+        let (mut limiter, start) = (Limiter::new(limits, 7), Instant::now());
         let sent: usize = (0..60)
             .map(|second| {
                 let now = start + Duration::from_secs(second);
-                let sent = fill_up(&mut lane, now);
-                (0..sent).for_each(|_| lane.returned(now, 1, RateLimits::default()));
+                let sent = fill_up(&mut limiter, now);
+                (0..sent).for_each(|_| limiter.returned(now, 1, RateLimits::default()));
                 sent
             })
             .sum();

@@ -1,48 +1,48 @@
-//! What the lane allows questions: users wait for them.
+//! What the limiter allows queries: users wait for them.
 
 use std::time::{Duration, Instant};
 
-use crate::fill::lane::limiter::Lane;
+use crate::fill::lane::limiter::Limiter;
 use crate::fill::status::LaneState;
 
-/// How far questions may run ahead of a rate that batches keep to: a tenth of a minute's worth.
+/// How far queries may run ahead of a rate that batches keep to: a tenth of a minute's worth.
 const CREDIT: Duration = Duration::from_secs(6);
-/// After a question, batches leave room for the next for so long.
+/// After a query, batches leave room for the next for so long.
 const ASKED_LATELY: Duration = Duration::from_mins(1);
 /// Share of `concurrency` that they leave.
 const SHARE: usize = 8;
-/// A rejected embedder is tried by a question after so long: perhaps it has been mended.
+/// A rejected embedder is tried by a query after so long: perhaps it has been mended.
 const REJECTED_TRY: Duration = Duration::from_secs(1);
 
-impl Lane {
-    /// Requests that are not sent so that a question finds room.
+impl Limiter {
+    /// Requests that are not sent so that a query finds room.
     pub(crate) fn kept_free(&self, now: Instant) -> usize {
         let lately = self.asked_at.is_some_and(|at| now < at + ASKED_LATELY);
         let possible = lately && self.limits.concurrency > 1 && self.limits.beside == 0;
         if possible { self.limits.concurrency.div_ceil(SHARE) } else { 0 }
     }
 
-    /// A question has come.
+    /// A query has come.
     pub(crate) fn asked(&mut self, now: Instant) {
         self.asked_at = Some(now);
     }
 
-    /// Why a question need not be sent: a person has to mend something, and it was tried just now.
+    /// Why a query need not be sent: a person has to mend something, and it was tried just now.
     pub(crate) fn refusal(&self, now: Instant) -> Option<&str> {
         let tried = self.rejected_at.is_some_and(|at| now < at + REJECTED_TRY);
         self.reason().filter(|_| tried && self.state == LaneState::Rejected)
     }
 
-    /// Whether a question may be sent now. It does not wait for the window, nor for a service that is
+    /// Whether a query may be sent now. It does not wait for the window, nor for a service that is
     /// out of reach: a user wants to know.
-    pub(crate) fn has_room_for_question(&self, now: Instant) -> bool {
+    pub(crate) fn has_room_for_query(&self, now: Instant) -> bool {
         let most = self.limits.concurrency + self.limits.beside;
-        self.in_flight < most && self.question_waits_until(now).is_none()
+        self.in_flight < most && self.query_waits_until(now).is_none()
     }
 
-    /// When a question may be sent that may not now, because the service says so, or because
-    /// questions have used up their own share of a rate.
-    pub(crate) fn question_waits_until(&self, now: Instant) -> Option<Instant> {
+    /// When a query may be sent that may not now, because the service says so, or because
+    /// queries have used up their own share of a rate.
+    pub(crate) fn query_waits_until(&self, now: Instant) -> Option<Instant> {
         let pause = self.not_before.filter(|at| *at > now && self.state == LaneState::Throttled);
         let ahead = now + CREDIT;
         let rates = [

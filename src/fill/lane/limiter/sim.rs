@@ -1,4 +1,4 @@
-//! Services that allow so many requests a minute, each in its own way, and how well the lane uses
+//! Services that allow so many requests a minute, each in its own way, and how well the limiter uses
 //! them.
 
 #![expect(
@@ -12,7 +12,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::fill::lane::limiter::Lane;
+use crate::fill::lane::limiter::Limiter;
 use crate::fill::port::embedding::{Allowance, RateLimits};
 use crate::fill::port::settings::LaneLimits;
 
@@ -108,31 +108,32 @@ impl Service {
     }
 }
 
-/// Keeps the lane busy for `minutes`; the service answers 50 ms later.
+/// Keeps the limiter busy for `minutes`; the service answers 50 ms later.
 fn fill(service: &mut Service, minutes: u32) {
     let limits =
         LaneLimits { concurrency: 8, beside: 0, requests_per_minute: 0, tokens_per_minute: 0 };
-    let mut lane = Lane::new(limits, 7);
+    let mut limiter = Limiter::new(limits, 7);
     let mut now = service.start;
     let mut flying = VecDeque::new();
     while now < service.start + MINUTE * minutes {
-        while lane.has_room(now) {
-            lane.sent(now, 1);
+        limiter.begin_wave();
+        while limiter.has_room(now) {
+            let sent = limiter.sent(now, 1);
             let (taken, says) = service.ask(now);
-            flying.push_back((now + LATENCY, now, taken, says));
+            flying.push_back((now + LATENCY, sent, taken, says));
         }
         let next = flying.front().map(|(at, ..)| *at);
-        let room = lane.wait_until(now).filter(|_| lane.in_flight() < lane.window());
+        let room = limiter.wait_until(now).filter(|_| limiter.in_flight() < limiter.window());
         now = [next, room].into_iter().flatten().min().unwrap();
         while flying.front().is_some_and(|(at, ..)| *at <= now) {
             let Some((_, sent, taken, says)) = flying.pop_front() else { break };
-            lane.returned(now, 1, says);
+            limiter.returned(now, 1, says);
             if taken {
                 service.answering -= 1;
-                lane.succeeded(now, sent);
+                limiter.succeeded(now, sent);
             } else {
                 let wait = service.wait(now);
-                lane.throttled(now, sent, wait, "slow down");
+                limiter.throttled(now, sent, wait, "slow down");
             }
         }
     }

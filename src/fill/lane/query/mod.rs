@@ -1,8 +1,7 @@
-//! Questions: texts whose vectors a user waits for. They go out before any backfill.
+//! Query embeddings: texts whose vectors users wait for. They are sent before any batch.
 //!
-//! Equal questions asked at the same time go out once, and the last answers are kept.
+//! Equal texts asked for at the same time are sent once, and the last answers are kept.
 
-use crate::fill::status::QuestionFigures;
 mod outcome;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -13,6 +12,7 @@ use lru::LruCache;
 
 use crate::entity::Text;
 use crate::fill::port::id::RunId;
+use crate::fill::status::QueryFigures;
 
 /// The vector of a text.
 pub(crate) type Vector = Arc<[f32]>;
@@ -27,23 +27,23 @@ struct Asked {
 
 /// Texts of one request, and how often it has been tried.
 #[derive(Debug, Clone)]
-pub(crate) struct Question {
+pub(crate) struct QueryRequest {
     pub(crate) texts: Vec<Text>,
     pub(crate) tries: u32,
 }
 
-/// All questions that have not been answered, and the last answers.
+/// All queries that have not been answered, and the last answers.
 #[derive(Debug)]
-pub(crate) struct Questions {
+pub(crate) struct QueryEmbeddings {
     answers: Option<LruCache<Text, Vector>>,
     asked: Vec<Asked>,
-    queue: VecDeque<Question>,
+    queue: VecDeque<QueryRequest>,
     /// Texts in the queue or on their way.
     under_way: HashSet<Text>,
-    pub(crate) figures: QuestionFigures,
+    pub(crate) figures: QueryFigures,
 }
 
-impl Questions {
+impl QueryEmbeddings {
     /// Keeps the last `kept` answers.
     pub(crate) fn new(kept: usize) -> Self {
         Self {
@@ -51,7 +51,7 @@ impl Questions {
             asked: Vec::new(),
             queue: VecDeque::new(),
             under_way: HashSet::new(),
-            figures: QuestionFigures::default(),
+            figures: QueryFigures::default(),
         }
     }
 
@@ -69,8 +69,8 @@ impl Questions {
     }
 
     /// As STATUS shows it.
-    pub(crate) fn figures(&self) -> QuestionFigures {
-        QuestionFigures { kept: self.answers.as_ref().map_or(0, LruCache::len), ..self.figures }
+    pub(crate) fn figures(&self) -> QueryFigures {
+        QueryFigures { kept: self.answers.as_ref().map_or(0, LruCache::len), ..self.figures }
     }
 
     /// Users who wait.
@@ -84,7 +84,7 @@ impl Questions {
     }
 
     /// A user asks; what is neither known nor under way is queued, at most so many texts a request.
-    pub(crate) fn ask(&mut self, run: RunId, texts: Vec<Text>, most: usize) {
+    pub(crate) fn enqueue(&mut self, run: RunId, texts: Vec<Text>, most: usize) {
         let mut found = HashMap::new();
         let mut missing = Vec::new();
         for text in &texts {
@@ -97,22 +97,22 @@ impl Questions {
             }
         }
         for texts in missing.chunks(most.max(1)) {
-            self.queue.push_back(Question { texts: texts.to_vec(), tries: 0 });
+            self.queue.push_back(QueryRequest { texts: texts.to_vec(), tries: 0 });
         }
         self.asked.push(Asked { run, texts, found });
     }
 
     /// The next request; texts that nobody waits for any more are left out.
-    pub(crate) fn next(&mut self) -> Option<Question> {
-        while let Some(mut question) = self.queue.pop_front() {
+    pub(crate) fn next(&mut self) -> Option<QueryRequest> {
+        while let Some(mut request) = self.queue.pop_front() {
             let asked = &self.asked;
             let wanted = |text: &Text| asked.iter().any(|asked| asked.texts.contains(text));
-            let (kept, dropped) = question.texts.into_iter().partition(wanted);
-            question.texts = kept;
+            let (kept, dropped) = request.texts.into_iter().partition(wanted);
+            request.texts = kept;
             let dropped: Vec<Text> = dropped;
             self.not_under_way(&dropped);
-            if !question.texts.is_empty() {
-                return Some(question);
+            if !request.texts.is_empty() {
+                return Some(request);
             }
         }
         None
@@ -125,12 +125,12 @@ impl Questions {
     }
 
     /// Sends a request again that came to nothing.
-    pub(crate) fn again(&mut self, question: Question) {
-        self.queue.push_front(question);
+    pub(crate) fn requeue(&mut self, request: QueryRequest) {
+        self.queue.push_front(request);
     }
 
     /// The vectors of these texts have come.
-    pub(crate) fn learn(&mut self, texts: Vec<Text>, vectors: Vec<Vector>) {
+    pub(crate) fn complete(&mut self, texts: Vec<Text>, vectors: Vec<Vector>) {
         for (text, vector) in texts.into_iter().zip(vectors) {
             self.under_way.remove(&text);
             for asked in self.asked.iter_mut().filter(|asked| asked.texts.contains(&text)) {
@@ -143,7 +143,7 @@ impl Questions {
     }
 
     /// Takes out those who have all their vectors, in the order of their texts.
-    pub(crate) fn complete(&mut self) -> Vec<(RunId, Vec<Vector>)> {
+    pub(crate) fn take_answered(&mut self) -> Vec<(RunId, Vec<Vector>)> {
         let all = |asked: &mut Asked| asked.texts.iter().all(|text| asked.found.contains_key(text));
         let done = self.asked.extract_if(.., all);
         done.map(|asked| {
@@ -186,38 +186,38 @@ mod tests {
     }
 
     #[test]
-    fn equal_questions_go_out_once_and_an_answer_is_kept() {
-        let mut questions = Questions::new(10);
-        questions.ask(RunId(1), texts(&["a", "b", "a"]), 50);
-        questions.ask(RunId(2), texts(&["b"]), 50);
-        let question = questions.next().unwrap();
-        assert_eq!(question.texts, texts(&["a", "b"]));
-        assert!(questions.next().is_none());
-        questions.learn(question.texts, vectors(&[1.0, 2.0]));
-        let done = questions.complete();
+    fn equal_queries_go_out_once_and_an_answer_is_kept() {
+        let mut queries = QueryEmbeddings::new(10);
+        queries.enqueue(RunId(1), texts(&["a", "b", "a"]), 50);
+        queries.enqueue(RunId(2), texts(&["b"]), 50);
+        let request = queries.next().unwrap();
+        assert_eq!(request.texts, texts(&["a", "b"]));
+        assert!(queries.next().is_none());
+        queries.complete(request.texts, vectors(&[1.0, 2.0]));
+        let done = queries.take_answered();
         assert_eq!(done[0], (RunId(1), vectors(&[1.0, 2.0, 1.0])));
         assert_eq!(done[1], (RunId(2), vectors(&[2.0])));
-        questions.ask(RunId(3), texts(&["a"]), 50);
-        assert_eq!(questions.complete(), [(RunId(3), vectors(&[1.0]))]);
-        assert_eq!(questions.figures(), QuestionFigures { asked: 5, hits: 1, kept: 2 });
+        queries.enqueue(RunId(3), texts(&["a"]), 50);
+        assert_eq!(queries.take_answered(), [(RunId(3), vectors(&[1.0]))]);
+        assert_eq!(queries.figures(), QueryFigures { asked: 5, hits: 1, kept: 2 });
     }
 
     #[test]
     fn a_failure_is_told_to_those_who_wait_for_it_and_to_nobody_else() {
-        let mut questions = Questions::new(0);
-        questions.ask(RunId(1), texts(&["a"]), 50);
-        questions.ask(RunId(2), texts(&["b"]), 50);
-        let question = questions.next().unwrap();
-        assert_eq!(questions.fail(&question.texts), [RunId(1)]);
-        assert_eq!(questions.next().unwrap().texts, texts(&["b"]));
+        let mut queries = QueryEmbeddings::new(0);
+        queries.enqueue(RunId(1), texts(&["a"]), 50);
+        queries.enqueue(RunId(2), texts(&["b"]), 50);
+        let request = queries.next().unwrap();
+        assert_eq!(queries.fail(&request.texts), [RunId(1)]);
+        assert_eq!(queries.next().unwrap().texts, texts(&["b"]));
     }
 
     #[test]
     fn what_nobody_waits_for_any_more_is_not_sent() {
-        let mut questions = Questions::new(0);
-        questions.ask(RunId(1), texts(&["a", "b"]), 1);
-        questions.ask(RunId(2), texts(&["b"]), 1);
-        questions.close(RunId(1));
-        assert_eq!(questions.next().unwrap().texts, texts(&["b"]));
+        let mut queries = QueryEmbeddings::new(0);
+        queries.enqueue(RunId(1), texts(&["a", "b"]), 1);
+        queries.enqueue(RunId(2), texts(&["b"]), 1);
+        queries.close(RunId(1));
+        assert_eq!(queries.next().unwrap().texts, texts(&["b"]));
     }
 }

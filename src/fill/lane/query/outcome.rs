@@ -1,111 +1,99 @@
-//! How questions go out, and what their answers mean.
+//! How queries are sent, and what their answers mean.
 
 use std::time::Instant;
 
 use crate::entity::Text;
-use crate::fill::lane::query::{Question, Vector};
-use crate::fill::port::embedding::{Completion, Reply, Role, by_index};
+use crate::fill::lane::query::{QueryRequest, Vector};
+use crate::fill::lane::{Follow, Lane, Payload};
+use crate::fill::port::embedding::{InputType, Reply, by_index};
 use crate::fill::port::event::{Outcome, RunFault};
-use crate::fill::port::fault::{ServiceFault, Verdict, judge};
-use crate::fill::port::id::RunId;
-use crate::fill::{Cargo, Filler};
+use crate::fill::port::fault::{ServiceFault, Verdict};
+use crate::fill::port::id::{RunId, Wave};
 
 /// Users who wait for answers at the same time.
-const MOST_ASKED: usize = 1_024;
-/// Tries of one question, while the service stumbles.
+const MAX_WAITING: usize = 1_024;
+/// Tries of one request, while the service stumbles.
 const TRIES: u32 = 3;
 
-impl Filler {
+impl Lane {
     /// A user waits for the vectors of these texts.
-    pub(crate) fn question(&mut self, now: Instant, run: RunId, texts: Vec<Text>) {
-        if self.questions.waiting() >= MOST_ASKED {
-            return self.answer(run, Err(RunFault::Busy));
+    pub(crate) fn query(&mut self, now: Instant, run: RunId, texts: Vec<Text>) {
+        let full = self.queries.waiting() >= MAX_WAITING;
+        let refusal = self.limiter.refusal(now).map(|why| RunFault::Embed(why.to_owned()));
+        if let Some(fault) = full.then_some(RunFault::Busy).or(refusal) {
+            return self.follows.push_back(Follow::Answer(run, Err(fault)));
         }
-        if let Some(why) = self.lane.refusal(now) {
-            let why = why.to_owned();
-            return self.answer(run, Err(RunFault::Embed(why)));
-        }
-        self.lane.asked(now);
-        self.questions.ask(run, texts, self.settings.batch.texts);
-        self.answer_questions();
+        self.limiter.asked(now);
+        self.queries.enqueue(run, texts, self.policy.batch_texts);
+        self.answer_queries();
     }
 
-    /// **Where questions go out**, before any batch.
-    pub(crate) fn hand_out_questions(&mut self, now: Instant) {
-        while self.questions.is_queued() && self.lane.has_room_for_question(now) {
-            let Some(question) = self.questions.next() else { return };
-            let texts = question.texts.clone();
-            self.submit(now, Cargo::Question(question), Role::Question, texts);
+    /// The user has given up waiting.
+    pub(crate) fn close(&mut self, run: RunId) {
+        self.queries.close(run);
+    }
+
+    /// **Where queries are sent**, before any batch.
+    pub(crate) fn send_queries(&mut self, now: Instant) {
+        while self.queries.is_queued() && self.limiter.has_room_for_query(now) {
+            let Some(request) = self.queries.next() else { return };
+            let texts = request.texts.clone();
+            self.submit(now, Payload::Query(request), InputType::Query, texts);
         }
     }
 
-    /// The answer to a question has come.
-    pub(crate) fn question_answered(
+    /// Pairs the answer to a query with its texts.
+    pub(in crate::fill::lane) fn pair_query(
         &mut self,
-        now: Instant,
-        sent: Instant,
-        question: Question,
-        completion: Completion,
-    ) {
-        let paired = completion.outcome.and_then(|reply| self.pair_question(&question, reply));
-        match paired {
-            Ok(vectors) => {
-                self.lane.succeeded(now, sent);
-                self.questions.learn(question.texts, vectors);
-                self.answer_questions();
-            }
-            Err(fault) => self.question_failed(now, sent, question, &fault),
-        }
-    }
-
-    fn pair_question(
-        &mut self,
-        question: &Question,
+        request: &QueryRequest,
         reply: Reply,
     ) -> Result<Vec<Vector>, ServiceFault> {
         self.figures.tokens += reply.tokens.unwrap_or_default();
-        let dimensions = self.settings.dimensions.or(self.figures.dimensions);
-        let vectors = by_index(reply, question.texts.len(), dimensions)?;
+        let dimensions = self.policy.dimensions.or(self.figures.dimensions);
+        let vectors = by_index(reply, request.texts.len(), dimensions)?;
         self.figures.dimensions = vectors.first().map(|vector| vector.len());
         Ok(vectors)
     }
 
-    fn question_failed(
+    /// The answer to a query is usable.
+    pub(in crate::fill::lane) fn answered(
         &mut self,
         now: Instant,
-        sent: Instant,
-        question: Question,
-        fault: &ServiceFault,
+        wave: Wave,
+        request: QueryRequest,
+        vectors: Vec<Vector>,
     ) {
-        let why = fault.to_string();
-        let question = Question { tries: question.tries + 1, ..question };
-        let again = match judge(fault) {
+        self.limiter.succeeded(now, wave);
+        self.queries.complete(request.texts, vectors);
+        self.answer_queries();
+    }
+
+    /// A query came to nothing: it is sent again, or those who wait are told.
+    pub(in crate::fill::lane) fn query_failed(
+        &mut self,
+        request: QueryRequest,
+        verdict: Verdict,
+        words: &str,
+    ) {
+        let request = QueryRequest { tries: request.tries + 1, ..request };
+        let again = match verdict {
             // The user's own limit ends the waiting.
-            Verdict::Throttle(wait) => {
-                self.lane.throttled(now, sent, wait, &why);
-                true
-            }
-            Verdict::Transient => {
-                self.lane.failed(now, sent, &why);
-                question.tries < TRIES
-            }
-            Verdict::Batch => {
-                self.lane.rejected(now, &why);
-                false
-            }
-            Verdict::Row => false,
+            Verdict::RateLimited(_) => true,
+            Verdict::Transient { .. } => request.tries < TRIES,
+            Verdict::Configuration | Verdict::Input => false,
         };
         if again {
-            return self.questions.again(question);
+            return self.queries.requeue(request);
         }
-        for run in self.questions.fail(&question.texts) {
-            self.answer(run, Err(RunFault::Embed(why.clone())));
+        for run in self.queries.fail(&request.texts) {
+            let fault = RunFault::Embed(words.to_owned());
+            self.follows.push_back(Follow::Answer(run, Err(fault)));
         }
     }
 
-    fn answer_questions(&mut self) {
-        for (run, vectors) in self.questions.complete() {
-            self.answer(run, Ok(Outcome::Vectors(vectors)));
+    fn answer_queries(&mut self) {
+        for (run, vectors) in self.queries.take_answered() {
+            self.follows.push_back(Follow::Answer(run, Ok(Outcome::Vectors(vectors))));
         }
     }
 }

@@ -1,0 +1,82 @@
+//! The arguments of a command, read from the front.
+
+use std::ops::RangeInclusive;
+
+use redis_module::{RedisError, RedisString};
+
+use crate::server::commands::error;
+
+/// What has not been read yet.
+#[derive(Debug)]
+pub(super) struct Args<'a> {
+    rest: &'a [RedisString],
+    syntax: &'static str,
+}
+
+impl<'a> Args<'a> {
+    /// All but the command's own name; `syntax` is what a user is told who wrote it otherwise.
+    pub(super) fn new(args: &'a [RedisString], syntax: &'static str) -> Self {
+        Self { rest: args.get(1..).unwrap_or_default(), syntax }
+    }
+
+    /// The next argument, which has to be there.
+    pub(super) fn next(&mut self) -> Result<&'a RedisString, RedisError> {
+        self.take().map_or_else(|| self.refuse(), Ok)
+    }
+
+    /// The next argument, if there is one.
+    pub(super) fn take(&mut self) -> Option<&'a RedisString> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(first)
+    }
+
+    /// Whether the next argument is this word, which is read if it is.
+    pub(super) fn flag(&mut self, word: &str) -> bool {
+        let is = |arg: &&RedisString| arg.as_slice().eq_ignore_ascii_case(word.as_bytes());
+        let found = self.rest.first().is_some_and(|arg| is(&arg));
+        if found {
+            self.take();
+        }
+        found
+    }
+
+    /// The argument after this word, if the word is next.
+    pub(super) fn option(&mut self, word: &str) -> Result<Option<&'a RedisString>, RedisError> {
+        if self.flag(word) { self.next().map(Some) } else { Ok(None) }
+    }
+
+    /// All that is left.
+    pub(super) fn rest(&mut self) -> &'a [RedisString] {
+        std::mem::take(&mut self.rest)
+    }
+
+    /// How many are left.
+    pub(super) fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// Refuses what is left over.
+    pub(super) fn end(&self) -> Result<(), RedisError> {
+        if self.rest.is_empty() { Ok(()) } else { self.refuse() }
+    }
+
+    /// Tells how the command is written.
+    pub(super) fn refuse<T>(&self) -> Result<T, RedisError> {
+        error("ERR", format_args!("syntax: {}", self.syntax))
+    }
+}
+
+/// A whole number within bounds; `what` names it in the refusal.
+pub(super) fn number(
+    what: &str,
+    arg: &RedisString,
+    bounds: RangeInclusive<usize>,
+) -> Result<usize, RedisError> {
+    let number = arg.to_string_lossy().parse().ok().filter(|number| bounds.contains(number));
+    let (min, max) = bounds.into_inner();
+    number.map_or_else(
+        || error("ERR", format_args!("{what} '{arg}': a whole number from {min} to {max}")),
+        Ok,
+    )
+}

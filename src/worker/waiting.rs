@@ -1,0 +1,91 @@
+//! Users who wait for an answer of the core.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::fill::port::event::{Failure, Outcome, RunFault};
+use crate::fill::port::id::RunId;
+use crate::fill::tally::Tally;
+use crate::worker::port::{Envelope, WaitFault};
+
+/// Somebody who waits, by what for.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Pass(Envelope<Tally>),
+    Failures(Envelope<Vec<Failure>>),
+    Released(Envelope<u64>),
+    Vectors(Envelope<Vec<Arc<[f32]>>>),
+}
+
+impl Waiting {
+    fn respond(self, outcome: Result<Outcome, WaitFault>) {
+        match (self, outcome) {
+            (Self::Pass(user), Ok(Outcome::Pass(tally))) => user.responder.respond(Ok(tally)),
+            (Self::Failures(user), Ok(Outcome::Failures(list))) => user.responder.respond(Ok(list)),
+            (Self::Released(user), Ok(Outcome::Released(n))) => user.responder.respond(Ok(n)),
+            (Self::Vectors(user), Ok(Outcome::Vectors(list))) => user.responder.respond(Ok(list)),
+            (Self::Pass(user), Err(fault)) => user.responder.respond(Err(fault)),
+            (Self::Failures(user), Err(fault)) => user.responder.respond(Err(fault)),
+            (Self::Released(user), Err(fault)) => user.responder.respond(Err(fault)),
+            (Self::Vectors(user), Err(fault)) => user.responder.respond(Err(fault)),
+            // Dropped, the user is told that nothing came.
+            (waiting, Ok(outcome)) => debug_assert!(false, "{outcome:?} for {waiting:?}"),
+        }
+    }
+
+    fn until(&self, now: Instant) -> Option<Instant> {
+        let limit = match self {
+            Self::Pass(user) => user.limit,
+            Self::Failures(user) => user.limit,
+            Self::Released(user) => user.limit,
+            Self::Vectors(user) => user.limit,
+        };
+        limit.map(|limit| now + limit)
+    }
+}
+
+/// All who wait, with the time until which they do.
+#[derive(Debug, Default)]
+pub(super) struct WaitingRoom {
+    open: HashMap<RunId, (Waiting, Option<Instant>)>,
+    ids: u64,
+}
+
+impl WaitingRoom {
+    /// Somebody begins to wait. The id names the request to the core.
+    pub(super) fn enter(&mut self, waiting: Waiting, now: Instant) -> RunId {
+        self.ids += 1;
+        let until = waiting.until(now);
+        self.open.insert(RunId(self.ids), (waiting, until));
+        RunId(self.ids)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// When the first of them has waited long enough.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.open.values().filter_map(|(_, until)| *until).min()
+    }
+
+    /// Answers one, if they still wait.
+    pub(super) fn respond(&mut self, run: RunId, outcome: Result<Outcome, RunFault>) {
+        if let Some((waiting, _)) = self.open.remove(&run) {
+            waiting.respond(outcome.map_err(WaitFault::Run));
+        }
+    }
+
+    /// Tells those who have waited long enough, and returns what they waited for.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<RunId> {
+        let late = self.open.extract_if(|_, (_, until)| until.is_some_and(|at| at <= now));
+        let late: Vec<(RunId, (Waiting, Option<Instant>))> = late.collect();
+        late.into_iter()
+            .map(|(run, (waiting, _))| {
+                waiting.respond(Err(WaitFault::Timeout));
+                run
+            })
+            .collect()
+    }
+}
