@@ -125,6 +125,18 @@ impl Sums {
         self.busy += u64::from(graph.state != GraphState::Idle);
     }
 
+    /// Its figures under their public names, `coverage` apart.
+    pub(crate) fn figures(&self) -> [(&'static str, u64); 6] {
+        [
+            ("graphs", self.graphs),
+            ("pending", self.pending),
+            ("in_flight", self.in_flight),
+            ("eligible", self.eligible),
+            ("embedded", self.embedded),
+            ("quarantined", self.quarantined),
+        ]
+    }
+
     /// Share of the nodes with a text that have a vector; 1 when there are none.
     pub(crate) fn coverage(&self) -> f64 {
         coverage(self.embedded, self.eligible)
@@ -157,6 +169,19 @@ pub(crate) struct LaneFigures {
     pub tokens: u64,
     /// Moving average of a request's time, in milliseconds.
     pub latency_ms: f64,
+}
+
+impl LaneFigures {
+    /// Its counts under their public names.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("in_flight", self.in_flight as u64),
+            ("window", self.window as u64),
+            ("requests", self.requests),
+            ("retries", self.retries),
+            ("tokens", self.tokens),
+        ]
+    }
 }
 
 /// What a graph's pass is doing.
@@ -200,7 +225,31 @@ pub(crate) struct GraphFigures {
     pub last_error: Option<String>,
 }
 
+impl GraphState {
+    /// Its public name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Counting => "counting",
+            Self::Filling => "filling",
+            Self::Waiting => "waiting",
+            Self::Indexing => "indexing",
+        }
+    }
+}
+
 impl GraphFigures {
+    /// Its counts under their public names.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("pending", self.pending),
+            ("eligible", self.eligible),
+            ("embedded", self.embedded),
+            ("quarantined", self.quarantined),
+            ("in_flight", self.in_flight),
+        ]
+    }
+
     /// Share of the nodes with a text that have a vector; 1 when there are none.
     pub(crate) fn coverage(&self) -> f64 {
         coverage(self.embedded, self.eligible)
@@ -237,7 +286,19 @@ pub(crate) enum LaneState {
     Rejected,
 }
 
-/// What STATUS tells of questions.
+impl LaneState {
+    /// Its public name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Throttled => "throttled",
+            Self::Cooling => "cooling",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// What STATUS tells of queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct QueryFigures {
     /// Texts that were asked for.
@@ -246,6 +307,17 @@ pub(crate) struct QueryFigures {
     pub hits: u64,
     /// Vectors that are kept.
     pub kept: usize,
+}
+
+impl QueryFigures {
+    /// Its counts under their public names.
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 3] {
+        [
+            ("questions", self.asked),
+            ("query_cache_hits", self.hits),
+            ("query_cache_entries", self.kept as u64),
+        ]
+    }
 }
 
 #[cfg(test)]

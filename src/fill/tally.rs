@@ -47,6 +47,23 @@ impl Tally {
         }
     }
 
+    /// Its figures under their public names.
+    pub(crate) fn figures(&self) -> [(&'static str, u64); 10] {
+        let duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
+        [
+            ("graphs", self.graphs),
+            ("selected", self.selected),
+            ("written", self.written),
+            ("stale", self.stale),
+            ("quarantined", self.quarantined),
+            ("deferred", self.deferred),
+            ("truncated", self.truncated),
+            ("requests", self.requests),
+            ("tokens", self.tokens),
+            ("duration_ms", duration_ms),
+        ]
+    }
+
     /// Whether there was anything to tell: nothing is logged of a pass that found nothing.
     pub(crate) fn is_eventful(&self) -> bool {
         self.selected > 0 || self.error.is_some()

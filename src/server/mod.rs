@@ -7,5 +7,6 @@ mod events;
 mod ffi;
 mod graph;
 mod handle;
+mod info;
 pub(crate) mod lifecycle;
 mod status;

@@ -43,7 +43,8 @@ impl Log {
             let why = lane.reason.as_ref().map(|why| format!(" reason={why:?}"));
             let calm = state == LaneState::Ready;
             let level = if calm { Level::Notice } else { Level::Warning };
-            store.log(level, &format!("embedder state={state:?}{}", why.unwrap_or_default()));
+            store
+                .log(level, &format!("embedder state={}{}", state.name(), why.unwrap_or_default()));
             self.lane = state;
         }
     }
@@ -68,23 +69,12 @@ impl Log {
 
 /// `{:?}` quotes names and words, so that none can begin a line of its own.
 fn pass_line(report: &Report) -> String {
-    let tally = &report.tally;
-    let mut line = format!(
-        "pass done graph={:?} selected={} written={} stale={} quarantined={} deferred={} \
-         truncated={} requests={} tokens={} duration_ms={}",
-        report.graph.as_str(),
-        tally.selected,
-        tally.written,
-        tally.stale,
-        tally.quarantined,
-        tally.deferred,
-        tally.truncated,
-        tally.requests,
-        tally.tokens,
-        tally.duration.as_millis(),
-    );
-    if let Some(error) = &tally.error {
-        // Writing to a String cannot fail.
+    let mut line = format!("pass done graph={:?}", report.graph.as_str());
+    // Writing to a String cannot fail. That it was one graph, the line says already.
+    for (name, value) in report.tally.figures().iter().filter(|(name, _)| *name != "graphs") {
+        write!(line, " {name}={value}").ok();
+    }
+    if let Some(error) = &report.tally.error {
         write!(line, " error={error:?}").ok();
     }
     line

@@ -113,6 +113,14 @@ impl Default for Setup {
     }
 }
 
+/// A port nobody listens on. Below those the system gives to outgoing connections, with its cluster bus:
+/// a server that is started again must find it free.
+fn free_port() -> u16 {
+    let ports = std::iter::repeat_with(|| fastrand::u16(10_000..22_000));
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    ports.take(1_000).find(is_free).expect("a free port")
+}
+
 impl Setup {
     /// A server that asks `service` for vectors, and only when it is told to.
     pub fn with(service: &Service) -> Self {
@@ -180,7 +188,7 @@ impl Setup {
 
     /// Starts without waiting; for servers that are expected to refuse.
     pub fn launch(self) -> Server {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut server = Server { setup: self, port, child: None, version: None };
         server.spawn();
         server

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use crate::entity::{Node, NodeId, Text};
 use crate::fill::lane::batch::Pending;
+use crate::fill::pass::plan::Stage;
 use crate::fill::pass::write_sizer::WriteSizer;
-use crate::fill::pass::{Counted, Pass, Stage};
+use crate::fill::pass::{Counted, Pass};
 use crate::fill::port::store::{Count, Index, Marked, NewIndex, Query, Selection};
 use crate::fill::quarantine::mark;
 use crate::fill::sweep::{Scope, Sweep};

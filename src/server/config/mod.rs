@@ -4,19 +4,17 @@
 //! rest of the module works with, once a change.
 
 mod kinds;
+mod register;
+
+pub(in crate::server) use register::register;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use once_cell::race::OnceNonZeroUsize;
-use redis_module::configuration::{
-    ConfigurationContext, ConfigurationFlags, register_bool_configuration,
-    register_i64_configuration, register_string_configuration,
-};
-use redis_module::{Context, RedisString};
 
 use crate::embed::config::{Config, Provider};
 use crate::embed::http::endpoint::Endpoint;
@@ -27,7 +25,7 @@ use crate::rule::globs::Globs;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
 use crate::server::handle::with_worker;
-use kinds::{Integer, Switch, Word, integer, switch, word, yes_or_no};
+use kinds::{Integer, Switch, Word, integer, switch, word};
 
 /// Asked once: it does not change, and `settings` is read often.
 static HALF_THE_CORES: OnceNonZeroUsize = OnceNonZeroUsize::new();
@@ -254,87 +252,6 @@ fn embedder() -> Result<Config, Error> {
         timeout: REQUEST_TIMEOUT_MS.duration(MILLISECOND).unwrap_or(SECOND),
         threads: NonZeroUsize::new(LOCAL_THREADS.unsigned()).unwrap_or_else(half_the_cores),
     })
-}
-
-/// Registers all settings. A default comes from the loadmodule arguments, else from the
-/// environment, else from the table; redis.conf and CONFIG SET override it.
-pub(super) fn register(ctx: &Context, args: &[RedisString]) -> Result<(), Error> {
-    let args = pairs(args)?;
-    // Statics survive UNLOAD and LOAD: what was set before must not clash with what is set now.
-    for setting in WORDS {
-        setting.clear();
-    }
-    for setting in INTEGERS {
-        let default = match default_text(setting.name, setting.env, &args) {
-            Some(text) => setting.parse(&text)?,
-            None => setting.default,
-        };
-        let (name, flags) = (setting.name, ConfigurationFlags::DEFAULT);
-        let changed = Some(Box::new(on_integer) as Box<_>);
-        let (least, most) = (setting.least, setting.most);
-        register_i64_configuration(ctx, name, setting, default, least, most, flags, changed);
-    }
-    for setting in SWITCHES {
-        let default = match default_text(setting.name, None, &args) {
-            Some(text) => yes_or_no(setting.name, &text)?,
-            None => setting.default,
-        };
-        let (name, flags) = (setting.name, ConfigurationFlags::DEFAULT);
-        register_bool_configuration(ctx, name, setting, default, flags, Some(Box::new(on_switch)));
-    }
-    for setting in WORDS {
-        let default = default_text(setting.name, setting.env, &args);
-        let default = default.as_deref().unwrap_or(setting.default);
-        (setting.check)(setting.name, default)?;
-        default.clone_into(&mut setting.value.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut flags = ConfigurationFlags::DEFAULT;
-        if setting.protected {
-            flags |= ConfigurationFlags::PROTECTED;
-        }
-        let changed = Some(Box::new(on_word) as Box<_>);
-        register_string_configuration(ctx, setting.name, setting, default, flags, changed);
-    }
-    Ok(())
-}
-
-/// The loadmodule arguments: `name value` pairs of known settings.
-fn pairs(args: &[RedisString]) -> Result<Vec<(String, String)>, Error> {
-    let known = |name: &str| {
-        INTEGERS.iter().any(|s| s.name == name)
-            || SWITCHES.iter().any(|s| s.name == name)
-            || WORDS.iter().any(|s| s.name == name)
-    };
-    args.chunks(2)
-        .map(|pair| {
-            let mut pair = pair.iter().map(RedisString::to_string_lossy);
-            let (name, value) = (pair.next().unwrap_or_default().to_lowercase(), pair.next());
-            let value = value.ok_or_else(|| Error::setting(&name, "", "name value pairs"))?;
-            if known(&name) {
-                Ok((name, value))
-            } else {
-                Err(Error::setting(&name, &value, "there is no such setting"))
-            }
-        })
-        .collect()
-}
-
-/// The later of two arguments for the same setting wins, as in redis.conf.
-fn default_text(name: &str, env: Option<&str>, args: &[(String, String)]) -> Option<String> {
-    let argument = args.iter().rev().find(|(known, _)| known == name);
-    let variable = || std::env::var(env?).ok().filter(|value| !value.is_empty());
-    argument.map(|(_, value)| value.clone()).or_else(variable)
-}
-
-fn on_integer(_: &ConfigurationContext, _: &str, _: &'static Integer) {
-    changed();
-}
-
-fn on_switch(_: &ConfigurationContext, _: &str, _: &'static Switch) {
-    changed();
-}
-
-fn on_word(_: &ConfigurationContext, _: &str, _: &'static Word) {
-    changed();
 }
 
 /// Hands the settings to the worker. Each has been checked when it was set, so they can be read.

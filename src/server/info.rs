@@ -1,0 +1,65 @@
+//! `INFO vectorfill`: the published picture, flat, for monitoring.
+
+use std::fmt::Write as _;
+
+use redis_module::{InfoContext, RedisResult};
+use redis_module_macros::info_command_handler;
+
+use crate::entity::GraphName;
+use crate::fill::status::GraphFigures;
+use crate::server::handle::{guarded, with_worker};
+use crate::server::status::state;
+use crate::worker::Worker;
+
+/// Most graphs INFO has a line for.
+const MAX_INFO: usize = 100;
+
+/// `INFO vectorfill`. Also runs while a crash report is written, when nothing may be waited for.
+#[info_command_handler]
+fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
+    let published = guarded(None, || with_worker(Worker::published));
+    let Some(published) = published else { return Ok(()) };
+    let snapshot = &published.snapshot;
+    let (state, _) = state(&published);
+    let lane = &snapshot.lane;
+    let mut section = ctx
+        .builder()
+        .add_section("stats")
+        .field("version", env!("CARGO_PKG_VERSION").to_owned())?
+        .field("state", state.to_owned())?
+        .field("restarts", i64::from(published.restarts))?;
+    for (name, value) in snapshot.totals.figures() {
+        section = section.field(&format!("total_{name}"), value)?;
+    }
+    section = section.field("embedder_state", lane.state.name().to_owned())?;
+    for (name, value) in lane.counts().into_iter().chain(snapshot.queries.counts()) {
+        section = section.field(&format!("embedder_{name}"), value)?;
+    }
+    section = section.field("embedder_latency_ms", format!("{:.1}", lane.latency_ms))?;
+    let finished = snapshot.graphs.iter().filter(|(_, figures)| figures.is_finished());
+    for (name, figures) in snapshot.graphs.behind().chain(finished).take(MAX_INFO) {
+        section = section.field(&format!("graph_{}", info_name(name)), graph_line(figures))?;
+    }
+    section.build_section()?.build_info()?;
+    Ok(())
+}
+
+/// A graph's name as part of the name of an INFO field, which ends at a colon or a line break: what is
+/// no letter, digit, `-`, `.` or `_` is percent-encoded, so that no two graphs share a field.
+fn info_name(name: &GraphName) -> String {
+    let mut field = String::new();
+    for byte in name.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            field.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            write!(field, "%{byte:02X}").ok();
+        }
+    }
+    field
+}
+
+fn graph_line(figures: &GraphFigures) -> String {
+    let counts = figures.counts().map(|(name, value)| format!(",{name}={value}"));
+    format!("state={}{}", figures.state.name(), counts.concat())
+}
