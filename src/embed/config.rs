@@ -38,7 +38,7 @@ impl Provider {
 
 /// Everything that decides which vectors come back; a change of any of it makes a new embedder.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Config {
+pub(crate) struct EmbedderConfig {
     /// Who computes.
     pub provider: Provider,
     /// Where the service is.
@@ -59,7 +59,7 @@ pub(crate) struct Config {
     pub threads: NonZeroUsize,
 }
 
-impl Config {
+impl EmbedderConfig {
     /// The host of the service, for people; `None` for a local model.
     pub(crate) fn host(&self) -> Option<&str> {
         match self.provider {

@@ -4,7 +4,7 @@
 //! [`Completion`], also when its task panics or its thread dies: the [`Promise`] it carries answers
 //! when it is dropped.
 
-use crate::embed::config::{Config, Provider};
+use crate::embed::config::{EmbedderConfig, Provider};
 use crate::embed::promise::Promise;
 pub(crate) mod config;
 pub(crate) mod http;
@@ -41,7 +41,7 @@ enum Backend {
 impl Embedder {
     /// Makes the embedder the settings ask for. What prevents it is told by each completion, so
     /// that it shows where users look: in STATUS.
-    pub(crate) fn start(config: &Config, completions: Sender<Completion>) -> Self {
+    pub(crate) fn start(config: &EmbedderConfig, completions: Sender<Completion>) -> Self {
         let backend = match config.provider {
             Provider::OpenAi => http::client::Service::start(config).map(Backend::Service),
             #[cfg(feature = "local")]

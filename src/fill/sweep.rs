@@ -10,9 +10,9 @@ use crate::fill::port::store::{Seen, Window};
 /// What one window may cost one of the engine's threads.
 const TARGET: Duration = Duration::from_millis(3);
 /// Ids of the first window.
-pub(crate) const FIRST_WIDTH: u64 = 4_096;
-const LEAST_WIDTH: u64 = 64;
-const MOST_WIDTH: u64 = 1 << 20;
+pub(crate) const INITIAL_WIDTH: u64 = 4_096;
+const MIN_WIDTH: u64 = 64;
+const MAX_WIDTH: u64 = 1 << 20;
 
 /// Rows of one reply are limited so that about this many bytes of text come at once.
 const REPLY_BYTES: usize = 512 * 1024;
@@ -24,27 +24,27 @@ pub(crate) struct Sweep {
     next: Option<u64>,
     width: u64,
     rows: usize,
-    most_rows: usize,
+    max_rows: usize,
     /// Where the graph is known to end.
     end: Option<u64>,
 }
 
 impl Sweep {
-    /// From this id on, at most `most_rows` rows a window.
-    pub(crate) fn new(first: u64, most_rows: usize) -> Self {
-        let most_rows = most_rows.max(1);
+    /// From this id on, at most `max_rows` rows a window.
+    pub(crate) fn new(first: u64, max_rows: usize) -> Self {
+        let max_rows = max_rows.max(1);
         Self {
             next: Some(first),
-            width: FIRST_WIDTH,
-            rows: FIRST_ROWS.min(most_rows),
-            most_rows,
+            width: INITIAL_WIDTH,
+            rows: FIRST_ROWS.min(max_rows),
+            max_rows,
             end: None,
         }
     }
 
     /// The same over a graph that is known to end before `end`.
-    pub(crate) fn up_to(end: u64, most_rows: usize) -> Self {
-        Self { end: Some(end), ..Self::new(0, most_rows) }
+    pub(crate) fn up_to(end: u64, max_rows: usize) -> Self {
+        Self { end: Some(end), ..Self::new(0, max_rows) }
     }
 
     /// The window to ask for next, of at most `room` rows; `None` once all ids have been seen.
@@ -75,7 +75,7 @@ impl Sweep {
 
     /// After a query that the engine's TIMEOUT ended: the same ids again, fewer at a time.
     pub(crate) fn narrow(&mut self) {
-        self.width = (self.width / 4).max(LEAST_WIDTH);
+        self.width = (self.width / 4).max(MIN_WIDTH);
         self.rows = (self.rows / 4).max(1);
     }
 
@@ -89,14 +89,14 @@ impl Sweep {
             reason = "a width below 2^20 times a factor of at most 4"
         )]
         let width = (self.width as f64 * factor) as u64;
-        self.width = width.clamp(LEAST_WIDTH, MOST_WIDTH);
+        self.width = width.clamp(MIN_WIDTH, MAX_WIDTH);
     }
 
     /// The next texts may all be as long as the longest of these.
     fn fit_rows(&mut self, seen: Seen) {
         if seen.rows > 0 {
             let fitting = REPLY_BYTES / seen.longest.max(1);
-            self.rows = fitting.clamp(1, (self.rows * 2).min(self.most_rows));
+            self.rows = fitting.clamp(1, (self.rows * 2).min(self.max_rows));
         }
     }
 }
@@ -148,7 +148,7 @@ mod tests {
         let slow = Seen { took: TARGET * 100, ..seen(0, None, Some(window.hi)) };
         sweep.advance(window, slow);
         let next = sweep.window(10).unwrap();
-        assert_eq!(next.hi - next.lo, FIRST_WIDTH / 4);
+        assert_eq!(next.hi - next.lo, INITIAL_WIDTH / 4);
     }
 
     #[test]

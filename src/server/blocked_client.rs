@@ -31,7 +31,7 @@ impl Client {
     pub(super) fn reply(mut self, result: RedisResult) {
         self.answered = true;
         if let Some(blocked) = &self.blocked {
-            blocked.reply(legible(result));
+            blocked.reply(latin1_escaped(result));
         }
     }
 
@@ -53,7 +53,7 @@ impl Client {
 
 /// An error as it is meant: of each character the library sends the lowest byte, and where that is
 /// zero, as in the Chinese "one", it ends the process. So each byte goes as a character of its own.
-pub(super) fn legible(result: RedisResult) -> RedisResult {
+pub(super) fn latin1_escaped(result: RedisResult) -> RedisResult {
     let bytes = |words: String| words.bytes().map(char::from).collect();
     result.map_err(|error| match error {
         RedisError::String(words) => RedisError::String(bytes(words)),
@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn an_error_goes_byte_by_byte() {
-        let sent = legible(Err(RedisError::String("no graph '\u{4e00}\u{100}\u{e9}'".into())));
+        let sent =
+            latin1_escaped(Err(RedisError::String("no graph '\u{4e00}\u{100}\u{e9}'".into())));
         let Err(RedisError::String(words)) = sent else { panic!("{sent:?}") };
         let bytes: Vec<u8> = words.chars().map(|c| u8::try_from(c).unwrap()).collect();
         assert_eq!(bytes, "no graph '\u{4e00}\u{100}\u{e9}'".as_bytes());

@@ -11,8 +11,8 @@ use crate::fill::port::event::ServerState;
 use crate::fill::status::{GraphFigures, Snapshot};
 use crate::fill::tally::Tally;
 use crate::server::config;
-use crate::server::graph::journal;
-use crate::server::graph::journal::WritePath;
+use crate::server::graph::write_path;
+use crate::server::graph::write_path::WritePath;
 use crate::worker::Published;
 
 type Map = BTreeMap<RedisValueKey, RedisValue>;
@@ -58,7 +58,7 @@ pub(super) fn status(
 /// How vectors are written, the user's own wish first.
 fn write_path() -> WritePath {
     let wanted = config::current().is_none_or(|current| current.settings.write_effects);
-    if wanted { journal::path() } else { WritePath::Setting }
+    if wanted { write_path::path() } else { WritePath::Setting }
 }
 
 fn yes_no(snapshot: &Snapshot) -> RedisValue {

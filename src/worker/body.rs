@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use crate::embed::Embedder;
-use crate::embed::config::Config;
+use crate::embed::config::EmbedderConfig;
 use crate::fill::Filler;
 use crate::fill::port::embedding::Completion;
 use crate::fill::port::event::{Action, Event, QuarantineRequest};
@@ -20,9 +20,9 @@ use crate::worker::{Inbox, Published, lock};
 
 /// More than the requests that can be in flight: `concurrency` is at most 64, before and after a
 /// change of the embedder.
-const MOST_COMPLETIONS: usize = 1_024;
+const MAX_COMPLETIONS: usize = 1_024;
 /// More than the answers of the store that can be on their way.
-const MOST_ANSWERS: usize = 256;
+const MAX_ANSWERS: usize = 256;
 /// How often the picture STATUS shows is renewed at most.
 const PUBLISH: Duration = Duration::from_millis(50);
 /// How often the worker looks around when nothing happens: no wake-up can be lost for longer.
@@ -36,7 +36,7 @@ pub(super) struct Body<'a> {
     store: &'a dyn Store,
     filler: Filler,
     embedder: Embedder,
-    settings: (Settings, Config),
+    settings: (Settings, EmbedderConfig),
     completions: (Sender<Completion>, Receiver<Completion>),
     answers: (Sender<Answer>, Receiver<Answer>),
     waiting: WaitingRoom,
@@ -49,7 +49,7 @@ pub(super) struct Body<'a> {
 impl<'a> Body<'a> {
     pub(super) fn new(inbox: &'a Inbox, store: &'a dyn Store, restarts: u32) -> Self {
         let settings = lock(&inbox.shared.settings).clone();
-        let completions = bounded(MOST_COMPLETIONS);
+        let completions = bounded(MAX_COMPLETIONS);
         let now = Instant::now();
         Self {
             inbox,
@@ -58,7 +58,7 @@ impl<'a> Body<'a> {
             embedder: Embedder::start(&settings.1, completions.0.clone()),
             settings,
             completions,
-            answers: bounded(MOST_ANSWERS),
+            answers: bounded(MAX_ANSWERS),
             waiting: WaitingRoom::default(),
             restarts,
             published: now,
@@ -133,7 +133,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn configure(&mut self, settings: (Settings, Config)) {
+    fn configure(&mut self, settings: (Settings, EmbedderConfig)) {
         let embedder_replaced = settings.1 != self.settings.1;
         if embedder_replaced {
             let fresh = Embedder::start(&settings.1, self.completions.0.clone());

@@ -22,16 +22,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::embed::config::Config;
+use crate::embed::config::EmbedderConfig;
 use crate::entity::GraphName;
 use crate::error::Error;
 use crate::fill::port::settings::Settings;
 use crate::fill::status::Snapshot;
 
 /// Users waiting for the worker to take up their request.
-const MOST_REQUESTS: usize = 1_024;
+const MAX_REQUESTS: usize = 1_024;
 /// Graphs that writes can mark between two turns of the worker; beyond that, the schedule finds them.
-const MOST_TOUCHED: usize = 4_096;
+const MAX_TOUCHED: usize = 4_096;
 
 /// What the worker publishes.
 #[derive(Debug, Clone, Default)]
@@ -55,7 +55,7 @@ struct Shared {
     server_changed: AtomicBool,
     settings_changed: AtomicBool,
     graphs_arrive: AtomicBool,
-    settings: Mutex<(Settings, Config)>,
+    settings: Mutex<(Settings, EmbedderConfig)>,
     touched: Mutex<BTreeSet<GraphName>>,
     published: ArcSwap<Published>,
 }
@@ -78,11 +78,11 @@ impl Worker {
     /// Starts the thread.
     pub(crate) fn start(
         settings: Settings,
-        config: Config,
+        config: EmbedderConfig,
         store: Box<dyn Store>,
     ) -> Result<Self, Error> {
         let (wake, woken) = bounded(1);
-        let (requests, inbound) = bounded(MOST_REQUESTS);
+        let (requests, inbound) = bounded(MAX_REQUESTS);
         let (end, ended) = bounded(1);
         let shared = Arc::new(Shared {
             wake,
@@ -107,7 +107,7 @@ impl Worker {
     }
 
     /// Leaves new settings.
-    pub(crate) fn configure(&self, settings: Settings, config: Config) {
+    pub(crate) fn configure(&self, settings: Settings, config: EmbedderConfig) {
         *lock(&self.shared.settings) = (settings, config);
         self.shared.settings_changed.store(true, Ordering::SeqCst);
         self.wake();
@@ -130,7 +130,7 @@ impl Worker {
     pub(crate) fn touched(&self, graph: GraphName) {
         let mut touched = lock(&self.shared.touched);
         // Past the bound nothing is lost: the next scheduled pass finds it.
-        if touched.len() < MOST_TOUCHED && touched.insert(graph) {
+        if touched.len() < MAX_TOUCHED && touched.insert(graph) {
             drop(touched);
             self.wake();
         }

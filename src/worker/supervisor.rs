@@ -10,7 +10,7 @@ use crate::worker::{Inbox, Published};
 
 /// Pause before a worker that panicked begins anew, and the longest such pause.
 const RESTART: Duration = Duration::from_secs(1);
-const MOST_RESTART: Duration = Duration::from_mins(1);
+const MAX_RESTART: Duration = Duration::from_mins(1);
 
 /// Runs bodies until one ends by request. A panic costs the pass, never the server.
 pub(super) fn supervise(inbox: &Inbox, store: &dyn Store) {
@@ -27,7 +27,7 @@ pub(super) fn supervise(inbox: &Inbox, store: &dyn Store) {
         published.restarts = restarts;
         published.panic = Some(words);
         inbox.shared.published.store(Arc::new(published));
-        if begun.elapsed() > MOST_RESTART {
+        if begun.elapsed() > MAX_RESTART {
             pause = RESTART;
         }
         let until = Instant::now() + pause;
@@ -36,7 +36,7 @@ pub(super) fn supervise(inbox: &Inbox, store: &dyn Store) {
                 return;
             }
         }
-        pause = (pause * 2).min(MOST_RESTART);
+        pause = (pause * 2).min(MAX_RESTART);
     }
 }
 

@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::embed::config::Config;
+use crate::embed::config::EmbedderConfig;
 use crate::embed::http::endpoint::Endpoint;
 use crate::embed::http::key::{KeySource, Secret};
 use crate::embed::http::rate_limit::{rate_limits, retry_after};
@@ -29,7 +29,7 @@ const BYTES_PER_TEXT: usize = 128 * 1024;
 const BYTES_PER_NUMBER: usize = 32;
 /// Read of every answer beyond that.
 const BYTES_BESIDES: usize = 1 << 20;
-const MOST_BYTES: usize = 256 << 20;
+const MAX_BYTES: usize = 256 << 20;
 /// Longest piece of an error's answer that is read.
 const FAILURE_BYTES: usize = 64 * 1024;
 /// A host that does not even accept a connection is not waited for as long as an answer.
@@ -44,7 +44,7 @@ pub(crate) struct Service {
 
 impl Service {
     /// Starts the runtime; nothing is sent yet.
-    pub(crate) fn start(config: &Config) -> Result<Self, Error> {
+    pub(crate) fn start(config: &EmbedderConfig) -> Result<Self, Error> {
         let name = "vectorfill-http";
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -86,7 +86,7 @@ struct Caller {
 }
 
 impl Caller {
-    fn new(config: &Config) -> Result<Self, Error> {
+    fn new(config: &EmbedderConfig) -> Result<Self, Error> {
         // Fails when a provider is installed already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut builder = Client::builder();
@@ -150,7 +150,7 @@ impl Caller {
         let mut body = Vec::new();
         self.read(&mut response, &mut body, 0).await?;
         openai::check_beginning(&body, scrub)?;
-        let most = (texts.len() * self.bytes_per_text() + BYTES_BESIDES).min(MOST_BYTES);
+        let most = (texts.len() * self.bytes_per_text() + BYTES_BESIDES).min(MAX_BYTES);
         self.read(&mut response, &mut body, most).await?;
         if body.len() > most {
             return Err(ServiceFault::Shape(format!("it is longer than {most} bytes")));

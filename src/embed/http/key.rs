@@ -59,7 +59,7 @@ impl KeySource {
 }
 
 /// Longest key file that is read; a key is far shorter.
-const MOST_BYTES: u64 = 16 * 1024;
+const MAX_BYTES: u64 = 16 * 1024;
 
 fn read_file(path: &str) -> Result<Secret, String> {
     let named = |e: &dyn fmt::Display| format!("vectorfill.api-key-file '{path}': {e}");
@@ -69,7 +69,7 @@ fn read_file(path: &str) -> Result<Secret, String> {
     }
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|e| named(&e))?;
-    file.take(MOST_BYTES).read_to_string(&mut text).map_err(|e| named(&e))?;
+    file.take(MAX_BYTES).read_to_string(&mut text).map_err(|e| named(&e))?;
     secret(&text).ok_or_else(|| format!("vectorfill.api-key-file '{path}' holds no usable key"))
 }
 

@@ -4,7 +4,7 @@ use crate::embed::local::architecture::Kind;
 use crate::embed::local::config::Config;
 use crate::embed::local::error::Error;
 use crate::embed::local::norm::Norm;
-use crate::embed::local::tensor_names::{EMBEDDING_NORM, POSITIONS, TOKEN_TYPES, WORDS};
+use crate::embed::local::tensor_names::{EMBEDDING_NORM, POSITIONS, TOKEN_TYPES, WORD_EMBEDDINGS};
 use crate::embed::local::tensors::Tensors;
 
 /// The padding token of `MPNet`, fixed in its library too. Positions are counted from behind it.
@@ -22,7 +22,7 @@ pub(super) struct Embedding {
 impl Embedding {
     pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
         let width = config.hidden;
-        let words = tensors.values(WORDS, &[config.vocabulary, width])?;
+        let words = tensors.values(WORD_EMBEDDINGS, &[config.vocabulary, width])?;
         let mut positions = tensors.values(POSITIONS, &[config.positions, width])?;
         if let Kind::Bert { token_types } = config.kind {
             let types = tensors.values(TOKEN_TYPES, &[token_types, width])?;

@@ -36,8 +36,8 @@ struct Layer {
     qkv: Linear,
     output: Linear,
     attention_norm: Norm,
-    widen: Linear,
-    narrow: Linear,
+    up_proj: Linear,
+    down_proj: Linear,
     output_norm: Norm,
 }
 
@@ -102,8 +102,8 @@ impl Layer {
             qkv: Linear::side_by_side(tensors, &qkv, hidden, hidden)?,
             output: Linear::open(tensors, &names.output, hidden, hidden)?,
             attention_norm: Norm::open(tensors, &names.attention_norm, hidden, epsilon)?,
-            widen: Linear::open(tensors, &names.widen, hidden, inner)?,
-            narrow: Linear::open(tensors, &names.narrow, inner, hidden)?,
+            up_proj: Linear::open(tensors, &names.up_proj, hidden, inner)?,
+            down_proj: Linear::open(tensors, &names.down_proj, inner, hidden)?,
             output_norm: Norm::open(tensors, &names.output_norm, hidden, epsilon)?,
         })
     }
@@ -111,10 +111,10 @@ impl Layer {
     /// The other half of a layer; here every row goes alone.
     fn feed_forward(&self, scratch: &mut Scratch) -> Result<(), Error> {
         let Scratch { rows, wide, .. } = scratch;
-        wide.resize(self.widen.outputs_for(rows), 0.0);
-        self.widen.write(rows, wide)?;
+        wide.resize(self.up_proj.outputs_for(rows), 0.0);
+        self.up_proj.write(rows, wide)?;
         kernels::gelu(wide);
-        self.narrow.add(wide, rows)?;
+        self.down_proj.add(wide, rows)?;
         self.output_norm.apply(rows);
         Ok(())
     }

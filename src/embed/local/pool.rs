@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::embed::config::Config;
+use crate::embed::config::EmbedderConfig;
 use crate::embed::local::{Error as ModelError, Model};
 use crate::embed::promise::Promise;
 use crate::error::Error;
@@ -18,7 +18,7 @@ use crate::fill::port::fault::ServiceFault;
 
 const NAME: &str = "vectorfill-model";
 /// More than the batches that can be in flight: one more than there are threads.
-const MOST_JOBS: usize = 512;
+const MAX_JOBS: usize = 512;
 /// The server and the engine come first.
 const NICENESS: i32 = 10;
 
@@ -46,9 +46,9 @@ struct Shared {
 impl Pool {
     /// Starts the threads; the model is opened by them, and what is wrong with it is answered to
     /// each request.
-    pub(in crate::embed) fn start(config: &Config) -> Result<Self, Error> {
-        let (jobs, queue) = bounded(MOST_JOBS);
-        let (questions, asked) = bounded(MOST_JOBS);
+    pub(in crate::embed) fn start(config: &EmbedderConfig) -> Result<Self, Error> {
+        let (jobs, queue) = bounded(MAX_JOBS);
+        let (questions, asked) = bounded(MAX_JOBS);
         let (model, cancel) = (OnceLock::new(), AtomicBool::new(false));
         let shared = Arc::new(Shared { folder: config.model.clone().into(), model, cancel });
         let spawn = |(queue, niceness): (&Receiver<Job>, i32)| {

@@ -9,12 +9,12 @@ pub(super) struct LayerNames {
     pub(super) value: String,
     pub(super) output: String,
     pub(super) attention_norm: String,
-    pub(super) widen: String,
-    pub(super) narrow: String,
+    pub(super) up_proj: String,
+    pub(super) down_proj: String,
     pub(super) output_norm: String,
 }
 
-pub(super) const WORDS: &str = "embeddings.word_embeddings.weight";
+pub(super) const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings.weight";
 pub(super) const POSITIONS: &str = "embeddings.position_embeddings.weight";
 pub(super) const TOKEN_TYPES: &str = "embeddings.token_type_embeddings.weight";
 pub(super) const EMBEDDING_NORM: &str = "embeddings.LayerNorm";
@@ -33,8 +33,8 @@ impl LayerNames {
             value: name(value),
             output: name(output),
             attention_norm: name(attention_norm),
-            widen: name("intermediate.dense"),
-            narrow: name("output.dense"),
+            up_proj: name("intermediate.dense"),
+            down_proj: name("output.dense"),
             output_norm: name("output.LayerNorm"),
         }
     }

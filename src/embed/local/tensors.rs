@@ -25,7 +25,7 @@ const LENGTH_FIELD: usize = 8;
 
 /// Every architecture has this tensor; what stands before it stands before all others too
 /// (`bert.`).
-const LANDMARK: &str = super::tensor_names::WORDS;
+const LANDMARK: &str = super::tensor_names::WORD_EMBEDDINGS;
 
 pub(super) struct Tensors {
     path: PathBuf,

@@ -13,7 +13,7 @@ use lru::LruCache;
 use crate::entity::Text;
 
 /// Memory for vectors that may be needed again.
-const MOST_BYTES: usize = 32 << 20;
+const MAX_BYTES: usize = 32 << 20;
 /// Without a new vector for so long, all are forgotten: the memory is the database's, and a model
 /// may have been replaced under its name.
 const REMEMBERED: Duration = Duration::from_mins(5);
@@ -80,7 +80,7 @@ impl EmbeddingCache {
         if let Some((text, vector)) = self.vectors.push(text.clone(), Arc::clone(vector)) {
             self.bytes -= weight(&text, &vector);
         }
-        while self.bytes > MOST_BYTES {
+        while self.bytes > MAX_BYTES {
             let Some((text, vector)) = self.vectors.pop_lru() else { return };
             self.bytes -= weight(&text, &vector);
         }
@@ -124,7 +124,7 @@ mod tests {
         let (mut cache, now) = (EmbeddingCache::default(), Instant::now());
         let vector: Arc<[f32]> = vec![0.0; 1_536].into();
         (0..20_000).for_each(|number| cache.put(now, &text(number), &vector));
-        assert!(cache.bytes <= MOST_BYTES && cache.vectors.len() > 5_000);
+        assert!(cache.bytes <= MAX_BYTES && cache.vectors.len() > 5_000);
         assert!(cache.get(&text(19_999)).is_some() && cache.get(&text(0)).is_none());
         cache.put(now, &text(19_999), &vector);
         cache.expire(now + REMEMBERED);

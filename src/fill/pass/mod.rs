@@ -21,7 +21,7 @@ use crate::fill::lane::batcher::Batcher;
 use crate::fill::pass::write_sizer::WriteSizer;
 use crate::fill::port::store::{Mark, NewIndex, Query, Row};
 use crate::fill::status::{GraphFigures, GraphState};
-use crate::fill::sweep::{FIRST_WIDTH, Scope, Sweep};
+use crate::fill::sweep::{INITIAL_WIDTH, Scope, Sweep};
 use crate::fill::tally::Tally;
 use crate::rule::Rule;
 
@@ -155,7 +155,7 @@ impl Pass {
             Stage::Building if !self.building && !self.indexes_to_create.is_empty() => None,
             Stage::Indexes | Stage::Building => Some(Query::Indexes),
             Stage::CountingAll => Some(Query::CountAll {
-                nodes: FIRST_WIDTH,
+                nodes: INITIAL_WIDTH,
                 rows: self.plan.max_rows,
                 labels: self.counts_labels(),
             }),

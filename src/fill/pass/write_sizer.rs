@@ -7,7 +7,7 @@ use std::time::Duration;
 /// is dear: the engine plans its queries, and adds the property.
 const FIRST_BYTES: usize = 16 * 1024;
 /// Beyond this many the engine's own bookkeeping for one query grows faster than the rows.
-const MOST_ROWS: usize = 64;
+const MAX_ROWS: usize = 64;
 /// Share of the budget that is planned for; the rest is for rows that cost more than the last.
 const PLANNED: f64 = 0.8;
 
@@ -23,7 +23,7 @@ pub(crate) struct WriteSizer {
 
 impl Default for WriteSizer {
     fn default() -> Self {
-        Self { rows: MOST_ROWS, bytes: FIRST_BYTES, cost: None }
+        Self { rows: MAX_ROWS, bytes: FIRST_BYTES, cost: None }
     }
 }
 
@@ -60,7 +60,7 @@ impl WriteSizer {
         self.cost = Some(cost);
         let fitting = (budget.as_secs_f64() * PLANNED / cost.max(1e-12)) as usize;
         self.bytes = fitting.clamp(1, self.bytes.saturating_mul(2));
-        self.rows = (self.rows * 2).min(MOST_ROWS);
+        self.rows = (self.rows * 2).min(MAX_ROWS);
     }
 
     /// After a write the engine's TIMEOUT ended.

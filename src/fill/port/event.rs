@@ -216,7 +216,7 @@ pub(crate) struct Survey {
     /// Every graph there is.
     pub graphs: Vec<GraphName>,
     /// Most rows the engine returns (`RESULTSET_SIZE`).
-    pub most_rows: Option<usize>,
+    pub max_rows: Option<usize>,
 }
 
 /// A pass has ended: what the log tells.

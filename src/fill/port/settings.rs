@@ -51,7 +51,7 @@ pub(crate) struct LaneLimits {
     /// Most requests in flight (`concurrency`).
     pub concurrency: usize,
     /// Questions that may be in flight beside these.
-    pub beside: usize,
+    pub extra: usize,
     /// `requests-per-minute`; 0 = none.
     pub requests_per_minute: u32,
     /// `tokens-per-minute`; 0 = none.

@@ -39,7 +39,7 @@ impl Schedule {
         self.surveying = None;
         let before = std::mem::replace(&mut self.server, ServerState::Ready);
         self.engine = EngineFigures { name: survey.engine, tested: survey.engine_tested };
-        self.max_rows = survey.most_rows.unwrap_or(usize::MAX);
+        self.max_rows = survey.max_rows.unwrap_or(usize::MAX);
         let there: BTreeSet<&GraphName> = survey.graphs.iter().collect();
         self.graphs.keep(&there);
         let wanted = |name: &&GraphName| settings.rule.graphs.matches(name);

@@ -27,7 +27,7 @@ use crate::rule::{Rule, Similarity};
 const DIMENSIONS: usize = 2;
 const BATCH: usize = 5;
 const CONCURRENCY: usize = 3;
-const MOST_CHARS: usize = 1_000;
+const MAX_CHARS: usize = 1_000;
 /// A graph of more nodes is counted in windows.
 const SMALL: usize = 12;
 /// What a query takes the engine.
@@ -44,7 +44,7 @@ struct Node {
 impl Node {
     /// Whether its mark speaks of the text it holds.
     fn is_quarantined(&self) -> bool {
-        let text = Text::new(self.text.as_bytes(), MOST_CHARS);
+        let text = Text::new(self.text.as_bytes(), MAX_CHARS);
         self.error.as_ref().is_some_and(|note| !is_outdated(note, &text))
     }
 }
@@ -112,10 +112,10 @@ fn settings(seed: u64) -> Settings {
             source: name("source", "text"),
             target: name("target", "embedding"),
             error_property: name("error-property", "error"),
-            max_text_chars: MOST_CHARS,
+            max_text_chars: MAX_CHARS,
         }),
         batch: BatchLimits { texts: BATCH, tokens: 1_000 },
-        lane: LaneLimits { concurrency, beside: 0, requests_per_minute, tokens_per_minute: 0 },
+        lane: LaneLimits { concurrency, extra: 0, requests_per_minute, tokens_per_minute: 0 },
         query_cache: 3,
         max_attempts: 4,
         dimensions: None,
@@ -234,7 +234,7 @@ impl World {
                 self.run_ids += 1;
                 let texts =
                     (0..self.rng.usize(1..8)).map(|_| format!("text {}", self.rng.u32(..30)));
-                let texts = texts.map(|text| Text::new(text.as_bytes(), MOST_CHARS)).collect();
+                let texts = texts.map(|text| Text::new(text.as_bytes(), MAX_CHARS)).collect();
                 self.runs.insert(RunId(self.run_ids));
                 self.tell(Event::Query { run: RunId(self.run_ids), texts });
             }
@@ -305,8 +305,8 @@ impl World {
         match action {
             Action::Survey => {
                 let graphs = self.graphs.keys().cloned().collect();
-                let most_rows = self.rng.bool().then(|| self.rng.usize(1..20));
-                let survey = Survey { engine: None, engine_tested: true, graphs, most_rows };
+                let max_rows = self.rng.bool().then(|| self.rng.usize(1..20));
+                let survey = Survey { engine: None, engine_tested: true, graphs, max_rows };
                 let outcome = self.server_fault().map_or(Ok(survey), Err);
                 if !self.is_lost() {
                     self.later(1, Event::Surveyed(outcome));

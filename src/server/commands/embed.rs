@@ -3,7 +3,7 @@
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-use crate::server::commands::question::Question;
+use crate::server::commands::text_query::TextQuery;
 use crate::server::commands::{answered, error};
 
 /// Most texts of one command: what services take in one request.
@@ -29,7 +29,7 @@ const MAX_TEXTS: usize = 2_048;
 fn embed(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
         let (texts, format) = parse(&args)?;
-        Question::new(ctx, "VECTORFILL.EMBED")?.ask(ctx, texts, None, move |client, vectors| {
+        TextQuery::new(ctx, "VECTORFILL.EMBED")?.ask(ctx, texts, None, move |client, vectors| {
             let vectors = vectors.iter().map(|vector| format.value(vector)).collect();
             client.reply(Ok(RedisValue::Array(vectors)));
         })

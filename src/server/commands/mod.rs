@@ -13,11 +13,11 @@ mod help;
 #[cfg(feature = "inject")]
 mod inject;
 mod query;
-mod question;
 mod retry;
 mod run;
 mod search;
 mod status;
+mod text_query;
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::entity::GraphName;
 use crate::fill::port::event::RunFault;
 use crate::fill::port::fault::StoreFault;
 use crate::inject::{Point, reached};
-use crate::server::blocked_client::legible;
+use crate::server::blocked_client::latin1_escaped;
 use crate::server::config;
 use crate::server::config::Current;
 use crate::server::ffi::call::user_may;
@@ -39,7 +39,7 @@ fn answered(work: impl FnOnce() -> RedisResult) -> RedisResult {
     let failed = Err(RedisError::Str("ERR vectorfill failed unexpectedly; the server goes on"));
     guarded(failed, || {
         reached(Point::Command);
-        legible(work())
+        latin1_escaped(work())
     })
 }
 

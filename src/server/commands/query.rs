@@ -9,8 +9,8 @@ use crate::engine::query::search::with_vector;
 use crate::engine::words::Asked;
 use crate::server::commands::args::Args;
 use crate::server::commands::blocking::Limit;
-use crate::server::commands::question::Question;
-use crate::server::commands::{answered, question};
+use crate::server::commands::text_query::TextQuery;
+use crate::server::commands::{answered, text_query};
 use crate::server::graph::client_query::{Query, ask};
 
 #[command({
@@ -38,8 +38,8 @@ use crate::server::graph::client_query::{Query, ask};
 fn query(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
         let request = parse(&args)?;
-        let question = Question::new(ctx, "VECTORFILL.QUERY")?;
-        let graph = question::graph(ctx, request.graph, "VECTORFILL.QUERY")?;
+        let question = TextQuery::new(ctx, "VECTORFILL.QUERY")?;
+        let graph = text_query::graph(ctx, request.graph, "VECTORFILL.QUERY")?;
         let (text, model) =
             (slice::from_ref(request.text), question.current.embedder.model.clone());
         let (cypher, compact) = (request.cypher.as_slice().to_vec(), request.compact);
@@ -77,7 +77,7 @@ fn parse(args: &[RedisString]) -> Result<Request<'_>, RedisError> {
         if args.flag("--compact") {
             request.compact = true;
         } else if let Some(ms) = args.option("TIMEOUT")? {
-            request.limit = Some(question::limit(ms)?);
+            request.limit = Some(text_query::limit(ms)?);
         } else {
             return args.refuse();
         }

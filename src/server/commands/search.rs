@@ -12,8 +12,8 @@ use crate::engine::words::Asked;
 use crate::entity::GraphName;
 use crate::server::blocked_client::Client;
 use crate::server::commands::args::{Args, number};
-use crate::server::commands::question::Question;
-use crate::server::commands::{answered, error, question};
+use crate::server::commands::text_query::TextQuery;
+use crate::server::commands::{answered, error, text_query};
 use crate::server::graph::client_query::{Query, ask};
 use crate::server::graph::index_forgets;
 
@@ -47,8 +47,8 @@ fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let [graph, label, k, text] = [args.next()?, args.next()?, args.next()?, args.next()?];
         args.end()?;
         let k = number("k", k, 1..=MAX_K)?;
-        let question = Question::new(ctx, "VECTORFILL.SEARCH")?;
-        let graph = question::graph(ctx, graph, "VECTORFILL.SEARCH")?;
+        let question = TextQuery::new(ctx, "VECTORFILL.SEARCH")?;
+        let graph = text_query::graph(ctx, graph, "VECTORFILL.SEARCH")?;
         let current = Arc::clone(&question.current);
         let label = label.as_slice().to_vec();
         question.ask(ctx, slice::from_ref(text), None, move |client, vectors| {

@@ -11,24 +11,24 @@ use redis_module::{ConfigurationValue, RedisError, RedisString};
 use crate::error::Error;
 
 /// A whole number within bounds.
-pub(super) struct Integer {
+pub(super) struct IntSetting {
     pub(super) name: &'static str,
     pub(super) default: i64,
-    pub(super) least: i64,
-    pub(super) most: i64,
+    pub(super) min: i64,
+    pub(super) max: i64,
     pub(super) env: Option<&'static str>,
     pub(super) value: AtomicI64,
 }
 
 /// Yes or no.
-pub(super) struct Switch {
+pub(super) struct BoolSetting {
     pub(super) name: &'static str,
     pub(super) default: bool,
     pub(super) value: AtomicBool,
 }
 
 /// A text that has to pass a check.
-pub(super) struct Word {
+pub(super) struct StringSetting {
     pub(super) name: &'static str,
     pub(super) default: &'static str,
     pub(super) env: Option<&'static str>,
@@ -38,30 +38,37 @@ pub(super) struct Word {
     pub(super) value: Mutex<String>,
 }
 
-pub(super) const fn integer(name: &'static str, default: i64, least: i64, most: i64) -> Integer {
-    Integer { name, default, least, most, env: None, value: AtomicI64::new(default) }
+pub(super) const fn integer(name: &'static str, default: i64, min: i64, max: i64) -> IntSetting {
+    IntSetting { name, default, min, max, env: None, value: AtomicI64::new(default) }
 }
 
-pub(super) const fn switch(name: &'static str) -> Switch {
-    Switch { name, default: true, value: AtomicBool::new(true) }
+pub(super) const fn boolean(name: &'static str) -> BoolSetting {
+    BoolSetting { name, default: true, value: AtomicBool::new(true) }
 }
 
-pub(super) const fn word(
+pub(super) const fn string(
     name: &'static str,
     default: &'static str,
     check: fn(&'static str, &str) -> Result<(), Error>,
-) -> Word {
-    Word { name, default, env: None, protected: false, check, value: Mutex::new(String::new()) }
+) -> StringSetting {
+    StringSetting {
+        name,
+        default,
+        env: None,
+        protected: false,
+        check,
+        value: Mutex::new(String::new()),
+    }
 }
 
-impl Integer {
+impl IntSetting {
     pub(super) const fn env(mut self, name: &'static str) -> Self {
         self.env = Some(name);
         self
     }
 }
 
-impl Word {
+impl StringSetting {
     pub(super) const fn env(mut self, name: &'static str) -> Self {
         self.env = Some(name);
         self
@@ -73,7 +80,7 @@ impl Word {
     }
 }
 
-impl Integer {
+impl IntSetting {
     pub(super) fn read(&self) -> i64 {
         self.value.load(Ordering::Relaxed)
     }
@@ -93,14 +100,14 @@ impl Integer {
 
     pub(super) fn parse(&self, value: &str) -> Result<i64, Error> {
         let number = i64::from_str(value.trim()).ok();
-        number.filter(|number| (self.least..=self.most).contains(number)).ok_or_else(|| {
-            let expected = format!("a whole number from {} to {}", self.least, self.most);
+        number.filter(|number| (self.min..=self.max).contains(number)).ok_or_else(|| {
+            let expected = format!("a whole number from {} to {}", self.min, self.max);
             Error::setting(self.name, value, expected)
         })
     }
 }
 
-impl Word {
+impl StringSetting {
     pub(super) fn clear(&self) {
         self.value.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -110,7 +117,7 @@ impl Word {
     }
 }
 
-impl ConfigurationValue<i64> for Integer {
+impl ConfigurationValue<i64> for IntSetting {
     fn get(&self, _: &ConfigurationContext) -> i64 {
         self.read()
     }
@@ -121,7 +128,7 @@ impl ConfigurationValue<i64> for Integer {
     }
 }
 
-impl ConfigurationValue<bool> for Switch {
+impl ConfigurationValue<bool> for BoolSetting {
     fn get(&self, _: &ConfigurationContext) -> bool {
         self.value.load(Ordering::Relaxed)
     }
@@ -132,7 +139,7 @@ impl ConfigurationValue<bool> for Switch {
     }
 }
 
-impl ConfigurationValue<RedisString> for Word {
+impl ConfigurationValue<RedisString> for StringSetting {
     fn get(&self, _: &ConfigurationContext) -> RedisString {
         // `RedisString::create` ends the process at a NUL byte.
         RedisString::create_from_slice(std::ptr::null_mut(), self.read().as_bytes())

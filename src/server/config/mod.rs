@@ -16,7 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use once_cell::race::OnceNonZeroUsize;
 
-use crate::embed::config::{Config, Provider};
+use crate::embed::config::{EmbedderConfig, Provider};
 use crate::embed::http::endpoint::Endpoint;
 use crate::embed::http::key::KeySource;
 use crate::error::Error;
@@ -25,7 +25,7 @@ use crate::rule::globs::Globs;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
 use crate::server::handle::with_worker;
-use kinds::{Integer, Switch, Word, integer, switch, word};
+use kinds::{BoolSetting, IntSetting, StringSetting, boolean, integer, string};
 
 /// Asked once: it does not change, and `settings` is read often.
 static HALF_THE_CORES: OnceNonZeroUsize = OnceNonZeroUsize::new();
@@ -38,50 +38,52 @@ fn half_the_cores() -> NonZeroUsize {
     })
 }
 
-const MOST: i64 = i32::MAX as i64;
+const MAX: i64 = i32::MAX as i64;
 
-static ENABLED: Switch = switch("enabled");
-static INTERVAL: Integer = integer("interval", 300, 0, MOST).env("SLEEP_INTERVAL");
-static WAKE_ON_WRITE: Switch = switch("wake-on-write");
-static GRAPHS: Word = word("graphs", "*", |name, value| Globs::parse(name, value).map(drop));
-static LABEL: Word = word("label", "", |name, value| optional_name(name, value).map(drop));
-static SOURCE: Word = word("source", "text", property);
-static TARGET: Word = word("target", "embedding", property);
-static ERROR_PROPERTY: Word = word("error-property", "embedding_error", property);
-static PROVIDER: Word =
-    word("provider", "openai", |name, value| Provider::parse(name, value).map(drop)).protected();
-static BASE_URL: Word = word("base-url", "https://api.openai.com/v1", |name, value| {
+static ENABLED: BoolSetting = boolean("enabled");
+static INTERVAL: IntSetting = integer("interval", 300, 0, MAX).env("SLEEP_INTERVAL");
+static WAKE_ON_WRITE: BoolSetting = boolean("wake-on-write");
+static GRAPHS: StringSetting =
+    string("graphs", "*", |name, value| Globs::parse(name, value).map(drop));
+static LABEL: StringSetting =
+    string("label", "", |name, value| optional_name(name, value).map(drop));
+static SOURCE: StringSetting = string("source", "text", property);
+static TARGET: StringSetting = string("target", "embedding", property);
+static ERROR_PROPERTY: StringSetting = string("error-property", "embedding_error", property);
+static PROVIDER: StringSetting =
+    string("provider", "openai", |name, value| Provider::parse(name, value).map(drop)).protected();
+static BASE_URL: StringSetting = string("base-url", "https://api.openai.com/v1", |name, value| {
     Endpoint::parse(name, value).map(drop)
 })
 .env("OPENAI_BASE_URL")
 .protected();
 // With provider local it is a path, and what is said of it tells whether it is there.
-static MODEL: Word =
-    word("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL").protected();
-static DOCUMENT_PREFIX: Word = word("document-prefix", "", anything);
-static QUERY_PREFIX: Word = word("query-prefix", "", anything);
-static QUERY_CACHE: Integer = integer("query-cache", 1_000, 0, 100_000);
-static LOCAL_THREADS: Integer = integer("local-threads", 0, 0, 256);
-static DIMENSIONS: Integer = integer("dimensions", 0, 0, 65_536);
-static API_KEY_ENV: Word = word("api-key-env", "OPENAI_API_KEY", anything).protected();
-static API_KEY_FILE: Word = word("api-key-file", "", anything).protected();
-static BATCH_SIZE: Integer = integer("batch-size", 50, 1, 2_048).env("BATCH_SIZE");
-static BATCH_TOKENS: Integer = integer("batch-tokens", 100_000, 1, MOST);
-static MAX_TEXT_CHARS: Integer = integer("max-text-chars", 24_000, 1, 10_000_000);
-static CONCURRENCY: Integer = integer("concurrency", 8, 1, 64);
-static REQUEST_TIMEOUT_MS: Integer = integer("request-timeout-ms", 30_000, 100, 600_000);
-static MAX_ATTEMPTS: Integer = integer("max-attempts", 5, 1, 100);
-static REQUESTS_PER_MINUTE: Integer = integer("requests-per-minute", 0, 0, MOST);
-static TOKENS_PER_MINUTE: Integer = integer("tokens-per-minute", 0, 0, MOST);
-static WRITE_BUDGET_MS: Integer = integer("write-budget-ms", 5, 1, 1_000);
-static WRITE_PATIENCE_MS: Integer = integer("write-patience-ms", 0, 0, MOST);
-static WRITE_EFFECTS: Word =
-    word("write-effects", "auto", |name, value| write_effects(name, value).map(drop));
-static AUTO_INDEX: Switch = switch("auto-index");
-static SIMILARITY: Word =
-    word("similarity", "cosine", |name, value| similarity(name, value).map(drop));
+static MODEL: StringSetting =
+    string("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL").protected();
+static DOCUMENT_PREFIX: StringSetting = string("document-prefix", "", anything);
+static QUERY_PREFIX: StringSetting = string("query-prefix", "", anything);
+static QUERY_CACHE: IntSetting = integer("query-cache", 1_000, 0, 100_000);
+static LOCAL_THREADS: IntSetting = integer("local-threads", 0, 0, 256);
+static DIMENSIONS: IntSetting = integer("dimensions", 0, 0, 65_536);
+static API_KEY_ENV: StringSetting = string("api-key-env", "OPENAI_API_KEY", anything).protected();
+static API_KEY_FILE: StringSetting = string("api-key-file", "", anything).protected();
+static BATCH_SIZE: IntSetting = integer("batch-size", 50, 1, 2_048).env("BATCH_SIZE");
+static BATCH_TOKENS: IntSetting = integer("batch-tokens", 100_000, 1, MAX);
+static MAX_TEXT_CHARS: IntSetting = integer("max-text-chars", 24_000, 1, 10_000_000);
+static CONCURRENCY: IntSetting = integer("concurrency", 8, 1, 64);
+static REQUEST_TIMEOUT_MS: IntSetting = integer("request-timeout-ms", 30_000, 100, 600_000);
+static MAX_ATTEMPTS: IntSetting = integer("max-attempts", 5, 1, 100);
+static REQUESTS_PER_MINUTE: IntSetting = integer("requests-per-minute", 0, 0, MAX);
+static TOKENS_PER_MINUTE: IntSetting = integer("tokens-per-minute", 0, 0, MAX);
+static WRITE_BUDGET_MS: IntSetting = integer("write-budget-ms", 5, 1, 1_000);
+static WRITE_PATIENCE_MS: IntSetting = integer("write-patience-ms", 0, 0, MAX);
+static WRITE_EFFECTS: StringSetting =
+    string("write-effects", "auto", |name, value| write_effects(name, value).map(drop));
+static AUTO_INDEX: BoolSetting = boolean("auto-index");
+static SIMILARITY: StringSetting =
+    string("similarity", "cosine", |name, value| similarity(name, value).map(drop));
 
-static INTEGERS: [&Integer; 14] = [
+static INTS: [&IntSetting; 14] = [
     &QUERY_CACHE,
     &INTERVAL,
     &LOCAL_THREADS,
@@ -97,8 +99,8 @@ static INTEGERS: [&Integer; 14] = [
     &WRITE_BUDGET_MS,
     &WRITE_PATIENCE_MS,
 ];
-static SWITCHES: [&Switch; 3] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX];
-static WORDS: [&Word; 14] = [
+static BOOLS: [&BoolSetting; 3] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX];
+static STRINGS: [&StringSetting; 14] = [
     &WRITE_EFFECTS,
     &DOCUMENT_PREFIX,
     &QUERY_PREFIX,
@@ -171,7 +173,7 @@ pub(super) struct Current {
     /// What decides about passes.
     pub(super) settings: Settings,
     /// What decides about the embedder.
-    pub(super) embedder: Config,
+    pub(super) embedder: EmbedderConfig,
 }
 
 /// The settings as they are now, parsed when one was changed last; `None` before the module is loaded.
@@ -187,7 +189,7 @@ pub(super) fn read() -> Result<Arc<Current>, Error> {
     Ok(current)
 }
 
-fn settings() -> Result<(Settings, Config), Error> {
+fn settings() -> Result<(Settings, EmbedderConfig), Error> {
     let config = embedder()?;
     let settings = Settings {
         enabled: ENABLED.value.load(Ordering::Relaxed),
@@ -219,8 +221,8 @@ fn rule() -> Result<Rule, Error> {
     .check()
 }
 
-fn lane(config: &Config) -> LaneLimits {
-    let (concurrency, beside) = match config.provider {
+fn lane(config: &EmbedderConfig) -> LaneLimits {
+    let (concurrency, extra) = match config.provider {
         Provider::OpenAi => (CONCURRENCY.unsigned(), 0),
         // One batch more than there are threads keeps each of them busy; more would only wait.
         // Questions have a thread of their own, and one that waits for it.
@@ -228,7 +230,7 @@ fn lane(config: &Config) -> LaneLimits {
     };
     LaneLimits {
         concurrency,
-        beside,
+        extra,
         requests_per_minute: REQUESTS_PER_MINUTE.small(),
         tokens_per_minute: TOKENS_PER_MINUTE.small(),
     }
@@ -239,9 +241,9 @@ fn auto_index() -> Result<Option<Similarity>, Error> {
     Ok(AUTO_INDEX.value.load(Ordering::Relaxed).then_some(similarity))
 }
 
-fn embedder() -> Result<Config, Error> {
-    let filled = |word: &Word| Some(word.read()).filter(|value| !value.is_empty());
-    Ok(Config {
+fn embedder() -> Result<EmbedderConfig, Error> {
+    let filled = |word: &StringSetting| Some(word.read()).filter(|value| !value.is_empty());
+    Ok(EmbedderConfig {
         provider: Provider::parse(PROVIDER.name, &PROVIDER.read())?,
         endpoint: Endpoint::parse(BASE_URL.name, &BASE_URL.read())?,
         model: MODEL.read(),

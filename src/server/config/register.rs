@@ -9,28 +9,28 @@ use redis_module::configuration::{
 use redis_module::{Context, RedisString};
 
 use crate::error::Error;
-use crate::server::config::kinds::{Integer, Switch, Word, yes_or_no};
-use crate::server::config::{INTEGERS, SWITCHES, WORDS, changed};
+use crate::server::config::kinds::{BoolSetting, IntSetting, StringSetting, yes_or_no};
+use crate::server::config::{BOOLS, INTS, STRINGS, changed};
 
 /// Registers all settings. A default comes from the loadmodule arguments, else from the
 /// environment, else from the table; redis.conf and CONFIG SET override it.
 pub(in crate::server) fn register(ctx: &Context, args: &[RedisString]) -> Result<(), Error> {
     let args = pairs(args)?;
     // Statics survive UNLOAD and LOAD: what was set before must not clash with what is set now.
-    for setting in WORDS {
+    for setting in STRINGS {
         setting.clear();
     }
-    for setting in INTEGERS {
+    for setting in INTS {
         let default = match default_text(setting.name, setting.env, &args) {
             Some(text) => setting.parse(&text)?,
             None => setting.default,
         };
         let (name, flags) = (setting.name, ConfigurationFlags::DEFAULT);
         let changed = Some(Box::new(on_integer) as Box<_>);
-        let (least, most) = (setting.least, setting.most);
-        register_i64_configuration(ctx, name, setting, default, least, most, flags, changed);
+        let (min, max) = (setting.min, setting.max);
+        register_i64_configuration(ctx, name, setting, default, min, max, flags, changed);
     }
-    for setting in SWITCHES {
+    for setting in BOOLS {
         let default = match default_text(setting.name, None, &args) {
             Some(text) => yes_or_no(setting.name, &text)?,
             None => setting.default,
@@ -38,7 +38,7 @@ pub(in crate::server) fn register(ctx: &Context, args: &[RedisString]) -> Result
         let (name, flags) = (setting.name, ConfigurationFlags::DEFAULT);
         register_bool_configuration(ctx, name, setting, default, flags, Some(Box::new(on_switch)));
     }
-    for setting in WORDS {
+    for setting in STRINGS {
         let default = default_text(setting.name, setting.env, &args);
         let default = default.as_deref().unwrap_or(setting.default);
         (setting.check)(setting.name, default)?;
@@ -56,9 +56,9 @@ pub(in crate::server) fn register(ctx: &Context, args: &[RedisString]) -> Result
 /// The loadmodule arguments: `name value` pairs of known settings.
 fn pairs(args: &[RedisString]) -> Result<Vec<(String, String)>, Error> {
     let known = |name: &str| {
-        INTEGERS.iter().any(|s| s.name == name)
-            || SWITCHES.iter().any(|s| s.name == name)
-            || WORDS.iter().any(|s| s.name == name)
+        INTS.iter().any(|s| s.name == name)
+            || BOOLS.iter().any(|s| s.name == name)
+            || STRINGS.iter().any(|s| s.name == name)
     };
     args.chunks(2)
         .map(|pair| {
@@ -81,14 +81,14 @@ fn default_text(name: &str, env: Option<&str>, args: &[(String, String)]) -> Opt
     argument.map(|(_, value)| value.clone()).or_else(variable)
 }
 
-fn on_integer(_: &ConfigurationContext, _: &str, _: &'static Integer) {
+fn on_integer(_: &ConfigurationContext, _: &str, _: &'static IntSetting) {
     changed();
 }
 
-fn on_switch(_: &ConfigurationContext, _: &str, _: &'static Switch) {
+fn on_switch(_: &ConfigurationContext, _: &str, _: &'static BoolSetting) {
     changed();
 }
 
-fn on_word(_: &ConfigurationContext, _: &str, _: &'static Word) {
+fn on_word(_: &ConfigurationContext, _: &str, _: &'static StringSetting) {
     changed();
 }

@@ -8,9 +8,9 @@
 
 pub(super) mod client_query;
 pub(super) mod hold;
-pub(super) mod journal;
 mod state;
 mod write;
+pub(super) mod write_path;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,7 +34,7 @@ use crate::server::ffi::post::log;
 use crate::server::handle::guarded;
 use crate::worker::port::{Answer, Level, Store};
 use hold::{Hold, post};
-use journal::{Journal, WritePath};
+use write_path::{Journal, WritePath};
 
 /// The engine, from the worker's side.
 pub(super) struct Engine {
@@ -56,7 +56,7 @@ pub(super) fn index_forgets() -> bool {
 struct Known {
     commands: AtomicU64,
     /// Only the main thread takes the lock.
-    journal: Mutex<Journal>,
+    write_path: Mutex<Journal>,
 }
 
 impl Known {
@@ -69,7 +69,7 @@ impl Known {
         if !Self::version().features().effects {
             return WritePath::Engine;
         }
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner).path(hold)
+        self.write_path.lock().unwrap_or_else(PoisonError::into_inner).path(hold)
     }
 
     /// Whether other clients were served since this was asked last.
@@ -84,7 +84,7 @@ impl Engine {
         Self {
             known: Arc::new(Known {
                 commands: AtomicU64::new(0),
-                journal: Mutex::new(Journal::new()),
+                write_path: Mutex::new(Journal::new()),
             }),
         }
     }
@@ -230,7 +230,7 @@ fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
         try_out(hold, &graphs)?;
     }
     if engine.is_some() {
-        journal::note(known.write_path(hold));
+        write_path::note(known.write_path(hold));
     }
     let max_rows = max_rows(hold);
     MAX_ROWS.store(max_rows.unwrap_or(usize::MAX), Ordering::Relaxed);
@@ -261,7 +261,7 @@ impl Looked {
             graphs: Value::parse(&self.graphs).map(|list| names(&list)).unwrap_or_default(),
             engine: self.engine.map(|version| version.to_string()),
             engine_tested: self.engine.is_some_and(|version| version.features().tested),
-            most_rows: self.max_rows,
+            max_rows: self.max_rows,
         }
     }
 }
@@ -275,7 +275,7 @@ pub(super) fn clients_on_io_threads(ctx: &Context) -> bool {
         let pair = engine::reply(reply.proto()).ok()?;
         pair.items().get(1)?.text()?.parse::<u32>().ok()
     });
-    let clients = journal::field::<u64>(&hold, "clients", "connected_clients");
+    let clients = write_path::field::<u64>(&hold, "clients", "connected_clients");
     threads.is_some_and(|threads| threads > 1) && clients.is_none_or(|clients| clients > 1)
 }
 

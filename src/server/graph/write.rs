@@ -10,8 +10,8 @@ use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::{Readers, Row, Write};
 use crate::server::ffi::call::Mode;
 use crate::server::graph::hold::Hold;
-use crate::server::graph::journal::WritePath;
-use crate::server::graph::{Known, journal, state};
+use crate::server::graph::write_path::WritePath;
+use crate::server::graph::{Known, state, write_path};
 
 /// A query of others that has run longer than this on the graph is a long one: a write would hold
 /// the server until that query ends. One that has just begun may become one.
@@ -80,7 +80,7 @@ pub(super) fn carry_out(
     };
     let rows = write.vectors().unwrap_or_default();
     let path = known.write_path(hold);
-    journal::note(path);
+    write_path::note(path);
     if path != WritePath::Effects {
         return change(hold, write, &write::vectors(&write.rule, rows));
     }

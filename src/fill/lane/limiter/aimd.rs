@@ -8,14 +8,14 @@ const CAREFUL: f64 = 0.01;
 
 /// The window.
 #[derive(Debug)]
-pub(crate) struct Window {
+pub(crate) struct Aimd {
     width: f64,
     most: f64,
     /// How wide it was when it was refused last.
     refused: f64,
 }
 
-impl Window {
+impl Aimd {
     /// As wide as it may become: a service that takes so much at once is not kept waiting.
     pub(crate) fn new(most: usize) -> Self {
         let most = u32::try_from(most.max(1)).map_or(f64::from(u32::MAX), f64::from);

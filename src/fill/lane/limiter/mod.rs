@@ -20,21 +20,21 @@ use crate::fill::port::embedding::RateLimits;
 use crate::fill::port::settings::LaneLimits;
 use crate::fill::retry::doubled;
 use crate::fill::status::LaneState;
-use aimd::Window;
-use pacer::Ceiling;
-use quota::Budget;
-use rate_estimate::Learned;
+use aimd::Aimd;
+use pacer::RateCap;
+use quota::Quota;
+use rate_estimate::RateEstimate;
 
 /// Longest pause between two tries while a service is out of reach.
-const MOST_BACKOFF: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// Pause after a throttled answer that does not say how long; doubled each time until one is good.
 /// Short while it may be about too many at once, longer once it is known to be about the rate.
 const THROTTLE_PAUSE: Duration = Duration::from_millis(100);
 const RATE_PAUSE: Duration = Duration::from_secs(2);
-const MOST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// No service is left alone for longer than this, whatever its Retry-After says.
-const MOST_RETRY_AFTER: Duration = Duration::from_mins(10);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// How long a rejected service is left alone by wake-ups.
 const REJECTED_REST: Duration = Duration::from_mins(5);
 /// Successes that are remembered: more than can be in flight.
@@ -44,7 +44,7 @@ const SUCCESSES: usize = 128;
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: LaneLimits,
-    window: Window,
+    window: Aimd,
     in_flight: usize,
     state: LaneState,
     reason: Option<String>,
@@ -60,11 +60,11 @@ pub(crate) struct Limiter {
     throttles: u32,
     /// The last requests that were answered well.
     successes: VecDeque<Wave>,
-    requests: Ceiling,
-    tokens: Ceiling,
-    requests_left: Budget,
-    tokens_left: Budget,
-    learned: Learned,
+    requests: RateCap,
+    tokens: RateCap,
+    requests_left: Quota,
+    tokens_left: Quota,
+    rate: RateEstimate,
     tokens_in_flight: usize,
     /// The service's tokens for one of our estimate.
     token_scale: f64,
@@ -75,7 +75,7 @@ impl Limiter {
     /// A limiter with no recorded failures. `seed` decides the jitter.
     pub(crate) fn new(limits: LaneLimits, seed: u64) -> Self {
         Self {
-            window: Window::new(limits.concurrency),
+            window: Aimd::new(limits.concurrency),
             limits,
             in_flight: 0,
             state: LaneState::Ready,
@@ -89,11 +89,11 @@ impl Limiter {
             failures: 0,
             throttles: 0,
             successes: VecDeque::new(),
-            requests: Ceiling::new(limits.requests_per_minute),
-            tokens: Ceiling::new(limits.tokens_per_minute),
-            requests_left: Budget::default(),
-            tokens_left: Budget::default(),
-            learned: Learned::default(),
+            requests: RateCap::new(limits.requests_per_minute),
+            tokens: RateCap::new(limits.tokens_per_minute),
+            requests_left: Quota::default(),
+            tokens_left: Quota::default(),
+            rate: RateEstimate::default(),
             tokens_in_flight: 0,
             token_scale: 1.0,
             rng: fastrand::Rng::with_seed(seed),
@@ -104,9 +104,9 @@ impl Limiter {
     pub(crate) fn configure(&mut self, limits: LaneLimits) {
         if limits != self.limits {
             self.limits = limits;
-            self.window = Window::new(limits.concurrency);
-            self.requests = Ceiling::new(limits.requests_per_minute);
-            self.tokens = Ceiling::new(limits.tokens_per_minute);
+            self.window = Aimd::new(limits.concurrency);
+            self.requests = RateCap::new(limits.requests_per_minute);
+            self.tokens = RateCap::new(limits.tokens_per_minute);
         }
         self.half_open();
     }
@@ -135,7 +135,7 @@ impl Limiter {
     /// Whether a request may be sent now.
     pub(crate) fn has_room(&self, now: Instant) -> bool {
         let waiting = self.wait_until(now).is_some();
-        let most = self.limits.concurrency.saturating_sub(self.kept_free(now));
+        let most = self.limits.concurrency.saturating_sub(self.reserved(now));
         let allowed = match self.state {
             LaneState::Ready | LaneState::Throttled => self.window().min(most),
             LaneState::Cooling => 1,
@@ -152,7 +152,7 @@ impl Limiter {
             self.tokens.wait_until(now),
             self.requests_left.wait_until(now),
             self.tokens_left.wait_until(now),
-            self.learned.wait_until(now),
+            self.rate.wait_until(now),
         ];
         until.into_iter().flatten().max()
     }
@@ -182,7 +182,7 @@ impl Limiter {
         self.tokens.take(now, tokens as usize);
         self.requests_left.take(now, 1.0);
         self.tokens_left.take(now, tokens);
-        self.learned.sent(now);
+        self.rate.sent(now);
         self.wave
     }
 
@@ -210,7 +210,7 @@ impl Limiter {
 
     /// The answer to a request was usable.
     pub(crate) fn succeeded(&mut self, now: Instant, sent: Wave) {
-        self.learned.succeeded(now);
+        self.rate.succeeded(now);
         self.successes.truncate(SUCCESSES - 1);
         self.successes.push_front(sent);
         self.window.widen();
@@ -232,14 +232,14 @@ impl Limiter {
         // What was in flight together is refused together, and counts as one refusal.
         let fresh = self.last_cut.is_none_or(|cut| sent > cut);
         if fresh {
-            self.learned.refused(now, self.window() == 1, wait);
+            self.rate.refused(now, self.window() == 1, wait);
             self.window.halve();
             self.last_cut = Some(self.wave);
             self.throttles = self.throttles.saturating_add(1);
         }
-        let first = if self.learned.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
-        let ever_longer = doubled(first, self.throttles.saturating_sub(1).min(8), MOST_PAUSE);
-        let wait = wait.unwrap_or(ever_longer).min(MOST_RETRY_AFTER);
+        let first = if self.rate.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
+        let ever_longer = doubled(first, self.throttles.saturating_sub(1).min(8), MAX_PAUSE);
+        let wait = wait.unwrap_or(ever_longer).min(MAX_RETRY_AFTER);
         // Everybody who was refused at the same time would come back at the same time.
         let jitter = Duration::from_secs_f64(wait.as_secs_f64() * 0.1 * self.rng.f64());
         self.not_before = self.not_before.max(Some(now + wait + jitter));
@@ -254,7 +254,7 @@ impl Limiter {
             return;
         }
         self.last_failure = Some(self.wave);
-        let most = doubled(FIRST_BACKOFF, self.failures, MOST_BACKOFF);
+        let most = doubled(FIRST_BACKOFF, self.failures, MAX_BACKOFF);
         let pause = Duration::from_secs_f64(most.as_secs_f64() * self.rng.f64());
         self.failures = self.failures.saturating_add(1);
         self.not_before = self.not_before.max(Some(now + pause));
@@ -319,7 +319,7 @@ mod tests {
 
     fn limiter(concurrency: usize) -> Limiter {
         let limits =
-            LaneLimits { concurrency, beside: 0, requests_per_minute: 0, tokens_per_minute: 0 };
+            LaneLimits { concurrency, extra: 0, requests_per_minute: 0, tokens_per_minute: 0 };
         Limiter::new(limits, 7)
     }
 
@@ -402,18 +402,14 @@ mod tests {
             now = until;
         }
         let steady = &waits[50..];
-        assert!(steady.iter().all(|wait| *wait <= MOST_BACKOFF));
-        assert!(steady.iter().sum::<Duration>() / 150 > MOST_BACKOFF / 3, "{waits:?}");
+        assert!(steady.iter().all(|wait| *wait <= MAX_BACKOFF));
+        assert!(steady.iter().sum::<Duration>() / 150 > MAX_BACKOFF / 3, "{waits:?}");
     }
 
     #[test]
     fn a_ceiling_spreads_requests_over_the_minute() {
-        let limits = LaneLimits {
-            concurrency: 64,
-            beside: 0,
-            requests_per_minute: 60,
-            tokens_per_minute: 0,
-        };
+        let limits =
+            LaneLimits { concurrency: 64, extra: 0, requests_per_minute: 60, tokens_per_minute: 0 };
         let (mut limiter, start) = (Limiter::new(limits, 7), Instant::now());
         let sent: usize = (0..60)
             .map(|second| {

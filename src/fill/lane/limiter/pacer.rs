@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 /// Longest single wait that a spacing asks for.
-const MOST_WAIT: Duration = Duration::from_mins(1);
+const MAX_WAIT: Duration = Duration::from_mins(1);
 
 /// Each taking moves the next one into the future by its share. There is no burst, so that no minute
 /// holds more than it may.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Spacing {
+pub(crate) struct Pacer {
     next: Option<Instant>,
 }
 
-impl Spacing {
+impl Pacer {
     /// When the next taking may be; `None` = now.
     pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
         self.next.filter(|at| *at > now)
@@ -20,13 +20,13 @@ impl Spacing {
 
     /// Takes one, which pushes the next `share` away.
     pub(crate) fn take(&mut self, now: Instant, share: Duration) {
-        self.next = Some(self.wait_until(now).unwrap_or(now) + share.min(MOST_WAIT));
+        self.next = Some(self.wait_until(now).unwrap_or(now) + share.min(MAX_WAIT));
     }
 
     /// Like [`take`](Self::take), but coming late by less than a share is made up for: a thread wakes
     /// a little late each time.
     pub(crate) fn take_punctually(&mut self, now: Instant, share: Duration) {
-        let share = share.min(MOST_WAIT);
+        let share = share.min(MAX_WAIT);
         let earliest = now.checked_sub(share).unwrap_or(now);
         self.next = Some(self.next.map_or(now, |next| next.max(earliest)) + share);
     }
@@ -34,15 +34,15 @@ impl Spacing {
 
 /// A user's own rate ceiling.
 #[derive(Debug)]
-pub(crate) struct Ceiling {
+pub(crate) struct RateCap {
     /// 0 = none.
     per_minute: u32,
-    spacing: Spacing,
+    spacing: Pacer,
 }
 
-impl Ceiling {
+impl RateCap {
     pub(crate) fn new(per_minute: u32) -> Self {
-        Self { per_minute, spacing: Spacing::default() }
+        Self { per_minute, spacing: Pacer::default() }
     }
 
     pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {

@@ -16,9 +16,9 @@ const REJECTED_TRY: Duration = Duration::from_secs(1);
 
 impl Limiter {
     /// Requests that are not sent so that a query finds room.
-    pub(crate) fn kept_free(&self, now: Instant) -> usize {
+    pub(crate) fn reserved(&self, now: Instant) -> usize {
         let lately = self.asked_at.is_some_and(|at| now < at + ASKED_LATELY);
-        let possible = lately && self.limits.concurrency > 1 && self.limits.beside == 0;
+        let possible = lately && self.limits.concurrency > 1 && self.limits.extra == 0;
         if possible { self.limits.concurrency.div_ceil(SHARE) } else { 0 }
     }
 
@@ -36,7 +36,7 @@ impl Limiter {
     /// Whether a query may be sent now. It does not wait for the window, nor for a service that is
     /// out of reach: a user wants to know.
     pub(crate) fn has_room_for_query(&self, now: Instant) -> bool {
-        let most = self.limits.concurrency + self.limits.beside;
+        let most = self.limits.concurrency + self.limits.extra;
         self.in_flight < most && self.query_waits_until(now).is_none()
     }
 
@@ -48,7 +48,7 @@ impl Limiter {
         let rates = [
             self.requests.wait_until(ahead),
             self.tokens.wait_until(ahead),
-            self.learned.wait_until(ahead),
+            self.rate.wait_until(ahead),
         ];
         let rates = rates.into_iter().flatten().max().map(|at| now + at.duration_since(ahead));
         let left = [self.requests_left.empty_until(now), self.tokens_left.empty_until(now)];

@@ -6,16 +6,16 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fill::lane::limiter::pacer::Spacing;
+use crate::fill::lane::limiter::pacer::Pacer;
 use crate::fill::port::embedding::Allowance;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// What is left of one limit.
 #[derive(Debug, Default)]
-pub(crate) struct Budget {
+pub(crate) struct Quota {
     known: Option<Known>,
-    spacing: Spacing,
+    spacing: Pacer,
     /// The last amount taken: the next one will be about as much.
     typical: f64,
 }
@@ -29,7 +29,7 @@ struct Known {
     per_second: f64,
 }
 
-impl Budget {
+impl Quota {
     /// The service has spoken; `in_flight` has been sent and may not be counted in yet.
     #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
     pub(crate) fn observe(&mut self, now: Instant, says: Allowance, in_flight: f64) {

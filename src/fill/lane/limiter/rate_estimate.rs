@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fill::lane::limiter::pacer::Spacing;
+use crate::fill::lane::limiter::pacer::Pacer;
 
 /// A service that asks for a pause as long as this counts by the time.
 const LONG: Duration = Duration::from_secs(5);
@@ -35,10 +35,10 @@ const LAST_STEP: f64 = 1.0;
 
 /// What has been learnt.
 #[derive(Debug, Default)]
-pub(crate) struct Learned {
+pub(crate) struct RateEstimate {
     cycle: Option<Cycle>,
     pace: Option<Pace>,
-    spacing: Spacing,
+    spacing: Pacer,
     last_sent: Option<Instant>,
 }
 
@@ -80,7 +80,7 @@ struct Pace {
     step: f64,
 }
 
-impl Learned {
+impl RateEstimate {
     /// Whether there is a rate to keep to.
     pub(crate) fn is_known(&self) -> bool {
         self.pace.is_some()
@@ -143,7 +143,7 @@ impl Learned {
         pace.raised = now;
         if pace.step > LAST_STEP {
             self.pace = None;
-            self.spacing = Spacing::default();
+            self.spacing = Pacer::default();
         }
     }
 }

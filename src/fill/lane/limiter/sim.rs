@@ -111,7 +111,7 @@ impl Service {
 /// Keeps the limiter busy for `minutes`; the service answers 50 ms later.
 fn fill(service: &mut Service, minutes: u32) {
     let limits =
-        LaneLimits { concurrency: 8, beside: 0, requests_per_minute: 0, tokens_per_minute: 0 };
+        LaneLimits { concurrency: 8, extra: 0, requests_per_minute: 0, tokens_per_minute: 0 };
     let mut limiter = Limiter::new(limits, 7);
     let mut now = service.start;
     let mut flying = VecDeque::new();

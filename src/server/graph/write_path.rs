@@ -168,21 +168,21 @@ mod tests {
 
     #[test]
     fn text_in_the_log_is_minded_until_the_log_is_rewritten() {
-        let (mut journal, logged) = (Journal::new(), Logged { aof: true, rewrites: 3, ..QUIET });
-        assert_eq!(journal.judge(logged), WritePath::Threshold);
+        let (mut write_path, logged) = (Journal::new(), Logged { aof: true, rewrites: 3, ..QUIET });
+        assert_eq!(write_path.judge(logged), WritePath::Threshold);
         let logged = Logged { as_effects: true, ..logged };
-        assert_eq!(journal.judge(logged), WritePath::Log);
-        assert_eq!(journal.judge(Logged { replicas: 1, rewrites: 4, ..logged }), WritePath::Log);
-        assert_eq!(journal.judge(Logged { rewrites: 4, ..logged }), WritePath::Effects);
-        assert_eq!(journal.judge(Logged { rewrites: 4, ..logged }), WritePath::Effects);
+        assert_eq!(write_path.judge(logged), WritePath::Log);
+        assert_eq!(write_path.judge(Logged { replicas: 1, rewrites: 4, ..logged }), WritePath::Log);
+        assert_eq!(write_path.judge(Logged { rewrites: 4, ..logged }), WritePath::Effects);
+        assert_eq!(write_path.judge(Logged { rewrites: 4, ..logged }), WritePath::Effects);
     }
 
     #[test]
     fn a_log_that_is_switched_off_holds_nothing() {
-        let (mut journal, logged) = (Journal::new(), Logged { aof: true, ..QUIET });
-        journal.judge(logged);
-        assert_eq!(journal.judge(QUIET), WritePath::Effects);
-        assert_eq!(journal.judge(Logged { as_effects: true, ..logged }), WritePath::Effects);
+        let (mut write_path, logged) = (Journal::new(), Logged { aof: true, ..QUIET });
+        write_path.judge(logged);
+        assert_eq!(write_path.judge(QUIET), WritePath::Effects);
+        assert_eq!(write_path.judge(Logged { as_effects: true, ..logged }), WritePath::Effects);
     }
 
     #[test]

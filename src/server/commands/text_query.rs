@@ -17,12 +17,12 @@ use crate::worker::Worker;
 use crate::worker::port::Request;
 
 /// A question that may be asked.
-pub(super) struct Question {
+pub(super) struct TextQuery {
     /// The settings as they are when it is asked.
     pub(super) current: Arc<Current>,
 }
 
-impl Question {
+impl TextQuery {
     /// Refuses what cannot work before it costs anything; `what` names the command.
     pub(super) fn new(ctx: &Context, what: &str) -> Result<Self, RedisError> {
         let current = current()?;
