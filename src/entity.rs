@@ -77,6 +77,32 @@ impl Text {
         self.bytes.len() + BYTES_PER_NODE
     }
 
+    /// How many characters it has.
+    pub(crate) fn chars(&self) -> usize {
+        self.bytes.iter().filter(|byte| begins_char(**byte)).count()
+    }
+
+    /// The first part of it: this share of its characters, and at least one.
+    pub(crate) fn shortened(&self, keep: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_precision_loss,
+            clippy::cast_sign_loss,
+            reason = "a share of a number of characters; the cast saturates"
+        )]
+        let chars = (self.chars() as f64 * keep.clamp(0.0, 1.0)) as usize;
+        let end = end_of_char(&self.bytes, chars.max(1));
+        let cut = self.cut || end < self.bytes.len();
+        Self { bytes: self.bytes.get(..end).unwrap_or(&self.bytes).into(), cut }
+    }
+
+    /// About how many tokens it has: four letters of the Latin alphabet each, and one for each character
+    /// of scripts like Chinese, whose characters take three bytes.
+    pub(crate) fn tokens(&self) -> usize {
+        let wide = self.bytes.iter().filter(|byte| **byte >= 0xe0).count();
+        wide + (self.bytes.len() - 3 * wide.min(self.bytes.len() / 3)) / 4 + 1
+    }
+
     /// About four bytes a token, the rule of thumb of the services' own documentation.
     pub(crate) fn estimated_tokens(&self) -> usize {
         self.bytes.len() / 4 + 1
@@ -89,8 +115,12 @@ fn end_of_char(bytes: &[u8], chars: usize) -> usize {
     if bytes.len() <= chars {
         return bytes.len();
     }
-    let begins = |(_, b): &(usize, &u8)| (**b & 0b1100_0000) != 0b1000_0000;
+    let begins = |(_, byte): &(usize, &u8)| begins_char(**byte);
     bytes.iter().enumerate().filter(begins).nth(chars).map_or(bytes.len(), |(at, _)| at)
+}
+
+fn begins_char(byte: u8) -> bool {
+    (byte & 0b1100_0000) != 0b1000_0000
 }
 
 /// A node whose vector is to be written.
@@ -100,4 +130,25 @@ pub(crate) struct Node {
     pub id: NodeId,
     /// Its first label, which decides the index the vector goes to.
     pub label: Option<Arc<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortened_text_ends_between_characters_and_is_cut() {
+        let text = Text::new("äöüß".as_bytes(), 9);
+        assert!(!text.is_cut());
+        let half = text.shortened(0.5);
+        assert_eq!((half.bytes(), half.is_cut()), ("äö".as_bytes(), true));
+        assert_eq!(half.shortened(0.0).bytes(), "ä".as_bytes(), "never nothing");
+        assert!(half.is_of("äöüß".as_bytes()) && !half.is_of("äo".as_bytes()));
+    }
+
+    #[test]
+    fn tokens_are_estimated_by_script() {
+        assert_eq!(Text::new(b"word word word w", 99).tokens(), 5);
+        assert_eq!(Text::new("漢字仮名".as_bytes(), 99).tokens(), 5);
+    }
 }

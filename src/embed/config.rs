@@ -3,15 +3,19 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use reqwest::header::HeaderName;
+use serde_json::{Map, Value};
+
 use crate::embed::http::endpoint::Endpoint;
 use crate::embed::http::key::KeySource;
+use crate::embed::provider::{PRESETS, Preset, Protocol};
 use crate::error::Error;
 
 /// Who computes the vectors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Provider {
-    /// OpenAI, or a service that speaks its protocol.
-    OpenAi,
+    /// A service.
+    Service(&'static Preset),
     /// A model in this process.
     Local,
 }
@@ -19,20 +23,29 @@ pub(crate) enum Provider {
 impl Provider {
     /// Reads the setting's value.
     pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
-        match value {
-            "openai" => Ok(Self::OpenAi),
-            "local" if cfg!(feature = "local") => Ok(Self::Local),
-            "local" => Err(Error::setting(setting, value, "this build has no feature 'local'")),
-            _ => Err(Error::setting(setting, value, "one of: openai, local")),
+        if value == "local" {
+            let refused = || Error::setting(setting, value, "this build has no feature 'local'");
+            return if cfg!(feature = "local") { Ok(Self::Local) } else { Err(refused()) };
         }
+        let known = PRESETS.iter().find(|preset| preset.name == value);
+        known.map(|preset| Self::Service(preset)).ok_or_else(|| {
+            let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+            Error::setting(setting, value, format!("one of: {}, local", names.join(", ")))
+        })
     }
 
     /// The setting's value.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            Self::OpenAi => "openai",
+            Self::Service(preset) => preset.name,
             Self::Local => "local",
         }
+    }
+}
+
+impl PartialEq for Provider {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
     }
 }
 
@@ -41,8 +54,10 @@ impl Provider {
 pub(crate) struct EmbedderConfig {
     /// Who computes.
     pub provider: Provider,
-    /// Where the service is.
-    pub endpoint: Endpoint,
+    /// How the service is spoken to.
+    pub protocol: Protocol,
+    /// Where the service is; `None` = nobody has said.
+    pub endpoint: Option<Endpoint>,
     /// The model's name at the service, or the directory of a local one.
     pub model: String,
     /// The length of vectors to ask for; `None` = the model's own.
@@ -51,7 +66,7 @@ pub(crate) struct EmbedderConfig {
     pub key: KeySource,
     /// What is put in front of a node's text.
     pub document_prefix: String,
-    /// What is put in front of a question.
+    /// What is put in front of a query.
     pub query_prefix: String,
     /// Longest wait for one HTTP answer, connecting included.
     pub timeout: Duration,
@@ -63,7 +78,7 @@ impl EmbedderConfig {
     /// The host of the service, for people; `None` for a local model.
     pub(crate) fn host(&self) -> Option<&str> {
         match self.provider {
-            Provider::OpenAi => Some(self.endpoint.host()),
+            Provider::Service(_) => self.endpoint.as_ref().map(Endpoint::host),
             Provider::Local => None,
         }
     }
@@ -71,8 +86,28 @@ impl EmbedderConfig {
     /// Why no request could be sent, as far as the main thread can tell without waiting for a disk.
     pub(crate) fn missing_key(&self) -> Option<String> {
         match self.provider {
-            Provider::OpenAi => self.key.missing(),
+            Provider::Service(_) => self.key.missing(),
             Provider::Local => None,
         }
     }
+}
+
+/// The header for the key; `None` = `Authorization: Bearer …`.
+pub(crate) fn auth_header(setting: &str, value: &str) -> Result<Option<String>, Error> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let expected = "empty (Authorization: Bearer …), or the name of a header such as api-key";
+    let name = HeaderName::from_bytes(value.as_bytes());
+    name.map(|name| Some(name.to_string())).map_err(|_| Error::setting(setting, value, expected))
+}
+
+/// Fields put into every body.
+pub(crate) fn extra_body(setting: &str, value: &str) -> Result<Map<String, Value>, Error> {
+    if value.is_empty() {
+        return Ok(Map::new());
+    }
+    serde_json::from_str(value).map_err(|e| {
+        Error::setting(setting, value, format!("a JSON object such as {{\"user\": \"kb\"}} ({e})"))
+    })
 }

@@ -11,7 +11,7 @@ pub(crate) mod http;
 #[cfg(feature = "local")]
 mod local;
 mod promise;
-mod provider;
+pub(crate) mod provider;
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Embedder {
     /// that it shows where users look: in STATUS.
     pub(crate) fn start(config: &EmbedderConfig, completions: Sender<Completion>) -> Self {
         let backend = match config.provider {
-            Provider::OpenAi => http::client::Service::start(config).map(Backend::Service),
+            Provider::Service(_) => http::client::Service::start(config).map(Backend::Service),
             #[cfg(feature = "local")]
             Provider::Local => local::Pool::start(config).map(Backend::Local),
             #[cfg(not(feature = "local"))]
@@ -56,7 +56,7 @@ impl Embedder {
 
     /// Asks for vectors; never waits.
     pub(crate) fn submit(&self, request: &Embed) {
-        let Embed { id, input, texts } = request;
+        let Embed { id, input, texts, dimensions } = request;
         let prefix = match input {
             InputType::Document => &self.prefixes.0,
             InputType::Query => &self.prefixes.1,
@@ -64,7 +64,7 @@ impl Embedder {
         let texts = texts.iter().map(|text| format!("{prefix}{}", text.to_utf8())).collect();
         let promise = Promise::new(*id, self.completions.clone());
         match &self.backend {
-            Backend::Service(service) => service.submit(texts, promise),
+            Backend::Service(service) => service.submit(texts, *input, *dimensions, promise),
             #[cfg(feature = "local")]
             Backend::Local(pool) => pool.submit(*input, texts, promise),
             Backend::Broken(reason) => {

@@ -36,8 +36,6 @@ impl Promise {
 
 impl Drop for Promise {
     fn drop(&mut self) {
-        let reason = "the request was given up".to_owned();
-        let fault = ServiceFault::Connection { host: "the embedder".into(), reason };
-        self.answer(Err(fault), RateLimits::default());
+        self.answer(Err(ServiceFault::Cancelled), RateLimits::default());
     }
 }

@@ -31,7 +31,8 @@ impl Filler {
             self.lane.half_open();
         }
         self.give_up_lost(now);
-        self.lane.send_queries(now);
+        let batches = self.schedule.passes().any(Pass::has_batch);
+        self.lane.send_queries(now, batches);
         loop {
             self.schedule.begin_passes(now, &self.settings);
             self.read_for_passes(now);
@@ -81,10 +82,10 @@ impl Filler {
     /// What a pass may hold: enough to keep the embedder busy twice over, and never more than its
     /// share of the memory.
     fn room(&self) -> Room {
-        let limits = self.settings.batch;
+        let limits = self.lane.batch_limits();
         let dimensions = self.lane.dimensions().unwrap_or(GUESSED_DIMENSIONS);
         let fitting = HELD_BYTES / (dimensions * size_of::<f32>() + NODE_BYTES);
-        let wanted = self.settings.lane.concurrency * limits.texts * 2;
+        let wanted = self.settings.lane.concurrency * self.settings.batch.texts * 2;
         let share = wanted.min(fitting) / self.schedule.passes().count().max(1);
         let waiting: usize = self.schedule.passes().map(Pass::waiting_bytes).sum();
         let heavy = waiting > HELD_TEXT_BYTES;
@@ -127,7 +128,7 @@ impl Filler {
                 }
                 let room = self.room();
                 let Some(pass) = self.schedule.pass_mut(&name) else { continue };
-                if let Some(batch) = pass.take_batch(&name, room, self.lane.cache()) {
+                if let Some(batch) = pass.take_batch(now, &name, room, self.lane.cache()) {
                     self.lane.send(now, batch);
                     self.schedule.serve(&name);
                     sent = true;

@@ -52,7 +52,7 @@ use crate::fill::port::id::RunId;
 use crate::fill::port::settings::Settings;
 use crate::fill::quarantine::QuarantineJobs;
 use crate::fill::schedule::Schedule;
-use crate::fill::status::Snapshot;
+use crate::fill::status::{LaneState, Snapshot};
 use crate::fill::store::StoreAccess;
 
 /// Keeps every node supplied with a vector. See the [module documentation](self).
@@ -142,7 +142,9 @@ impl Filler {
 
     /// The picture STATUS shows.
     pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
-        let (lane, queries) = self.lane.figures();
+        let (lane, queries) = self.lane.figures(now);
+        // Passes with texts to embed wait where nothing is sent, and nothing is to come back.
+        let waits = lane.in_flight == 0 && lane.state != LaneState::Ready;
         let (engine, next_run, totals) = self.schedule.figures();
         Snapshot {
             enabled: self.settings.enabled,
@@ -153,7 +155,7 @@ impl Filler {
             lane,
             queries,
             totals,
-            graphs: self.schedule.graphs_figures(now),
+            graphs: self.schedule.graphs_figures(now, waits),
         }
     }
 

@@ -22,7 +22,7 @@ impl Filler {
         if embedder_replaced {
             // What has not been handed out yet would be paid for twice.
             self.actions.retain(|action| !matches!(action, Action::Embed(_)));
-            self.lane.reset();
+            self.lane.reset(&self.settings);
         }
         self.lane.configure(&self.settings);
         self.schedule.configure(now, &before, &self.settings, restart);
@@ -177,6 +177,9 @@ impl Filler {
                 }
                 Follow::Spent(graph, tokens) => pass(&graph, &mut |pass| pass.note_tokens(tokens)),
                 Follow::Failed(graph, why) => pass(&graph, &mut |pass| pass.note_error(&why)),
+                Follow::Truncated(graph, nodes) => {
+                    pass(&graph, &mut |pass| pass.note_truncated(nodes));
+                }
                 Follow::Defer(graph, nodes) => pass(&graph, &mut |pass| pass.defer(nodes)),
                 Follow::Write(graph, rows) => {
                     if let Some(pass) = self.schedule.pass_mut(&graph) {

@@ -159,6 +159,8 @@ pub(crate) struct LaneFigures {
     pub in_flight: usize,
     /// Most that the lane allows itself.
     pub window: usize,
+    /// When a request may be sent that may not now.
+    pub next_try: Option<Instant>,
     /// Length of the vectors; `None` = not known yet.
     pub dimensions: Option<usize>,
     /// Requests since load.

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use redis_module::{Context, ContextFlags, RedisError, RedisResult};
 
 use crate::server::ffi::call::Reply;
-use crate::server::ffi::client::Blocked;
+use crate::server::ffi::client::{Blocked, Gone};
 
 /// The client of one command.
 pub(super) struct Client {
     /// `None` = the server could not block it, and it has been answered by that.
     blocked: Option<Blocked>,
+    gone: Gone,
     answered: bool,
     speaks_resp3: bool,
     until: Option<Instant>,
@@ -19,12 +20,19 @@ pub(super) struct Client {
 impl Client {
     /// Blocks the client of the command that runs now; `limit` is what the user wants to wait at most.
     pub(super) fn block(ctx: &Context, limit: Option<Duration>) -> Self {
+        let blocked = Blocked::new(ctx);
         Self {
-            blocked: Blocked::new(ctx),
+            gone: blocked.as_ref().map(Blocked::gone).unwrap_or_default(),
+            blocked,
             answered: false,
             speaks_resp3: ctx.get_flags().contains(ContextFlags::FLAGS_RESP3),
             until: limit.map(|limit| Instant::now() + limit),
         }
+    }
+
+    /// Whether the client has gone meanwhile.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.is_gone()
     }
 
     /// Answers, and lets the client go on.

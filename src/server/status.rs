@@ -105,6 +105,7 @@ fn embedder(snapshot: &Snapshot) -> RedisValue {
         ("host", optional(config.and_then(|config| config.host()))),
         ("state", text(lane.state.name())),
         ("reason", optional(lane.reason.as_deref())),
+        ("next_try_in_ms", in_ms(lane.next_try)),
         ("latency_ms", RedisValue::Float(lane.latency_ms)),
     ]))
 }
@@ -137,6 +138,10 @@ pub(super) fn state(published: &Published) -> (&'static str, Option<String>) {
 
 fn next_run(snapshot: &Snapshot) -> RedisValue {
     let at = snapshot.next_run.filter(|_| snapshot.enabled);
+    in_ms(at)
+}
+
+fn in_ms(at: Option<Instant>) -> RedisValue {
     let left = at.map(|at| at.saturating_duration_since(Instant::now()));
     left.map_or(RedisValue::Null, |left| integer(millis(left)))
 }

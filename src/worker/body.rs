@@ -200,6 +200,11 @@ impl<'a> Body<'a> {
     }
 
     fn expire_waiters(&mut self) {
+        if self.inbox.shared.client_gone.swap(false, Ordering::Relaxed) {
+            for run in self.waiting.take_gone() {
+                self.note(Event::GaveUp(run));
+            }
+        }
         for run in self.waiting.expire(Instant::now()) {
             self.note(Event::GaveUp(run));
         }

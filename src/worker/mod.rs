@@ -55,6 +55,7 @@ struct Shared {
     server_changed: AtomicBool,
     settings_changed: AtomicBool,
     graphs_arrive: AtomicBool,
+    client_gone: AtomicBool,
     settings: Mutex<(Settings, EmbedderConfig)>,
     touched: Mutex<BTreeSet<GraphName>>,
     published: ArcSwap<Published>,
@@ -90,6 +91,7 @@ impl Worker {
             server_changed: AtomicBool::new(false),
             settings_changed: AtomicBool::new(false),
             graphs_arrive: AtomicBool::new(false),
+            client_gone: AtomicBool::new(false),
             settings: Mutex::new((settings, config)),
             touched: Mutex::new(BTreeSet::new()),
             published: ArcSwap::default(),
@@ -116,6 +118,12 @@ impl Worker {
     /// Something about the server has changed.
     pub(crate) fn server_changed(&self) {
         self.shared.server_changed.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// A client that waits has gone.
+    pub(crate) fn client_gone(&self) {
+        self.shared.client_gone.store(true, Ordering::Relaxed);
         self.wake();
     }
 

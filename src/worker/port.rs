@@ -39,6 +39,8 @@ pub(crate) enum Level {
 /// Passes an answer of type `T` on to the user who waits for it. Dropped unanswered, it tells the user
 /// so.
 pub(crate) trait Responder<T>: Send {
+    /// Whether the user has gone: nobody waits any more.
+    fn is_gone(&self) -> bool;
     /// It is done, or cannot be.
     fn respond(self: Box<Self>, outcome: Result<T, WaitFault>);
 }

@@ -34,6 +34,15 @@ impl Waiting {
         }
     }
 
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Pass(user) => user.responder.is_gone(),
+            Self::Failures(user) => user.responder.is_gone(),
+            Self::Released(user) => user.responder.is_gone(),
+            Self::Vectors(user) => user.responder.is_gone(),
+        }
+    }
+
     fn until(&self, now: Instant) -> Option<Instant> {
         let limit = match self {
             Self::Pass(user) => user.limit,
@@ -75,6 +84,11 @@ impl WaitingRoom {
         if let Some((waiting, _)) = self.open.remove(&run) {
             waiting.respond(outcome.map_err(WaitFault::Run));
         }
+    }
+
+    /// Takes out those whose client has gone, and returns what they waited for.
+    pub(super) fn take_gone(&mut self) -> Vec<RunId> {
+        self.open.extract_if(|_, (waiting, _)| waiting.is_gone()).map(|(run, _)| run).collect()
     }
 
     /// Tells those who have waited long enough, and returns what they waited for.

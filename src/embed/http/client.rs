@@ -1,24 +1,25 @@
-//! OpenAI and all services that speak its protocol: one client, one runtime, one POST a batch.
+//! All services in reach of HTTP: one client, one runtime, one POST a batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, Url};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::embed::config::EmbedderConfig;
-use crate::embed::http::endpoint::Endpoint;
+use crate::embed::http::endpoint::{Endpoint, shown};
 use crate::embed::http::key::{KeySource, Secret};
 use crate::embed::http::rate_limit::{rate_limits, retry_after};
 use crate::embed::promise::Promise;
-use crate::embed::provider::openai;
-use crate::embed::provider::openai::Request;
+use crate::embed::provider::refusal::{self, Refusal};
+use crate::embed::provider::reply::{self, Answer};
+use crate::embed::provider::{Ask, Auth, Protocol};
 use crate::error::Error;
-use crate::fill::port::embedding::{RateLimits, Reply};
-use crate::fill::port::fault::ServiceFault;
+use crate::fill::port::embedding::{InputType, RateLimits, Reply};
+use crate::fill::port::fault::{Malformed, Says, ServiceFault};
 use crate::inject::{Point, reached};
 use crate::text::one_line;
 
@@ -27,6 +28,10 @@ use crate::text::one_line;
 const BYTES_PER_TEXT: usize = 128 * 1024;
 /// A number, a comma, a line break and some white space.
 const BYTES_PER_NUMBER: usize = 32;
+/// An answer may be about fewer numbers, and say more besides.
+const MIN_DIMENSIONS: usize = 64;
+/// What an error in a success counts as, where it does not say.
+const SERVER_ERROR: u16 = 500;
 /// Read of every answer beyond that.
 const BYTES_BESIDES: usize = 1 << 20;
 const MAX_BYTES: usize = 256 << 20;
@@ -57,16 +62,24 @@ impl Service {
         Ok(Self { runtime, caller: Arc::new(Caller::new(config)?) })
     }
 
-    pub(crate) fn submit(&self, texts: Vec<String>, promise: Promise) {
+    /// Posts one request, off the thread that asks. `known` = length of the vectors, if it is known.
+    pub(crate) fn submit(
+        &self,
+        texts: Vec<String>,
+        input: InputType,
+        known: Option<usize>,
+        promise: Promise,
+    ) {
         let caller = Arc::clone(&self.caller);
         self.runtime.spawn(async move {
             reached(Point::Http);
             let mut limits = RateLimits::default();
-            let outcome = caller.embed(&texts, &mut limits).await;
+            let outcome = caller.embed(&texts, input, known, &mut limits).await;
             promise.keep(outcome, limits);
         });
     }
 
+    /// Ends the runtime, waiting at most `limit`. What is in flight is given up.
     pub(crate) fn stop(self, limit: Duration) {
         self.runtime.shutdown_timeout(limit);
     }
@@ -77,6 +90,10 @@ impl Service {
 struct Caller {
     client: Client,
     endpoint: Endpoint,
+    url: Url,
+    protocol: Protocol,
+    /// The proxy the environment names for this service, for people.
+    proxy: Option<String>,
     model: String,
     dimensions: Option<usize>,
     key: KeySource,
@@ -90,7 +107,10 @@ impl Caller {
         // Fails when a provider is installed already, which is as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut builder = Client::builder();
-        if !config.endpoint.needs_tls() {
+        let no_address = "the address of the service: this provider has none of its own";
+        let endpoint = config.endpoint.clone();
+        let endpoint = endpoint.ok_or_else(|| Error::setting("base-url", "", no_address))?;
+        if !endpoint.needs_tls() {
             // A client that never speaks TLS needs no certificates, and a container may have none.
             builder = builder.tls_certs_only([]);
         }
@@ -103,12 +123,15 @@ impl Caller {
             .map_err(|e| Error::HttpClient(causes(&e)))?;
         Ok(Self {
             client,
-            endpoint: config.endpoint.clone(),
+            url: endpoint.url(&config.protocol.path.replace("{model}", &config.model)),
+            proxy: proxy_of(&endpoint),
+            endpoint,
+            protocol: config.protocol.clone(),
             model: config.model.clone(),
             dimensions: config.dimensions.map(std::num::NonZeroUsize::get),
             key: config.key.clone(),
             timeout: config.timeout,
-            base64: AtomicBool::new(true),
+            base64: AtomicBool::new(config.protocol.base64),
         })
     }
 
@@ -116,30 +139,31 @@ impl Caller {
     async fn embed(
         &self,
         texts: &[String],
+        input: InputType,
+        known: Option<usize>,
         limits: &mut RateLimits,
     ) -> Result<Reply, ServiceFault> {
+        let (model, dimensions) = (self.model.as_str(), self.dimensions);
         let base64 = self.base64.load(Ordering::Relaxed);
-        let outcome = self.post(texts, base64, limits).await;
+        let ask = Ask { model, texts, input, dimensions, base64 };
+        let outcome = self.post(ask, known, limits).await;
         if base64 && outcome.as_ref().is_err_and(complains_of_format) {
             self.base64.store(false, Ordering::Relaxed);
-            return self.post(texts, false, limits).await;
+            return self.post(Ask { base64: false, ..ask }, known, limits).await;
         }
         outcome
     }
 
     async fn post(
         &self,
-        texts: &[String],
-        base64: bool,
+        ask: Ask<'_>,
+        known: Option<usize>,
         limits: &mut RateLimits,
     ) -> Result<Reply, ServiceFault> {
         let key = self.key.read().map_err(ServiceFault::NoKey)?;
-        let encoding_format = base64.then_some("base64");
-        let (model, dimensions) = (self.model.as_str(), self.dimensions);
-        let request = Request { model, input: texts, encoding_format, dimensions };
-        let body = serde_json::to_vec(&request).map_err(|e| ServiceFault::Shape(e.to_string()))?;
-        let request =
-            self.client.post(self.endpoint.url()).headers(headers(key.as_ref())?).body(body);
+        let body = self.protocol.body(ask).to_string();
+        let headers = headers(key.as_ref(), &self.protocol.auth)?;
+        let request = self.client.post(self.url.clone()).headers(headers).body(body);
         let scrub =
             |text: &str| key.as_ref().map_or_else(|| text.to_owned(), |key| key.scrub(text));
         let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
@@ -149,18 +173,29 @@ impl Caller {
         }
         let mut body = Vec::new();
         self.read(&mut response, &mut body, 0).await?;
-        openai::check_beginning(&body, scrub)?;
-        let most = (texts.len() * self.bytes_per_text() + BYTES_BESIDES).min(MAX_BYTES);
-        self.read(&mut response, &mut body, most).await?;
-        if body.len() > most {
-            return Err(ServiceFault::Shape(format!("it is longer than {most} bytes")));
+        reply::check_beginning(&body, scrub)?;
+        let max = self.max_bytes(ask.texts.len(), known);
+        self.read(&mut response, &mut body, max).await?;
+        if body.len() > max {
+            return Err(ServiceFault::Malformed(Malformed::TooLong(max)));
         }
-        openai::parse(&body, scrub)
+        match reply::parse(&body, scrub)? {
+            Answer::Vectors(reply) => Ok(reply),
+            Answer::Refusal => {
+                let refusal = refusal::parse(&body, scrub);
+                let status = refusal.status.unwrap_or(SERVER_ERROR);
+                Err(self.refused(status, refusal, retry_after(response.headers())))
+            }
+        }
     }
 
-    /// Longest answer to one text: longer only where longer vectors have been asked for.
-    fn bytes_per_text(&self) -> usize {
-        BYTES_PER_TEXT.max(self.dimensions.unwrap_or(0) * BYTES_PER_NUMBER)
+    /// Longest answer that is read.
+    fn max_bytes(&self, texts: usize, known: Option<usize>) -> usize {
+        let per_text = match known.or(self.dimensions) {
+            Some(dimensions) => dimensions.max(MIN_DIMENSIONS) * BYTES_PER_NUMBER,
+            None => BYTES_PER_TEXT,
+        };
+        (texts * per_text + BYTES_BESIDES).min(MAX_BYTES)
     }
 
     /// Reads on until the body ends, or is longer than `most`: what a service sends is not ours to
@@ -187,32 +222,60 @@ impl Caller {
         scrub: impl Fn(&str) -> String,
     ) -> ServiceFault {
         let status = response.status();
-        let retry_after = retry_after(response.headers());
+        let wait = retry_after(response.headers());
         if let Some(to) = response.headers().get(LOCATION).filter(|_| status.is_redirection()) {
             let to = scrub(&String::from_utf8_lossy(to.as_bytes()));
             let words = format!("it redirects to {to}, where vectorfill.base-url may have to lead");
-            let (message, status) = (one_line(&words, 200), status.as_u16());
-            return ServiceFault::Refused { status, message, retry_after, quota: false };
+            let message = one_line(&words, 200);
+            let (status, says) = (status.as_u16(), Says::Nothing);
+            return ServiceFault::Refused { status, message, retry_after: wait, says };
         }
         let mut body = Vec::new();
         // What cannot be read of an error is not worth another error.
         self.read(&mut response, &mut body, FAILURE_BYTES).await.ok();
-        let (message, quota) = openai::parse_failure(&body, scrub);
-        ServiceFault::Refused { status: status.as_u16(), message, retry_after, quota }
+        self.refused(status.as_u16(), refusal::parse(&body, scrub), wait)
+    }
+
+    fn refused(&self, status: u16, refusal: Refusal, wait: Option<Duration>) -> ServiceFault {
+        let Refusal { mut message, says, retry_after, .. } = refusal;
+        if matches!(status, 404 | 405) {
+            // Most often the address is what is wrong.
+            message = format!("POST {}: {message}", shown(&self.url));
+        }
+        ServiceFault::Refused { status, message, retry_after: wait.or(retry_after), says }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ServiceFault {
-        let host = self.endpoint.host().to_owned();
+        let through = self.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}"));
+        let host = format!("{}{}", self.endpoint.authority(), through.unwrap_or_default());
         if error.is_timeout() {
             return ServiceFault::Timeout { host, limit: self.timeout };
         }
         // What TLS says of itself does not name it.
         let what = if is_tls(error) { "the TLS handshake failed: " } else { "" };
-        ServiceFault::Connection {
-            host,
-            reason: one_line(&format!("{what}{}", causes(error)), 200),
-        }
+        let words = causes(error);
+        let remedy = tls_remedy(&words).unwrap_or_default();
+        ServiceFault::Connection { host, reason: one_line(&format!("{what}{words}{remedy}"), 300) }
     }
+}
+
+/// What to do about a certificate that is not trusted.
+fn tls_remedy(words: &str) -> Option<&'static str> {
+    let untrusted = ["UnknownIssuer", "CaUsedAsEndEntity", "UnsupportedCertVersion"];
+    untrusted.iter().any(|word| words.contains(word)).then_some(
+        " (its certificate is self-signed, or its issuer is not known here: add the issuer to the \
+         system's certificates, or have the service certified)",
+    )
+}
+
+/// The proxy the environment names for requests to a service.
+fn proxy_of(endpoint: &Endpoint) -> Option<String> {
+    let variable = if endpoint.needs_tls() { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+    let names =
+        [variable.to_lowercase(), variable.to_owned(), "all_proxy".into(), "ALL_PROXY".into()];
+    let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
+    // User and password, if there are any, are nobody's business.
+    Some(value.rsplit('@').next().unwrap_or_default().to_owned())
 }
 
 /// A service that knows no base64 says so in a 400 or 422 about the parameter.
@@ -221,15 +284,22 @@ fn complains_of_format(fault: &ServiceFault) -> bool {
         if message.contains("encoding_format") || message.contains("base64"))
 }
 
-fn headers(key: Option<&Secret>) -> Result<HeaderMap, ServiceFault> {
+fn headers(key: Option<&Secret>, auth: &Auth) -> Result<HeaderMap, ServiceFault> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Some(key) = key {
-        let unusable = |_| ServiceFault::NoKey("the key cannot be put into a header".into());
-        let mut value = HeaderValue::from_str(&key.bearer()).map_err(unusable)?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
+    let Some(key) = key else { return Ok(headers) };
+    let unusable = |_| ServiceFault::NoKey("the key cannot be put into a header".into());
+    let (name, value) = match auth {
+        Auth::Bearer => (AUTHORIZATION, key.bearer()),
+        Auth::Header(name) => {
+            let name = HeaderName::from_bytes(name.as_bytes());
+            let name = name.map_err(|e| ServiceFault::Misconfigured(e.to_string()))?;
+            (name, key.plain())
+        }
+    };
+    let mut value = HeaderValue::from_str(&value).map_err(unusable)?;
+    value.set_sensitive(true);
+    headers.insert(name, value);
     Ok(headers)
 }
 

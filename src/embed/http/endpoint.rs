@@ -4,15 +4,15 @@ use reqwest::Url;
 
 use crate::error::Error;
 
-/// The address requests are posted to.
+/// Where a service is: requests are posted to a path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint(Url);
 
 impl Endpoint {
-    /// Reads `base-url`, to which `/embeddings` is added.
+    /// Reads `base-url`. It may end in a query string, which stays at the end.
     pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
         let refused = |why: &str| Error::setting(setting, value, why);
-        let mut url = Url::parse(value).map_err(|e| refused(&e.to_string()))?;
+        let url = Url::parse(value).map_err(|e| refused(&e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
             return Err(refused("a URL that begins with http:// or https://"));
         }
@@ -21,16 +21,16 @@ impl Endpoint {
             let expected = "a URL without user and password: use vectorfill.api-key-file";
             return Err(Error::setting(setting, "***", expected));
         }
-        url.path_segments_mut()
-            .map_err(|()| refused("a URL with a path"))?
-            .pop_if_empty()
-            .push("embeddings");
         Ok(Self(url))
     }
 
-    /// Where to post.
-    pub(crate) fn url(&self) -> Url {
-        self.0.clone()
+    /// Where to post: `path` below the base, unless the base ends in it already.
+    pub(crate) fn url(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        let base = url.path().trim_end_matches('/');
+        let whole = if base.ends_with(path) { base.to_owned() } else { format!("{base}{path}") };
+        url.set_path(&whole);
+        url
     }
 
     /// Whether certificates are needed to speak to it.
@@ -42,6 +42,20 @@ impl Endpoint {
     pub(crate) fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
+
+    /// Host and port, for people.
+    pub(crate) fn authority(&self) -> String {
+        let port =
+            self.0.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
+        format!("{}{port}", self.host())
+    }
+}
+
+/// An address without its query string, which may hold a secret.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
 }
 
 #[cfg(test)]
@@ -49,19 +63,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_is_added_once() {
-        let url = |value| Endpoint::parse("base-url", value).map(|endpoint| endpoint.0.to_string());
-        assert_eq!(
-            url("https://api.openai.com/v1").unwrap(),
-            "https://api.openai.com/v1/embeddings"
-        );
-        assert_eq!(
-            url("http://localhost:11434/v1/").unwrap(),
-            "http://localhost:11434/v1/embeddings"
-        );
+    fn the_path_is_added_once_and_a_query_string_stays_at_the_end() {
+        let url = |base| {
+            let endpoint = Endpoint::parse("base-url", base)?;
+            Ok::<String, Error>(endpoint.url("/embeddings").to_string())
+        };
+        for (base, expected) in [
+            ("https://api.openai.com/v1", "https://api.openai.com/v1/embeddings"),
+            ("http://localhost:11434/v1/", "http://localhost:11434/v1/embeddings"),
+            ("http://h/v1/embeddings", "http://h/v1/embeddings"),
+            ("http://h", "http://h/embeddings"),
+            ("http://h/d/e?api-version=1", "http://h/d/e/embeddings?api-version=1"),
+        ] {
+            assert_eq!(url(base).unwrap(), expected);
+        }
         for bad in ["", "localhost:80", "file:///etc/passwd", "ftp://host/", "https://u:p@host/v1"]
         {
             assert!(url(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_of_an_address_holds_no_query_string() {
+        let endpoint = Endpoint::parse("base-url", "https://h/v1?key=secret").unwrap();
+        assert_eq!(shown(&endpoint.url("/embeddings")), "https://h/v1/embeddings");
+        assert_eq!(endpoint.authority(), "h:443");
     }
 }

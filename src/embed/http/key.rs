@@ -28,6 +28,11 @@ impl Secret {
         format!("Bearer {}", self.0)
     }
 
+    /// The value for a header of the service's own.
+    pub(crate) fn plain(&self) -> String {
+        self.0.clone()
+    }
+
     /// `text` without the key, should a service repeat it: as it is, or quoted as in JSON.
     pub(crate) fn scrub(&self, text: &str) -> String {
         let quoted = self.0.replace('\\', r"\\").replace('"', "\\\"");

@@ -3,4 +3,4 @@
 pub(crate) mod client;
 pub(crate) mod endpoint;
 pub(crate) mod key;
-mod rate_limit;
+pub(crate) mod rate_limit;

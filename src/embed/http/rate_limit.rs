@@ -12,11 +12,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Duration::try_from_secs_f64(ms / 1_000.0).ok();
     }
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(SystemTime::now()).unwrap_or_default())
+    until(text, SystemTime::now())
 }
 
 /// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, as OpenAI and many others send them.
@@ -29,7 +25,8 @@ fn allowance(headers: &HeaderMap, of: &str) -> Option<Allowance> {
     let limit = number(headers, &format!("x-ratelimit-limit-{of}"))?;
     let remaining = number(headers, &format!("x-ratelimit-remaining-{of}"))?;
     let reset = headers.get(format!("x-ratelimit-reset-{of}")).and_then(|text| text.to_str().ok());
-    let reset = reset.and_then(duration).unwrap_or(Duration::from_mins(1));
+    let reset = reset.and_then(|text| until(text, SystemTime::now()));
+    let reset = reset.unwrap_or(Duration::from_mins(1));
     (limit > 0).then_some(Allowance { limit, remaining, reset })
 }
 
@@ -37,8 +34,32 @@ fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
+/// Time left: a duration, or the moment itself as seconds or milliseconds since 1970 or as a date.
+fn until(text: &str, now: SystemTime) -> Option<Duration> {
+    /// More seconds than any limit is kept for: these are seconds since 1970.
+    const EPOCH: f64 = 1e8;
+    let since_1970 = |seconds: f64| {
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        Some(at.duration_since(now).unwrap_or_default())
+    };
+    match text.trim().parse::<f64>() {
+        Ok(number) if number > EPOCH * 1_000.0 => since_1970(number / 1_000.0),
+        Ok(number) if number > EPOCH => since_1970(number),
+        Ok(_) => duration(text),
+        Err(_) => {
+            duration(text).or_else(|| Some(date(text)?.duration_since(now).unwrap_or_default()))
+        }
+    }
+}
+
+/// A date as HTTP or as RFC 3339 writes it.
+fn date(text: &str) -> Option<SystemTime> {
+    let stamp = || text.trim().parse::<jiff::Timestamp>().ok().map(SystemTime::from);
+    httpdate::parse_http_date(text.trim()).ok().or_else(stamp)
+}
+
 /// `6m0s`, `1.5s`, `20ms`, or seconds.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if let Ok(seconds) = rest.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
@@ -106,6 +127,17 @@ mod tests {
         for bad in ["soon", "1x", "-1s", "s", "1s1", "é", "9999999999999999d"] {
             assert_eq!(ms(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_reset_is_read_as_a_duration_or_as_a_moment() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(490_000);
+        let seconds = |text| until(text, now).map(|left| left.as_secs());
+        for text in ["30", "30s", "1764000030", "1764000030000", "2025-11-24T16:00:30Z"] {
+            assert_eq!(seconds(text), Some(30), "{text}");
+        }
+        assert_eq!(seconds("1763999999"), Some(0), "it is over");
+        assert_eq!(seconds("soon"), None);
     }
 
     #[test]

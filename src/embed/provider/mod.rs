@@ -1,3 +1,253 @@
-//! The services' protocols.
+//! The services by name: a file and a row each. What differs between them is what is sent ([`Protocol`]);
+//! what comes back is read by one reader that takes any of their shapes ([`reply`]), and what they
+//! refuse is sorted by one reader of their words ([`refusal`]).
+//!
+//! Pure: texts in, bytes out, and bytes in, vectors out.
 
-pub(crate) mod openai;
+mod azure;
+mod cohere;
+mod custom;
+mod gemini;
+mod jina;
+mod mistral;
+mod ollama;
+mod openai;
+pub(super) mod refusal;
+pub(super) mod reply;
+mod tei;
+mod voyage;
+
+use serde_json::{Map, Value, json};
+
+use crate::fill::port::embedding::InputType;
+
+/// A service by name.
+#[derive(Debug)]
+pub(crate) struct Preset {
+    /// The value of the setting `provider`.
+    pub name: &'static str,
+    /// Where it is; empty = the user has to say.
+    pub base_url: &'static str,
+    /// The model that is asked for unless the user names one; empty = the user has to.
+    pub model: &'static str,
+    /// The variable its key is in, unless the user names one; empty = no key is needed.
+    pub key_env: &'static str,
+    /// Most texts it takes in one request.
+    pub max_texts: usize,
+    /// Most tokens it takes in one request.
+    pub max_tokens: usize,
+    /// How it is spoken to.
+    pub protocol: fn() -> Protocol,
+}
+
+/// All services by name.
+pub(crate) static PRESETS: [&Preset; 10] = [
+    &openai::PRESET,
+    &azure::PRESET,
+    &voyage::PRESET,
+    &cohere::PRESET,
+    &gemini::PRESET,
+    &mistral::PRESET,
+    &jina::PRESET,
+    &ollama::PRESET,
+    &tei::PRESET,
+    &custom::PRESET,
+];
+
+/// The shape of a request's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// `model`, `input`: OpenAI's, and that of most others.
+    OpenAi,
+    /// `texts`, `embedding_types`: Cohere's second version.
+    Cohere,
+    /// One `content` a text: Gemini's `batchEmbedContents`.
+    Gemini,
+}
+
+/// How the key is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// In a header of this name, as it is.
+    Header(String),
+}
+
+/// How a service is told whether a text is a document or a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InputTypeField {
+    /// The field of the body.
+    pub field: String,
+    /// Its value for documents.
+    pub document: String,
+    /// Its value for queries.
+    pub query: String,
+}
+
+/// How one service is spoken to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Protocol {
+    /// The shape of the body.
+    pub wire: Wire,
+    /// What is added to the base URL's path; `{model}` = the model's name.
+    pub path: String,
+    /// How the key is sent.
+    pub auth: Auth,
+    /// The field that asks for vectors of a length; `None` = they cannot be asked for.
+    pub dimensions_field: Option<String>,
+    /// How documents and queries are told apart, if they are.
+    pub input_type: Option<InputTypeField>,
+    /// Put into every body.
+    pub extra: Map<String, Value>,
+    /// Vectors may be asked for as base64: a quarter of the size.
+    pub base64: bool,
+}
+
+impl Default for Protocol {
+    /// OpenAI's.
+    fn default() -> Self {
+        Self {
+            wire: Wire::OpenAi,
+            path: "/embeddings".into(),
+            auth: Auth::Bearer,
+            dimensions_field: Some("dimensions".into()),
+            input_type: None,
+            extra: Map::new(),
+            base64: true,
+        }
+    }
+}
+
+/// A request, before it becomes bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    /// The model's name.
+    pub model: &'a str,
+    /// What is embedded.
+    pub texts: &'a [String],
+    /// What the texts are.
+    pub input: InputType,
+    /// Length of the vectors; `None` = the model's own.
+    pub dimensions: Option<usize>,
+    /// Vectors are to come as base64, if the protocol knows it.
+    pub base64: bool,
+}
+
+impl Protocol {
+    /// The body of a request.
+    pub(crate) fn body(&self, ask: Ask<'_>) -> Value {
+        let mut body = match self.wire {
+            Wire::OpenAi => openai::body(ask, self.base64),
+            Wire::Cohere => cohere::body(ask),
+            Wire::Gemini => gemini::body(ask, self),
+        };
+        if let (Value::Object(fields), false) = (&mut body, self.wire == Wire::Gemini) {
+            self.add_fields(fields, ask);
+        }
+        if let Value::Object(fields) = &mut body {
+            fields.extend(self.extra.clone());
+        }
+        body
+    }
+
+    fn add_fields(&self, fields: &mut Map<String, Value>, ask: Ask<'_>) {
+        if let (Some(field), Some(dimensions)) = (&self.dimensions_field, ask.dimensions) {
+            fields.insert(field.clone(), json!(dimensions));
+        }
+        if let Some(kind) = &self.input_type {
+            fields.insert(kind.field.clone(), json!(kind.of(ask.input)));
+        }
+    }
+}
+
+impl InputTypeField {
+    fn new(field: &str, document: &str, query: &str) -> Self {
+        Self { field: field.into(), document: document.into(), query: query.into() }
+    }
+
+    fn of(&self, input: InputType) -> &str {
+        match input {
+            InputType::Document => &self.document,
+            InputType::Query => &self.query,
+        }
+    }
+}
+
+/// Fields put into every body.
+fn extra(fields: &[(&str, Value)]) -> Map<String, Value> {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The body a service is sent for one text.
+    pub(super) fn body(preset: &Preset, model: &str, input: InputType) -> Value {
+        let texts = ["a text".to_owned()];
+        let ask = Ask { model, texts: &texts, input, dimensions: Some(256), base64: true };
+        (preset.protocol)().body(ask)
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
+    fn every_service_is_sent_what_it_documents() {
+        let (doc, query) = (InputType::Document, InputType::Query);
+        let cases = [
+            (
+                body(&openai::PRESET, "m", doc),
+                json!({"model": "m", "input": ["a text"], "encoding_format": "base64",
+                       "dimensions": 256}),
+            ),
+            (
+                body(&voyage::PRESET, "m", query),
+                json!({"model": "m", "input": ["a text"], "encoding_format": "base64",
+                       "output_dimension": 256, "input_type": "query", "truncation": false}),
+            ),
+            (
+                body(&cohere::PRESET, "m", query),
+                json!({"model": "m", "texts": ["a text"], "embedding_types": ["float"],
+                       "output_dimension": 256, "input_type": "search_query", "truncate": "NONE"}),
+            ),
+            (
+                body(&gemini::PRESET, "gemini-embedding-001", doc),
+                json!({"requests": [{"model": "models/gemini-embedding-001",
+                    "content": {"parts": [{"text": "a text"}]},
+                    "taskType": "RETRIEVAL_DOCUMENT", "outputDimensionality": 256}]}),
+            ),
+            (
+                body(&gemini::PRESET, "gemini-embedding-2", query),
+                json!({"requests": [{"model": "models/gemini-embedding-2",
+                    "content": {"parts": [{"text": "task: search result | query: a text"}]},
+                    "outputDimensionality": 256}]}),
+            ),
+            (
+                body(&mistral::PRESET, "codestral-embed", doc),
+                json!({"model": "codestral-embed", "input": ["a text"], "output_dimension": 256}),
+            ),
+        ];
+        let others = [
+            (
+                body(&jina::PRESET, "m", query),
+                json!({"model": "m", "input": ["a text"], "dimensions": 256,
+                       "task": "retrieval.query", "truncate": false}),
+            ),
+            (
+                body(&ollama::PRESET, "m", doc),
+                json!({"model": "m", "input": ["a text"], "dimensions": 256, "truncate": false}),
+            ),
+        ];
+        for (sent, documented) in cases.into_iter().chain(others) {
+            assert_eq!(sent, documented);
+        }
+    }
+
+    #[test]
+    fn every_service_has_a_name_of_its_own() {
+        let mut names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), PRESETS.len());
+    }
+}

@@ -4,10 +4,11 @@
 //! cannot be written down.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::entity::{GraphName, Node, Text};
 use crate::fill::port::embedding::{Reply, by_index};
-use crate::fill::port::fault::ServiceFault;
+use crate::fill::port::fault::{FaultKind, ServiceFault};
 use crate::fill::port::id::Wave;
 use crate::fill::port::store::Row;
 
@@ -44,7 +45,19 @@ pub(crate) struct Batch {
     pub(crate) retested: bool,
     /// It is sent again.
     pub(crate) repeated: bool,
+    /// How often its only text failed alone, in the same way, while others were answered well.
+    pub(crate) strikes: u32,
+    /// In which way it failed last.
+    pub(crate) failed: Option<FaultKind>,
+    /// Not to be sent before.
+    pub(crate) not_before: Option<Instant>,
+    /// The refused request it is a part of, while nobody knows whether that held too many texts.
+    pub(crate) family: Option<Family>,
 }
+
+/// Names a request that was refused and taken apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Family(pub u64);
 
 impl Batch {
     /// Nodes that wait for this batch.
@@ -57,9 +70,46 @@ impl Batch {
         self.inputs.iter().map(|input| &input.text)
     }
 
+    /// A batch that was not sent yet.
+    pub(crate) fn new(graph: GraphName, inputs: Vec<Input>) -> Self {
+        Self {
+            graph,
+            inputs,
+            attempts: 0,
+            refused: None,
+            retested: false,
+            repeated: false,
+            strikes: 0,
+            failed: None,
+            not_before: None,
+            family: None,
+        }
+    }
+
+    fn take_inputs(mut self) -> (Vec<Input>, Self) {
+        (std::mem::take(&mut self.inputs), self)
+    }
+
+    /// It failed in this way: what it did otherwise before counts no more.
+    pub(crate) fn failed(self, kind: FaultKind) -> Self {
+        let strikes = if self.failed == Some(kind) { self.strikes } else { 0 };
+        Self { strikes, failed: Some(kind), ..self }
+    }
+
+    /// Parts of at most so many texts.
+    pub(crate) fn split(self, max: usize) -> Vec<Self> {
+        let (mut inputs, batch) = self.take_inputs();
+        let mut parts = Vec::new();
+        while !inputs.is_empty() {
+            let rest = inputs.split_off(max.clamp(1, inputs.len()));
+            parts.push(Self { inputs: std::mem::replace(&mut inputs, rest), ..batch.clone() });
+        }
+        parts
+    }
+
     /// The same without what another embedder said about it.
     pub(crate) fn cleared(self) -> Self {
-        Self { refused: None, retested: false, ..self }
+        Self { inputs: self.inputs, ..Self::new(self.graph, Vec::new()) }
     }
 
     /// Two halves to be tried on their own; `None` for a single text.
@@ -84,6 +134,19 @@ pub(crate) struct Embedded {
     pub dimensions: usize,
 }
 
+/// A batch with its answer: the texts that have a vector, and those whose vector is of no use.
+#[derive(Debug)]
+pub(crate) struct Paired {
+    /// Texts with their vectors; at least one.
+    pub embedded: Embedded,
+    /// The others, one by one, each with what is wrong with its vector.
+    pub unusable: Vec<(Batch, &'static str)>,
+    /// Texts that were sent.
+    pub sent: usize,
+    /// The refused request they are a part of.
+    pub family: Option<Family>,
+}
+
 impl Embedded {
     /// Pairs texts with vectors by index: the only way to make one. `dimensions` is what the
     /// vectors must have, once that is known.
@@ -91,27 +154,32 @@ impl Embedded {
         batch: Batch,
         reply: Reply,
         dimensions: Option<usize>,
-    ) -> Result<Self, (Batch, ServiceFault)> {
-        let expected = batch.inputs.len();
-        let vectors = match by_index(reply, expected, dimensions) {
+    ) -> Result<Paired, Box<(Batch, ServiceFault)>> {
+        let vectors = match by_index(reply, batch.inputs.len(), dimensions) {
             Ok(vectors) => vectors,
-            Err(fault) => return Err((batch, fault)),
+            Err(fault) => return Err(Box::new((batch, fault))),
         };
-        let dimensions = vectors.first().map_or(0, |vector| vector.len());
-        let graph = batch.graph;
-        let rows = batch.inputs.into_iter().zip(vectors).flat_map(rows_of).collect();
-        Ok(Self { graph, rows, dimensions })
+        let (inputs, batch) = batch.take_inputs();
+        let (sent, family) = (inputs.len(), batch.family);
+        let mut embedded = Self { graph: batch.graph.clone(), rows: Vec::new(), dimensions: 0 };
+        let mut unusable = Vec::new();
+        for (input, vector) in inputs.into_iter().zip(vectors) {
+            match vector {
+                Ok(vector) => {
+                    embedded.dimensions = vector.len();
+                    embedded.rows.extend(rows_of(input, &vector));
+                }
+                Err(what) => unusable.push((Batch { inputs: vec![input], ..batch.clone() }, what)),
+            }
+        }
+        Ok(Paired { embedded, unusable, sent, family })
     }
 }
 
 /// Every node of one text gets the same vector.
-fn rows_of((input, vector): (Input, Arc<[f32]>)) -> impl Iterator<Item = Row> {
-    let text = input.text;
-    input.nodes.into_iter().map(move |node| Row {
-        node,
-        text: text.clone(),
-        vector: Arc::clone(&vector),
-    })
+fn rows_of(input: Input, vector: &Arc<[f32]>) -> impl Iterator<Item = Row> {
+    let Input { text, nodes } = input;
+    nodes.into_iter().map(move |node| Row { node, text: text.clone(), vector: Arc::clone(vector) })
 }
 
 #[cfg(test)]
@@ -125,14 +193,7 @@ mod tests {
             nodes: vec![Node { id: NodeId(i as u64), label: None }],
         };
         let inputs = texts.iter().enumerate().map(input).collect();
-        Batch {
-            graph: GraphName::new("g"),
-            inputs,
-            attempts: 0,
-            refused: None,
-            retested: false,
-            repeated: false,
-        }
+        Batch::new(GraphName::new("g"), inputs)
     }
 
     fn reply(vectors: Vec<(usize, Vec<f32>)>) -> Reply {
@@ -150,12 +211,12 @@ mod tests {
 
     #[test]
     fn vectors_are_matched_by_index_and_not_by_position() {
-        let reply = reply(vec![(1, vec![1.0]), (0, vec![0.0])]);
-        let embedded = Embedded::pair(batch(&["a", "b"]), reply, None).unwrap();
+        let reply = reply(vec![(1, vec![2.0]), (0, vec![0.5])]);
+        let embedded = Embedded::pair(batch(&["a", "b"]), reply, None).unwrap().embedded;
         let of = |at: usize| {
             (embedded.rows[at].text.to_utf8().into_owned(), embedded.rows[at].vector[0])
         };
-        assert_eq!((of(0), of(1)), (("a".into(), 0.0), ("b".into(), 1.0)));
+        assert_eq!((of(0), of(1)), (("a".into(), 0.5), ("b".into(), 2.0)));
     }
 
     #[test]
@@ -163,16 +224,35 @@ mod tests {
         let refused = |vectors, dimensions| {
             Embedded::pair(batch(&["a", "b"]), reply(vectors), dimensions).unwrap_err().1
         };
-        let shape = |vectors| matches!(refused(vectors, None), ServiceFault::Shape(_));
-        assert!(shape(vec![(0, vec![1.0])]), "too few");
-        assert!(shape(vec![(0, vec![1.0]), (0, vec![1.0])]), "an index twice");
-        assert!(shape(vec![(0, vec![1.0]), (2, vec![1.0])]), "an index beyond");
-        assert!(shape(vec![(0, vec![1.0]), (1, vec![1.0]), (2, vec![1.0])]), "too many");
-        assert!(shape(vec![(0, vec![1.0]), (1, vec![f32::NAN])]), "not a number");
-        assert!(shape(vec![(0, vec![]), (1, vec![])]), "empty");
-        assert!(shape(vec![(0, vec![1.0]), (1, vec![1.0, 2.0])]), "two lengths");
+        let malformed = |vectors| matches!(refused(vectors, None), ServiceFault::Malformed(_));
+        assert!(malformed(vec![(0, vec![1.0])]), "too few");
+        assert!(malformed(vec![(0, vec![1.0]), (0, vec![1.0])]), "an index twice");
+        assert!(malformed(vec![(0, vec![1.0]), (2, vec![1.0])]), "an index beyond");
+        assert!(malformed(vec![(0, vec![1.0]), (1, vec![1.0]), (2, vec![1.0])]), "too many");
+        assert!(malformed(vec![(0, vec![f32::NAN]), (1, vec![0.0])]), "none is of use");
+        assert!(malformed(vec![(0, vec![]), (1, vec![])]), "empty");
+        assert!(malformed(vec![(0, vec![1.0]), (1, vec![1.0, 2.0])]), "two lengths");
         let fault = refused(vec![(0, vec![1.0]), (1, vec![1.0])], Some(2));
         assert_eq!(fault, ServiceFault::Dimension { expected: 2, received: 1 });
+    }
+
+    #[test]
+    fn a_vector_that_is_of_no_use_costs_only_its_own_text() {
+        for bad in [0.0, f32::NAN, f32::INFINITY, f32::MIN_POSITIVE, -1e-39, 1e30] {
+            let vectors = vec![(0, vec![bad, bad]), (1, vec![1.0, 0.0])];
+            let paired = Embedded::pair(batch(&["a", "b"]), reply(vectors), None).unwrap();
+            let left: Vec<_> =
+                paired.unusable.iter().flat_map(|(batch, _)| batch.texts()).collect();
+            assert_eq!(left, [&Text::new(b"a", 9)], "{bad}");
+            assert_eq!(paired.embedded.rows.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_split_into_parts_of_what_is_allowed() {
+        let sizes: Vec<usize> =
+            batch(&["a", "b", "c", "d", "e"]).split(2).iter().map(|b| b.inputs.len()).collect();
+        assert_eq!(sizes, [2, 2, 1]);
     }
 
     #[test]

@@ -119,15 +119,7 @@ impl Batcher {
             self.waiting.extend(input.into_iter().flat_map(apart));
         }
         let inputs: Vec<Input> = chosen.into_iter().filter_map(|place| self.take(place)).collect();
-        let graph = graph.clone();
-        (!inputs.is_empty()).then_some(Batch {
-            graph,
-            inputs,
-            attempts: 0,
-            refused: None,
-            retested: false,
-            repeated: false,
-        })
+        (!inputs.is_empty()).then(|| Batch::new(graph.clone(), inputs))
     }
 }
 

@@ -6,14 +6,20 @@
 //! this, one bad day of a proxy would quarantine a whole graph. What answers 500 to one text, and
 //! says no more, is found out the same way.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::entity::{GraphName, Text};
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::{Follow, Lane, Payload};
 use crate::fill::port::embedding::InputType;
 use crate::fill::port::id::Wave;
+use crate::fill::retry::doubled;
 use crate::fill::status::LaneState;
+
+/// How often a text has to fail alone in the same way, each time beside a good answer, to be set aside.
+const STRIKES: u32 = 5;
+/// Pause before a text that failed alone is tried again; doubled each time.
+const STRIKE_PAUSE: Duration = Duration::from_millis(200);
 
 /// What a probe sends.
 const PROBE: &str = "ok";
@@ -37,8 +43,18 @@ pub(super) struct Suspect {
 }
 
 impl Suspect {
-    fn is_single_refusal(&self) -> bool {
-        self.of == SuspectedOf::Refusal && self.batch.inputs.len() == 1
+    /// A text that is tried once more beside a probe.
+    fn is_single(&self) -> bool {
+        self.batch.inputs.len() == 1
+    }
+
+    /// When it may be tried, if it rests.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.batch.not_before
+    }
+
+    fn rests(&self, now: Instant) -> bool {
+        self.batch.not_before.is_some_and(|at| at > now)
     }
 }
 
@@ -48,6 +64,8 @@ impl Lane {
     pub(super) fn refused(&mut self, wave: Wave, mut batch: Batch, why: String) {
         let first = batch.refused.replace(wave).is_none();
         if first && batch.inputs.len() > 1 {
+            // Perhaps it is no text but their number.
+            batch.family = Some(self.limits.take_apart(batch.inputs.len()));
             self.split_or(batch, |lane, single| lane.defer(&single));
         } else {
             self.suspect(wave, batch, SuspectedOf::Refusal, why);
@@ -71,15 +89,16 @@ impl Lane {
             let rejected = self.limiter.state() == LaneState::Rejected;
             if rejected || is_ending(&suspect.batch.graph) {
                 self.defer(&suspect.batch);
-            } else if self.is_corroborated(&suspect) {
-                self.attribute(suspect);
+            } else if !suspect.rests(now) && self.is_corroborated(&suspect) {
+                self.attribute(now, suspect);
             } else {
                 self.suspects.push(suspect);
             }
         }
         let resolved = self.suspects.len() < before;
-        if self.suspects.iter().any(|suspect| !self.may_be_corroborated(suspect)) {
-            let singles = self.suspects.iter().filter(|s| s.is_single_refusal()).count();
+        let ready = |suspect: &&Suspect| !suspect.rests(now);
+        if self.suspects.iter().filter(ready).any(|suspect| !self.may_be_corroborated(suspect)) {
+            let singles = self.suspects.iter().filter(ready).filter(|s| s.is_single()).count();
             // A probe serves many: half a window of suspects is waited for, while others are served.
             let group = singles.min(self.limiter.window() / 2).max(1);
             if self.has_room_for(now, group) {
@@ -106,7 +125,7 @@ impl Lane {
     /// A single text is blamed only for what happened beside a good answer; with one request at a
     /// time, for what happened before one.
     fn is_corroborated(&self, suspect: &Suspect) -> bool {
-        if suspect.is_single_refusal() && !self.is_one_by_one() {
+        if suspect.is_single() && !self.is_one_by_one() {
             self.limiter.has_succeeded_beside(suspect.since)
         } else {
             self.limiter.has_succeeded_since(suspect.since)
@@ -124,7 +143,7 @@ impl Lane {
             return;
         }
         for _ in 0..group {
-            let Some(at) = self.suspects.iter().position(Suspect::is_single_refusal) else {
+            let Some(at) = self.suspects.iter().position(Suspect::is_single) else {
                 return;
             };
             let batch = self.suspects.swap_remove(at).batch;
@@ -134,25 +153,50 @@ impl Lane {
 
     /// Whether something in flight may prove that the service answers others.
     fn may_be_corroborated(&self, suspect: &Suspect) -> bool {
-        let beside = suspect.is_single_refusal() && !self.is_one_by_one();
+        let beside = suspect.is_single() && !self.is_one_by_one();
         let mut waves = self.in_flight.values().map(|flight| flight.wave);
         waves.any(|wave| wave == suspect.since || (!beside && wave > suspect.since))
     }
 
     /// The service answers others: one of these texts is to blame.
-    fn attribute(&mut self, suspect: Suspect) {
-        if suspect.of == SuspectedOf::Failure {
-            return self.once_more(suspect.batch);
+    fn attribute(&mut self, now: Instant, suspect: Suspect) {
+        let Suspect { batch, of, why, .. } = suspect;
+        if batch.inputs.len() > 1 {
+            return self.split_or(batch, |lane, single| lane.defer(&single));
         }
-        if suspect.is_single_refusal() && self.is_one_by_one() && !suspect.batch.retested {
+        if of == SuspectedOf::Failure {
+            return self.strike(now, batch, why);
+        }
+        if self.is_one_by_one() && !batch.retested {
             // The service may have been mended in between: refused, answered, refused, answered is
             // what blames the text.
-            return self.requeue(Batch { retested: true, ..suspect.batch });
+            return self.requeue(Batch { retested: true, ..batch });
         }
-        let why = suspect.why;
-        self.split_or(suspect.batch, |lane, single| {
-            lane.follows.push_back(Follow::Quarantine(single, why));
-        });
+        self.quarantine(batch, why);
+    }
+
+    /// A text failed alone while others were answered well. By chance, that happens; again and again,
+    /// it does not.
+    pub(super) fn strike(&mut self, now: Instant, batch: Batch, why: String) {
+        let strikes = batch.strikes + 1;
+        if strikes >= STRIKES {
+            return self.quarantine(batch, why);
+        }
+        let not_before = Some(now + doubled(STRIKE_PAUSE, batch.strikes, STRIKE_PAUSE * 8));
+        let batch = Batch { strikes, not_before, ..batch };
+        if self.is_one_by_one() {
+            return self.requeue(batch);
+        }
+        // What is known of the wave it failed in proves nothing any more.
+        let (of, since) = (SuspectedOf::Failure, Wave::NEVER);
+        self.suspects.push(Suspect { batch, of, why, since });
+    }
+
+    fn quarantine(&mut self, batch: Batch, why: String) {
+        if let Some(family) = batch.family {
+            self.limits.explained(family, batch.inputs.len());
+        }
+        self.follows.push_back(Follow::Quarantine(batch, why));
     }
 
     fn probe(&mut self, now: Instant) {

@@ -12,6 +12,8 @@ mod isolate;
 pub(crate) mod limiter;
 mod outcome;
 mod query;
+mod request_limits;
+mod shorten;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
@@ -22,10 +24,11 @@ use crate::fill::lane::cache::EmbeddingCache;
 use crate::fill::lane::isolate::Suspect;
 use crate::fill::lane::limiter::Limiter;
 use crate::fill::lane::query::{QueryEmbeddings, QueryRequest};
+use crate::fill::lane::request_limits::RequestLimits;
 use crate::fill::port::embedding::{Embed, InputType};
 use crate::fill::port::event::{Outcome, RunFault};
 use crate::fill::port::id::{RequestId, RunId, Wave};
-use crate::fill::port::settings::{LaneLimits, Settings};
+use crate::fill::port::settings::{BatchLimits, LaneLimits, Overlong, Settings};
 use crate::fill::port::store::Row;
 use crate::fill::status::{LaneFigures, LaneState, QueryFigures};
 
@@ -44,6 +47,8 @@ pub(crate) enum Follow {
     Requeue(Batch),
     /// Leave these many nodes to a later pass.
     Defer(GraphName, usize),
+    /// Tell the pass that so many nodes' texts were shortened.
+    Truncated(GraphName, usize),
     /// Mark the nodes of a single text with the reason it is refused.
     Quarantine(Batch, String),
     /// End all passes: nothing they need can be had from this lane.
@@ -76,21 +81,21 @@ struct InFlight {
 #[derive(Debug, Clone, Copy)]
 struct Policy {
     limits: LaneLimits,
-    /// Most texts of one request.
-    batch_texts: usize,
     /// Tries of one batch in one pass.
     max_attempts: u32,
     /// Length every vector must have; `None` = what the model gives.
     dimensions: Option<usize>,
+    /// What is done with a text that is too long.
+    overlong: Overlong,
 }
 
 impl Policy {
     fn of(settings: &Settings) -> Self {
         Self {
             limits: settings.lane,
-            batch_texts: settings.batch.texts,
             max_attempts: settings.max_attempts,
             dimensions: settings.dimensions,
+            overlong: settings.overlong,
         }
     }
 }
@@ -100,6 +105,7 @@ impl Policy {
 pub(crate) struct Lane {
     policy: Policy,
     limiter: Limiter,
+    limits: RequestLimits,
     cache: EmbeddingCache,
     queries: QueryEmbeddings,
     suspects: Vec<Suspect>,
@@ -116,6 +122,7 @@ impl Lane {
         Self {
             policy: Policy::of(settings),
             limiter: Limiter::new(settings.lane, seed),
+            limits: RequestLimits::new(settings.batch),
             cache: EmbeddingCache::default(),
             queries: QueryEmbeddings::new(settings.query_cache),
             suspects: Vec::new(),
@@ -135,13 +142,15 @@ impl Lane {
     pub(crate) fn configure(&mut self, settings: &Settings) {
         self.policy = Policy::of(settings);
         self.limiter.configure(settings.lane);
+        self.limits.configure(settings.batch);
         self.queries.resize(settings.query_cache);
     }
 
     /// Forgets an embedder that was replaced by another. What it had in flight never comes back and is
     /// sent again.
-    pub(crate) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self, settings: &Settings) {
         self.limiter.reset();
+        self.limits = RequestLimits::new(settings.batch);
         self.cache.forget();
         self.queries.forget();
         self.figures.dimensions = None;
@@ -166,6 +175,7 @@ impl Lane {
     pub(crate) fn begin_wave(&mut self, now: Instant) {
         self.limiter.begin_wave();
         self.cache.expire(now);
+        self.limits.expire(now);
     }
 
     /// Lets a rejected embedder be tried by one request: a pass begins, or a setting changed.
@@ -192,6 +202,11 @@ impl Lane {
         self.limiter.reason().filter(|_| self.limiter.state() == LaneState::Rejected)
     }
 
+    /// What one request may hold.
+    pub(crate) fn batch_limits(&self) -> BatchLimits {
+        self.limits.current()
+    }
+
     /// The vectors that need not be paid for again.
     pub(crate) fn cache(&mut self) -> &mut EmbeddingCache {
         &mut self.cache
@@ -199,14 +214,15 @@ impl Lane {
 
     /// Length of the vectors; `None` = not known yet.
     pub(crate) fn dimensions(&self) -> Option<usize> {
-        self.figures.dimensions
+        self.policy.dimensions.or(self.figures.dimensions)
     }
 
     /// When something may be sent that may not now, or is to be forgotten.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let query = self.limiter.query_waits_until(now).filter(|_| self.queries.is_queued());
         let due = [self.limiter.wait_until(now), query, self.cache.expires()];
-        due.into_iter().flatten().filter(|at| *at > now).min()
+        let suspects = self.suspects.iter().map(Suspect::not_before);
+        due.into_iter().chain(suspects).flatten().filter(|at| *at > now).min()
     }
 
     /// Whether users wait for answers.
@@ -215,19 +231,21 @@ impl Lane {
     }
 
     /// As STATUS shows it.
-    pub(crate) fn figures(&self) -> (LaneFigures, QueryFigures) {
+    pub(crate) fn figures(&self, now: Instant) -> (LaneFigures, QueryFigures) {
         let lane = LaneFigures {
             state: self.limiter.state(),
             reason: self.limiter.reason().map(str::to_owned),
             in_flight: self.limiter.in_flight(),
             window: self.limiter.window(),
+            next_try: self.limiter.wait_until(now),
             ..self.figures.clone()
         };
         (lane, self.queries.figures())
     }
 
     /// **Where a batch is sent.** Its pass counts its nodes as in flight.
-    pub(crate) fn send(&mut self, now: Instant, batch: Batch) {
+    pub(crate) fn send(&mut self, now: Instant, mut batch: Batch) {
+        self.shorten_known(&mut batch);
         self.figures.retries += u64::from(batch.repeated);
         self.cache.sent(batch.texts());
         let texts = batch.texts().cloned().collect();
@@ -240,12 +258,19 @@ impl Lane {
         let id = RequestId(self.sent);
         let tokens = texts.iter().map(Text::estimated_tokens).sum();
         let wave = self.limiter.sent(now, tokens);
+        match &payload {
+            Payload::Query(_) => self.limiter.sent_query(),
+            Payload::Batch(_) | Payload::Probe => self.limiter.sent_batch(),
+        }
         let payer = match &payload {
             Payload::Batch(batch) => Some(batch.graph.clone()),
             Payload::Probe | Payload::Query(_) => None,
         };
         self.in_flight.insert(id, InFlight { payload, tokens, wave });
-        self.follows.push_back(Follow::Send(Embed { id, input, texts }, payer));
+        self.follows.push_back(Follow::Send(
+            Embed { id, input, texts, dimensions: self.dimensions() },
+            payer,
+        ));
     }
 
     /// The batch is to be sent again when it is its turn.
@@ -255,6 +280,9 @@ impl Lane {
 
     /// The batch is left to a later pass.
     fn defer(&mut self, batch: &Batch) {
+        if let Some(family) = batch.family {
+            self.limits.explained(family, batch.inputs.len());
+        }
         self.follows.push_back(Follow::Defer(batch.graph.clone(), batch.nodes()));
     }
 

@@ -2,16 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fill::lane::batch::{Batch, Embedded};
+use crate::entity::Text;
+use crate::fill::lane::batch::{Batch, Embedded, Paired};
 use crate::fill::lane::isolate::SuspectedOf;
+use crate::fill::lane::limiter::MAX_RETRY_AFTER;
+use crate::fill::lane::shorten::Length;
 use crate::fill::lane::{Follow, InFlight, Lane, Payload};
-use crate::fill::port::embedding::{Completion, Reply};
-use crate::fill::port::fault::{ServiceFault, Verdict, classify};
+use crate::fill::port::embedding::{Completion, Reply, by_index};
+use crate::fill::port::fault::{FaultKind, Malformed, ServiceFault, Verdict, classify};
 use crate::fill::port::id::Wave;
 use crate::text::one_line;
 
 /// Longest reason written into a graph, in characters.
 const REASON_CHARS: usize = 200;
+
+/// When an answer came, and to which requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At {
+    pub(super) now: Instant,
+    pub(super) wave: Wave,
+}
 
 impl Lane {
     /// **Where an answer comes in.** `index_conflict` says whether an index takes vectors of another
@@ -33,11 +43,11 @@ impl Lane {
                 self.cache.complete(batch.texts());
                 let paired = match outcome {
                     Ok(reply) => self.pair(batch, reply, tokens, index_conflict),
-                    Err(fault) => Err((batch, fault)),
+                    Err(fault) => Err(Box::new((batch, fault))),
                 };
                 match paired {
-                    Ok(embedded) => return self.accept(now, wave, embedded),
-                    Err((batch, fault)) => (Payload::Batch(batch), fault),
+                    Ok(paired) => return self.accept(now, wave, completion.took, paired),
+                    Err(failed) => (Payload::Batch(failed.0), failed.1),
                 }
             }
             (Payload::Query(request), outcome) => {
@@ -46,8 +56,12 @@ impl Lane {
                     Err(fault) => (Payload::Query(request), fault),
                 }
             }
-            (Payload::Probe, Ok(_)) => return self.limiter.succeeded(now, wave),
-            (Payload::Probe, Err(fault)) => (Payload::Probe, fault),
+            (Payload::Probe, outcome) => {
+                match outcome.and_then(|reply| by_index(reply, 1, self.dimensions())) {
+                    Ok(_) => return self.limiter.succeeded(now, wave, false),
+                    Err(fault) => (Payload::Probe, fault),
+                }
+            }
         };
         self.fail(now, wave, failed.0, &failed.1);
     }
@@ -58,29 +72,39 @@ impl Lane {
         reply: Reply,
         estimate: usize,
         index_conflict: impl FnOnce(&Batch, usize) -> Option<usize>,
-    ) -> Result<Embedded, (Batch, ServiceFault)> {
+    ) -> Result<Paired, Box<(Batch, ServiceFault)>> {
         let tokens = reply.tokens.unwrap_or(estimate as u64);
         self.limiter.counted(estimate, tokens);
         self.figures.tokens += tokens;
         self.follows.push_back(Follow::Spent(batch.graph.clone(), tokens));
         let received = match reply.dimensions() {
             Ok(received) => received,
-            Err(fault) => return Err((batch, fault)),
+            Err(fault) => return Err(Box::new((batch, fault))),
         };
         if let Some(expected) = index_conflict(&batch, received).filter(|_| received > 0) {
-            return Err((batch, ServiceFault::Dimension { expected, received }));
+            return Err(Box::new((batch, ServiceFault::Dimension { expected, received })));
         }
-        let dimensions = self.policy.dimensions.or(self.figures.dimensions);
-        Embedded::pair(batch, reply, dimensions)
+        Embedded::pair(batch, reply, self.dimensions())
     }
 
-    fn accept(&mut self, now: Instant, wave: Wave, embedded: Embedded) {
-        self.limiter.succeeded(now, wave);
+    fn accept(&mut self, now: Instant, wave: Wave, took: Duration, paired: Paired) {
+        let Paired { embedded, unusable, sent, family } = paired;
+        let slow = self.limits.took(now, sent, took);
+        self.limiter.succeeded(now, wave, slow);
+        if let Some(family) = family {
+            self.limits.answered(now, family, sent - unusable.len());
+        }
         self.figures.dimensions = Some(embedded.dimensions);
         for row in &embedded.rows {
             self.cache.put(now, &row.text, &row.vector);
         }
         self.follows.push_back(Follow::Write(embedded.graph, embedded.rows));
+        for (batch, what) in unusable {
+            let why = one_line(&Malformed::Vector(what).to_string(), REASON_CHARS);
+            self.follows.push_back(Follow::Failed(batch.graph.clone(), why.clone()));
+            // What came beside it is good: the service answers.
+            self.strike(now, batch.failed(FaultKind::Unusable), why);
+        }
     }
 
     /// **What follows from a fault of the embedder.** What it means is decided by [`classify`].
@@ -88,25 +112,73 @@ impl Lane {
         let verdict = classify(fault);
         let words = fault.to_string();
         let why = one_line(&words, REASON_CHARS);
-        match verdict {
-            Verdict::RateLimited(wait) => self.limiter.throttled(now, wave, wait, &why),
-            Verdict::Transient { .. } => self.limiter.failed(now, wave, &why),
-            Verdict::Configuration => self.limiter.rejected(now, &why),
-            Verdict::Input => {}
-        }
+        let at = At { now, wave };
+        self.note_limiter(at, &payload, verdict, &why);
         match payload {
-            Payload::Batch(batch) => self.batch_failed(wave, batch, verdict, why),
-            Payload::Query(request) => self.query_failed(request, verdict, &words),
+            Payload::Batch(batch) => {
+                let batch = batch.failed(fault.kind());
+                self.batch_failed(at, batch, verdict, why);
+            }
+            Payload::Query(request) => self.query_failed(now, request, verdict, &words),
             Payload::Probe => self.probe_failed(now, verdict, &why),
         }
     }
 
-    fn batch_failed(&mut self, wave: Wave, batch: Batch, verdict: Verdict, why: String) {
+    /// What the failure says about how fast the embedder may be asked.
+    fn note_limiter(&mut self, at: At, payload: &Payload, verdict: Verdict, why: &str) {
+        let At { now, wave } = at;
+        match verdict {
+            Verdict::RateLimited(wait) => self.limiter.throttled(now, wave, wait, why),
+            Verdict::Transient { reached: true } if self.is_their_own(payload, wave) => {}
+            Verdict::Transient { .. } => self.limiter.failed(now, wave, why),
+            Verdict::TooSlow(_) => {
+                self.limiter.too_slow();
+                self.limiter.failed(now, wave, why);
+            }
+            Verdict::Configuration => self.limiter.rejected(now, why),
+            Verdict::Input
+            | Verdict::Denied
+            | Verdict::TooManyTexts(_)
+            | Verdict::TooLarge(_)
+            | Verdict::TooLong { .. } => {}
+        }
+    }
+
+    /// Whether a request failed over its texts: others are answered well, or it is known by now.
+    fn is_their_own(&self, payload: &Payload, wave: Wave) -> bool {
+        match payload {
+            Payload::Batch(batch) => batch.strikes > 0 || self.limiter.has_succeeded_since(wave),
+            Payload::Query(_) => self.limiter.has_succeeded_since(wave),
+            Payload::Probe => false,
+        }
+    }
+
+    fn batch_failed(&mut self, at: At, batch: Batch, verdict: Verdict, why: String) {
+        let At { now, wave } = at;
         self.follows.push_back(Follow::Failed(batch.graph.clone(), why.clone()));
         match verdict {
             Verdict::Input => self.refused(wave, batch, why),
-            Verdict::RateLimited(_) => self.requeue(batch),
-            Verdict::Transient { reached } => self.try_again(batch, reached, why),
+            Verdict::Denied => self.suspect(wave, batch, SuspectedOf::Refusal, why),
+            Verdict::RateLimited(wait) => {
+                let not_before = wait.map(|wait| now + wait.min(MAX_RETRY_AFTER));
+                self.requeue(Batch { not_before, ..batch });
+            }
+            Verdict::Transient { reached } => self.try_again(wave, batch, reached, why),
+            Verdict::TooManyTexts(max) => self.too_many(at, batch, max, why),
+            Verdict::TooLarge(max) => self.too_large(at, batch, max, why),
+            Verdict::TooLong { limit, received } => {
+                self.too_long(at, batch, Length { limit, received }, why);
+            }
+            Verdict::TooSlow(limit) => {
+                self.limits.too_slow(now, batch.inputs.len(), limit);
+                let max = self.limits.current().texts;
+                let attempts = batch.attempts + 1;
+                if batch.inputs.len() > max && attempts < self.policy.max_attempts {
+                    let parts = Batch { attempts, ..batch }.split(max);
+                    return parts.into_iter().for_each(|part| self.requeue(part));
+                }
+                self.try_again(wave, batch, true, why);
+            }
             Verdict::Configuration => {
                 self.defer(&batch);
                 self.end_passes(&why);
@@ -114,40 +186,68 @@ impl Lane {
         }
     }
 
-    fn try_again(&mut self, batch: Batch, reached: bool, why: String) {
-        let many = self.limiter.failures() >= self.policy.max_attempts;
-        match (many, reached) {
-            (false, true) => self.once_more(batch),
-            (false, false) if batch.attempts + 1 < self.policy.max_attempts => {
-                self.requeue(Batch { attempts: batch.attempts + 1, ..batch });
-            }
-            (false, false) => self.defer(&batch),
-            // It answers, if only badly: perhaps it answers others well.
-            (true, true) => self.suspect(self.limiter.wave(), batch, SuspectedOf::Failure, why),
-            // Nothing at all comes back: leave the rest for the next pass.
-            (true, false) => {
-                self.defer(&batch);
-                self.end_passes(&why);
-            }
+    /// A request held too many texts: at most `max`, or fewer than these.
+    fn too_many(&mut self, at: At, batch: Batch, max: Option<u64>, why: String) {
+        let At { now, wave } = at;
+        let held = batch.inputs.len();
+        if held < 2 {
+            return self.refused(wave, batch, why);
         }
+        let said = max.and_then(|max| usize::try_from(max).ok()).filter(|max| *max < held);
+        let max = said.unwrap_or(held / 2);
+        self.limits.learn_texts(now, max);
+        batch.split(max).into_iter().for_each(|part| self.requeue(part));
     }
 
-    /// Tries a batch again that the service stumbled over; when its tries are used up, each half
-    /// once more, so that only what fails alone is left behind.
-    pub(super) fn once_more(&mut self, batch: Batch) {
-        if batch.attempts + 1 < self.policy.max_attempts {
-            self.requeue(Batch { attempts: batch.attempts + 1, ..batch });
-        } else {
-            self.split_or(batch, |lane, single| lane.defer(&single));
+    /// A request held too many tokens: at most `max`, or fewer than these.
+    pub(super) fn too_large(&mut self, at: At, batch: Batch, max: Option<u64>, why: String) {
+        let held: usize = batch.texts().map(Text::estimated_tokens).sum();
+        let said = max.map(|max| self.limiter.estimate_of(max)).filter(|max| *max < held);
+        let max = said.unwrap_or(held / 2);
+        if batch.inputs.len() < 2 {
+            let length = Length { limit: Some(max as u64), received: Some(held as u64) };
+            return self.too_long(at, batch, length, why);
+        }
+        self.limits.learn_tokens(at.now, max);
+        self.split_or(batch, |lane, single| lane.defer(&single));
+    }
+
+    fn try_again(&mut self, wave: Wave, batch: Batch, reached: bool, why: String) {
+        if reached {
+            // It answers others well, or perhaps it does: then one of these texts is to blame.
+            let known = batch.strikes > 0 || self.limiter.has_succeeded_since(wave);
+            let since = if known { wave } else { self.limiter.wave() };
+            if known || batch.attempts > 0 {
+                return self.suspect(since, batch, SuspectedOf::Failure, why);
+            }
+            return self.requeue(Batch { attempts: 1, ..batch });
+        }
+        let many = self.limiter.failures() >= self.policy.max_attempts;
+        if !many && batch.attempts + 1 < self.policy.max_attempts {
+            return self.requeue(Batch { attempts: batch.attempts + 1, ..batch });
+        }
+        self.defer(&batch);
+        if many {
+            // Nothing at all comes back: leave the rest for the next pass.
+            self.end_passes(&why);
         }
     }
 
     fn probe_failed(&mut self, now: Instant, verdict: Verdict, why: &str) {
         match verdict {
             Verdict::RateLimited(_) => {}
-            // Nothing is answered well, not even a harmless word.
-            Verdict::Transient { .. } | Verdict::Configuration => self.end_passes(why),
-            Verdict::Input => {
+            Verdict::Transient { .. } | Verdict::TooSlow(_) => {
+                // Nothing is answered well, not even a harmless word.
+                if self.limiter.failures() >= self.policy.max_attempts {
+                    self.end_passes(why);
+                }
+            }
+            Verdict::Configuration => self.end_passes(why),
+            Verdict::Input
+            | Verdict::Denied
+            | Verdict::TooManyTexts(_)
+            | Verdict::TooLarge(_)
+            | Verdict::TooLong { .. } => {
                 // Even a harmless word is refused: the request is to blame, and no text.
                 self.limiter.rejected(now, why);
                 self.end_passes(why);

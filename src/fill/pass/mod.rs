@@ -217,9 +217,10 @@ impl Pass {
         if over { Step::Over } else { Step::Stay }
     }
 
-    /// When it goes on after a rest.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.not_before
+    /// When it, or one of its batches, goes on after a rest.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        let retries = self.retries.iter().map(|batch| batch.not_before);
+        retries.chain([self.not_before]).flatten().filter(|at| *at > now).min()
     }
 
     /// The rule it follows.

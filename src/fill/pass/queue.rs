@@ -74,6 +74,7 @@ impl Pass {
     /// comes. Its nodes are in flight from now on.
     pub(crate) fn take_batch(
         &mut self,
+        now: Instant,
         graph: &GraphName,
         room: Room,
         cache: &mut EmbeddingCache,
@@ -86,9 +87,20 @@ impl Pass {
         let fresh = |batcher: &mut Batcher| {
             if ready { batcher.next(graph, room.limits, cache) } else { None }
         };
-        let batch = self.retries.pop_front().or_else(|| fresh(&mut self.batcher))?;
+        let batch = self.take_retry(now).or_else(|| fresh(&mut self.batcher))?;
         self.in_flight += batch.nodes();
         Some(batch)
+    }
+
+    fn take_retry(&mut self, now: Instant) -> Option<Batch> {
+        let ready = |batch: &Batch| batch.not_before.is_none_or(|at| at <= now);
+        let at = self.retries.iter().position(ready)?;
+        self.retries.remove(at)
+    }
+
+    /// Whether it has nodes for a request.
+    pub(crate) fn has_batch(&self) -> bool {
+        self.needs_embedder() || !self.retries.is_empty()
     }
 
     /// Nodes whose vector is cached become rows, and those whose text is in flight wait for it. Only
@@ -110,6 +122,11 @@ impl Pass {
     /// The service counted so many tokens.
     pub(crate) fn note_tokens(&mut self, tokens: u64) {
         self.tally.tokens += tokens;
+    }
+
+    /// The texts of so many nodes were shortened.
+    pub(crate) fn note_truncated(&mut self, nodes: usize) {
+        self.tally.truncated += nodes as u64;
     }
 
     /// Something went wrong.

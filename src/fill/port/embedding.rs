@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::entity::Text;
-use crate::fill::port::fault::ServiceFault;
+use crate::fill::port::fault::{Malformed, ServiceFault};
 use crate::fill::port::id::RequestId;
 
 /// What a text is embedded for. Some models want to be told.
@@ -26,6 +26,8 @@ pub(crate) struct Embed {
     pub input: InputType,
     /// What to embed.
     pub texts: Vec<Text>,
+    /// Length of the vectors, where it is known: a longer answer is not read.
+    pub dimensions: Option<usize>,
 }
 
 /// What an embedder answered: vectors with the index of the text each belongs to.
@@ -43,10 +45,9 @@ impl Reply {
     pub(crate) fn dimensions(&self) -> Result<usize, ServiceFault> {
         let length = self.vectors.first().map_or(0, |(_, vector)| vector.len());
         match self.vectors.iter().find(|(_, vector)| vector.len() != length) {
-            Some((_, other)) => Err(ServiceFault::Shape(format!(
-                "received vectors of {length} and of {} dimensions",
-                other.len()
-            ))),
+            Some((_, other)) => {
+                Err(ServiceFault::Malformed(Malformed::MixedDimensions(length, other.len())))
+            }
             None => Ok(length),
         }
     }
@@ -85,39 +86,51 @@ pub(crate) struct Completion {
     pub took: Duration,
 }
 
-/// Vectors in the order of the texts, each index exactly once.
+/// The vector of one text, or what is wrong with it.
+pub(crate) type Embedding = Result<Arc<[f32]>, &'static str>;
+
+/// Vectors in the order of the texts, each index exactly once. A vector that is of no use is a fault of
+/// its text alone, as long as others are of use.
 pub(crate) fn by_index(
     reply: Reply,
     expected: usize,
     dimensions: Option<usize>,
-) -> Result<Vec<Arc<[f32]>>, ServiceFault> {
+) -> Result<Vec<Embedding>, ServiceFault> {
     let received = reply.vectors.len();
-    let length = dimensions.unwrap_or(reply.dimensions()?);
-    let mut found: HashMap<usize, Arc<[f32]>> = HashMap::with_capacity(received);
-    for (index, vector) in reply.vectors {
-        check_vector(&vector, length)?;
-        found.insert(index, vector.into());
+    let length = reply.dimensions()?;
+    if let Some(expected) = dimensions.filter(|known| *known != length && received > 0) {
+        return Err(ServiceFault::Dimension { expected, received: length });
     }
-    let ordered: Vec<_> = (0..expected).map_while(|index| found.remove(&index)).collect();
-    if ordered.len() != expected || received != expected {
-        return Err(ServiceFault::Shape(format!(
-            "expected one vector for each of {expected} texts, received {received}, with {} of the \
-             expected indexes",
-            ordered.len()
-        )));
+    let mut found: HashMap<usize, Vec<f32>> = reply.vectors.into_iter().collect();
+    let ordered: Vec<Vec<f32>> = (0..expected).filter_map(|at| found.remove(&at)).collect();
+    let indexes = ordered.len();
+    if indexes != expected || received != expected {
+        return Err(ServiceFault::Malformed(Malformed::Count { expected, received, indexes }));
     }
-    Ok(ordered)
+    let vectors: Vec<Embedding> = ordered.into_iter().map(usable).collect();
+    match vectors.iter().find_map(|vector| vector.as_ref().err()) {
+        Some(what) if vectors.iter().all(Result::is_err) => {
+            Err(ServiceFault::Malformed(Malformed::Vector(what)))
+        }
+        _ => Ok(vectors),
+    }
 }
 
-fn check_vector(vector: &[f32], length: usize) -> Result<(), ServiceFault> {
+/// A vector that can be compared with others.
+fn usable(vector: Vec<f32>) -> Embedding {
     if vector.is_empty() {
-        return Err(ServiceFault::Shape("received an empty vector".into()));
+        return Err("an empty vector");
     }
-    if vector.len() != length {
-        return Err(ServiceFault::Dimension { expected: length, received: vector.len() });
+    if vector.iter().any(|number| !number.is_finite()) {
+        return Err("a vector that holds NaN or an infinite number");
     }
-    if let Some(value) = vector.iter().find(|value| !value.is_finite()) {
-        return Err(ServiceFault::Shape(format!("received a vector that holds {value}")));
+    // Numbers so small that their squares vanish: there is no cosine.
+    let squares: f32 = vector.iter().map(|number| number * number).sum();
+    if squares < f32::MIN_POSITIVE {
+        return Err("a vector of nothing but zeros, which has no direction");
     }
-    Ok(())
+    if squares.is_infinite() {
+        return Err("a vector too long to be compared");
+    }
+    Ok(vector.into())
 }

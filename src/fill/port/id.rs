@@ -18,6 +18,9 @@ pub(crate) struct Ticket(pub u64);
 pub(crate) struct Wave(u64);
 
 impl Wave {
+    /// One that nothing is ever sent in.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
     /// The one after.
     pub(crate) fn next(self) -> Self {
         Self(self.0 + 1)

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub query_cache: usize,
     /// Tries of one batch in one pass.
     pub max_attempts: u32,
+    /// What is done with a text that is too long for the service, in tokens.
+    pub overlong: Overlong,
     /// Length every vector must have; `None` = what the model gives.
     pub dimensions: Option<usize>,
     /// Longest single hold of the server by a write.
@@ -56,4 +58,13 @@ pub(crate) struct LaneLimits {
     pub requests_per_minute: u32,
     /// `tokens-per-minute`; 0 = none.
     pub tokens_per_minute: u32,
+}
+
+/// What is done with a text that is too long for the service, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Overlong {
+    /// It is shortened until it is taken.
+    Shorten,
+    /// It is refused, as the service does.
+    Refuse,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::fill::pass::{Finished, Pass, Progress};
 use crate::fill::retry::doubled;
 use crate::fill::schedule::dirty::DirtySchedule;
-use crate::fill::status::GraphFigures;
+use crate::fill::status::{GraphFigures, GraphState};
 use crate::fill::sweep::Scope;
 
 /// How long wake-ups leave a graph alone whose last pass left nodes behind; doubled each time, so
@@ -120,10 +120,18 @@ impl Graph {
     }
 
     /// The graph as STATUS shows it, with the pass that is under way.
-    pub(crate) fn figures(&self, now: Instant, pass: Option<&Pass>) -> Arc<GraphFigures> {
+    pub(crate) fn figures(
+        &self,
+        now: Instant,
+        pass: Option<&Pass>,
+        waits: bool,
+    ) -> Arc<GraphFigures> {
         let Some(pass) = pass else { return Arc::clone(&self.figures) };
         let mut figures = GraphFigures::clone(&self.figures);
         pass.show(now, &mut figures);
+        if waits && pass.has_batch() {
+            figures.state = GraphState::Waiting;
+        }
         Arc::new(figures)
     }
 }

@@ -101,7 +101,7 @@ impl Schedule {
             self.unknown_graphs.next().filter(|_| may_begin),
             self.graphs.next_wake(now),
         ];
-        let passes = self.passes().map(Pass::deadline);
+        let passes = self.passes().map(|pass| pass.deadline(now));
         due.into_iter().chain(passes).flatten().filter(|at| *at > now).min()
     }
 
@@ -204,12 +204,12 @@ impl Schedule {
         self.runs.fulfilled()
     }
 
-    /// The graphs in figures.
-    pub(crate) fn graphs_figures(&self, now: Instant) -> GraphsFigures {
+    /// The graphs in figures; `waits` = what has to be embedded waits for the embedder.
+    pub(crate) fn graphs_figures(&self, now: Instant, waits: bool) -> GraphsFigures {
         let figures = self
             .graphs
             .iter()
-            .map(|(name, graph)| (name.clone(), graph.figures(now, self.graphs.pass(name))));
+            .map(|(name, graph)| (name.clone(), graph.figures(now, self.graphs.pass(name), waits)));
         GraphsFigures::new(figures.collect())
     }
 

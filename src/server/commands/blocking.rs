@@ -50,6 +50,10 @@ struct Then<F> {
 }
 
 impl<T, F: FnOnce(Client, T) + Send> Responder<T> for Then<F> {
+    fn is_gone(&self) -> bool {
+        self.client.is_gone()
+    }
+
     fn respond(self: Box<Self>, outcome: Result<T, WaitFault>) {
         let Self { client, then } = *self;
         match outcome {

@@ -3,6 +3,7 @@
 //! Redis keeps the text and asks us to accept it; [`read`] makes of all of them the typed values the
 //! rest of the module works with, once a change.
 
+mod embedder;
 mod kinds;
 mod register;
 
@@ -14,33 +15,26 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use once_cell::race::OnceNonZeroUsize;
 
-use crate::embed::config::{EmbedderConfig, Provider};
-use crate::embed::http::endpoint::Endpoint;
-use crate::embed::http::key::KeySource;
+use crate::embed::config::EmbedderConfig;
 use crate::error::Error;
-use crate::fill::port::settings::{BatchLimits, LaneLimits, Settings};
+use crate::fill::port::settings::{Overlong, Settings};
 use crate::rule::globs::Globs;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
 use crate::server::handle::with_worker;
+use embedder::{
+    API_KEY_ENV, API_KEY_FILE, AUTH_HEADER, BASE_URL, BASE64, BATCH_SIZE, BATCH_TOKENS,
+    CONCURRENCY, DIMENSIONS, DIMENSIONS_FIELD, DOCUMENT_PREFIX, EXTRA_BODY, INPUT_TYPE_DOCUMENT,
+    INPUT_TYPE_FIELD, INPUT_TYPE_QUERY, LOCAL_THREADS, MODEL, PATH, PROVIDER, QUERY_PREFIX,
+    REQUEST_TIMEOUT_MS, REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE,
+};
 use kinds::{BoolSetting, IntSetting, StringSetting, boolean, integer, string};
-
-/// Asked once: it does not change, and `settings` is read often.
-static HALF_THE_CORES: OnceNonZeroUsize = OnceNonZeroUsize::new();
-
-/// Half of the cores: the server and the engine need theirs.
-fn half_the_cores() -> NonZeroUsize {
-    HALF_THE_CORES.get_or_init(|| {
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN)
-    })
-}
 
 const MAX: i64 = i32::MAX as i64;
 
 static ENABLED: BoolSetting = boolean("enabled");
+static TRUNCATE: BoolSetting = boolean("truncate");
 static INTERVAL: IntSetting = integer("interval", 300, 0, MAX).env("SLEEP_INTERVAL");
 static WAKE_ON_WRITE: BoolSetting = boolean("wake-on-write");
 static GRAPHS: StringSetting =
@@ -50,31 +44,9 @@ static LABEL: StringSetting =
 static SOURCE: StringSetting = string("source", "text", property);
 static TARGET: StringSetting = string("target", "embedding", property);
 static ERROR_PROPERTY: StringSetting = string("error-property", "embedding_error", property);
-static PROVIDER: StringSetting =
-    string("provider", "openai", |name, value| Provider::parse(name, value).map(drop)).protected();
-static BASE_URL: StringSetting = string("base-url", "https://api.openai.com/v1", |name, value| {
-    Endpoint::parse(name, value).map(drop)
-})
-.env("OPENAI_BASE_URL")
-.protected();
-// With provider local it is a path, and what is said of it tells whether it is there.
-static MODEL: StringSetting =
-    string("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL").protected();
-static DOCUMENT_PREFIX: StringSetting = string("document-prefix", "", anything);
-static QUERY_PREFIX: StringSetting = string("query-prefix", "", anything);
 static QUERY_CACHE: IntSetting = integer("query-cache", 1_000, 0, 100_000);
-static LOCAL_THREADS: IntSetting = integer("local-threads", 0, 0, 256);
-static DIMENSIONS: IntSetting = integer("dimensions", 0, 0, 65_536);
-static API_KEY_ENV: StringSetting = string("api-key-env", "OPENAI_API_KEY", anything).protected();
-static API_KEY_FILE: StringSetting = string("api-key-file", "", anything).protected();
-static BATCH_SIZE: IntSetting = integer("batch-size", 50, 1, 2_048).env("BATCH_SIZE");
-static BATCH_TOKENS: IntSetting = integer("batch-tokens", 100_000, 1, MAX);
 static MAX_TEXT_CHARS: IntSetting = integer("max-text-chars", 24_000, 1, 10_000_000);
-static CONCURRENCY: IntSetting = integer("concurrency", 8, 1, 64);
-static REQUEST_TIMEOUT_MS: IntSetting = integer("request-timeout-ms", 30_000, 100, 600_000);
 static MAX_ATTEMPTS: IntSetting = integer("max-attempts", 5, 1, 100);
-static REQUESTS_PER_MINUTE: IntSetting = integer("requests-per-minute", 0, 0, MAX);
-static TOKENS_PER_MINUTE: IntSetting = integer("tokens-per-minute", 0, 0, MAX);
 static WRITE_BUDGET_MS: IntSetting = integer("write-budget-ms", 5, 1, 1_000);
 static WRITE_PATIENCE_MS: IntSetting = integer("write-patience-ms", 0, 0, MAX);
 static WRITE_EFFECTS: StringSetting =
@@ -99,8 +71,15 @@ static INTS: [&IntSetting; 14] = [
     &WRITE_BUDGET_MS,
     &WRITE_PATIENCE_MS,
 ];
-static BOOLS: [&BoolSetting; 3] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX];
-static STRINGS: [&StringSetting; 14] = [
+static BOOLS: [&BoolSetting; 5] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX, &TRUNCATE, &BASE64];
+static STRINGS: [&StringSetting; 21] = [
+    &PATH,
+    &AUTH_HEADER,
+    &DIMENSIONS_FIELD,
+    &INPUT_TYPE_FIELD,
+    &INPUT_TYPE_DOCUMENT,
+    &INPUT_TYPE_QUERY,
+    &EXTRA_BODY,
     &WRITE_EFFECTS,
     &DOCUMENT_PREFIX,
     &QUERY_PREFIX,
@@ -149,13 +128,6 @@ fn similarity(setting: &'static str, value: &str) -> Result<Similarity, Error> {
     Similarity::parse(value).ok_or_else(refused)
 }
 
-fn not_empty(setting: &'static str, value: &str) -> Result<(), Error> {
-    if value.trim().is_empty() {
-        return Err(Error::setting(setting, value, "a name, or a directory with provider local"));
-    }
-    Ok(())
-}
-
 #[expect(clippy::unnecessary_wraps, reason = "a check like the others")]
 fn anything(_: &'static str, _: &str) -> Result<(), Error> {
     Ok(())
@@ -190,16 +162,21 @@ pub(super) fn read() -> Result<Arc<Current>, Error> {
 }
 
 fn settings() -> Result<(Settings, EmbedderConfig), Error> {
-    let config = embedder()?;
+    let config = embedder::read()?;
     let settings = Settings {
         enabled: ENABLED.value.load(Ordering::Relaxed),
         interval: INTERVAL.duration(SECOND),
         wake_on_write: WAKE_ON_WRITE.value.load(Ordering::Relaxed),
         rule: Arc::new(rule()?),
-        batch: BatchLimits { texts: BATCH_SIZE.unsigned(), tokens: BATCH_TOKENS.unsigned() },
-        lane: lane(&config),
+        batch: embedder::batch(&config),
+        lane: embedder::lane(&config),
         query_cache: QUERY_CACHE.unsigned(),
         max_attempts: MAX_ATTEMPTS.small(),
+        overlong: if TRUNCATE.value.load(Ordering::Relaxed) {
+            Overlong::Shorten
+        } else {
+            Overlong::Refuse
+        },
         dimensions: config.dimensions.map(NonZeroUsize::get),
         write_budget: WRITE_BUDGET_MS.duration(MILLISECOND).unwrap_or(MILLISECOND),
         write_patience: WRITE_PATIENCE_MS.duration(MILLISECOND),
@@ -221,39 +198,9 @@ fn rule() -> Result<Rule, Error> {
     .check()
 }
 
-fn lane(config: &EmbedderConfig) -> LaneLimits {
-    let (concurrency, extra) = match config.provider {
-        Provider::OpenAi => (CONCURRENCY.unsigned(), 0),
-        // One batch more than there are threads keeps each of them busy; more would only wait.
-        // Questions have a thread of their own, and one that waits for it.
-        Provider::Local => (config.threads.get() + 1, 2),
-    };
-    LaneLimits {
-        concurrency,
-        extra,
-        requests_per_minute: REQUESTS_PER_MINUTE.small(),
-        tokens_per_minute: TOKENS_PER_MINUTE.small(),
-    }
-}
-
 fn auto_index() -> Result<Option<Similarity>, Error> {
     let similarity = similarity(SIMILARITY.name, &SIMILARITY.read())?;
     Ok(AUTO_INDEX.value.load(Ordering::Relaxed).then_some(similarity))
-}
-
-fn embedder() -> Result<EmbedderConfig, Error> {
-    let filled = |word: &StringSetting| Some(word.read()).filter(|value| !value.is_empty());
-    Ok(EmbedderConfig {
-        provider: Provider::parse(PROVIDER.name, &PROVIDER.read())?,
-        endpoint: Endpoint::parse(BASE_URL.name, &BASE_URL.read())?,
-        model: MODEL.read(),
-        dimensions: NonZeroUsize::new(DIMENSIONS.unsigned()),
-        document_prefix: DOCUMENT_PREFIX.read(),
-        query_prefix: QUERY_PREFIX.read(),
-        key: KeySource { file: filled(&API_KEY_FILE), variable: filled(&API_KEY_ENV) },
-        timeout: REQUEST_TIMEOUT_MS.duration(MILLISECOND).unwrap_or(SECOND),
-        threads: NonZeroUsize::new(LOCAL_THREADS.unsigned()).unwrap_or_else(half_the_cores),
-    })
 }
 
 /// Hands the settings to the worker. Each has been checked when it was set, so they can be read.

@@ -1,8 +1,45 @@
 //! A blocked client: what the library offers cannot pass a reply on as it is.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use redis_module::{Context, RedisResult, raw};
 
 use crate::server::ffi::call::Reply;
+use crate::server::handle::{guarded, with_worker};
+use crate::worker::Worker;
+
+/// Whether a client that waits has gone.
+#[derive(Debug, Clone, Default)]
+pub(in crate::server) struct Gone(Arc<AtomicBool>);
+
+impl Gone {
+    pub(in crate::server) fn is_gone(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Clients that wait, by their handle. Held for a look-up only; the handle alone may be freed while
+/// Redis still calls us about it.
+static WAITING: Mutex<BTreeMap<usize, Gone>> = Mutex::new(BTreeMap::new());
+
+fn waiting() -> MutexGuard<'static, BTreeMap<usize, Gone>> {
+    WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Called by Redis on the main thread when a client that waits disconnects.
+extern "C" fn disconnected(
+    _: *mut raw::RedisModuleCtx,
+    client: *mut raw::RedisModuleBlockedClient,
+) {
+    guarded((), || {
+        if let Some(gone) = waiting().get(&client.addr()) {
+            gone.0.store(true, Ordering::Relaxed);
+        }
+        with_worker(Worker::client_gone);
+    });
+}
 
 /// A client that waits, and the context to answer it from any thread.
 pub(in crate::server) struct Blocked {
@@ -22,8 +59,17 @@ impl Blocked {
         unsafe {
             let client = raw::RedisModule_BlockClient?(ctx.ctx, None, None, None, 0);
             let ctx = raw::RedisModule_GetThreadSafeContext?(client);
+            waiting().insert(client.addr(), Gone::default());
+            if let Some(set) = raw::RedisModule_SetDisconnectCallback {
+                set(client, Some(disconnected));
+            }
             Some(Self { client, ctx })
         }
+    }
+
+    /// Tells whether the client has gone, also after this value is.
+    pub(in crate::server) fn gone(&self) -> Gone {
+        waiting().get(&self.client.addr()).cloned().unwrap_or_default()
     }
 
     /// Answers.
@@ -39,6 +85,7 @@ impl Blocked {
 
 impl Drop for Blocked {
     fn drop(&mut self) {
+        waiting().remove(&self.client.addr());
         // SAFETY: made in `new`; the context goes first, as it speaks of the client.
         unsafe {
             if let Some(free) = raw::RedisModule_FreeThreadSafeContext {

@@ -10,16 +10,16 @@ const CAREFUL: f64 = 0.01;
 #[derive(Debug)]
 pub(crate) struct Aimd {
     width: f64,
-    most: f64,
+    max: f64,
     /// How wide it was when it was refused last.
     refused: f64,
 }
 
 impl Aimd {
     /// As wide as it may become: a service that takes so much at once is not kept waiting.
-    pub(crate) fn new(most: usize) -> Self {
-        let most = u32::try_from(most.max(1)).map_or(f64::from(u32::MAX), f64::from);
-        Self { width: most, most, refused: f64::INFINITY }
+    pub(crate) fn new(max: usize) -> Self {
+        let max = u32::try_from(max.max(1)).map_or(f64::from(u32::MAX), f64::from);
+        Self { width: max, max, refused: f64::INFINITY }
     }
 
     /// Requests that may be in flight.
@@ -39,7 +39,26 @@ impl Aimd {
         }
         let wide = self.width.floor() + 1.0 >= self.refused;
         let step = if wide { CAREFUL } else { 1.0 } / self.width;
-        self.width = (self.width + step).min(self.most);
+        self.width = (self.width + step).min(self.max);
+    }
+
+    /// No wider than this: more are refused. From there on it grows carefully.
+    pub(super) fn cap(&mut self, width: usize) {
+        let width = u32::try_from(width.max(1)).map_or(self.max, f64::from);
+        if width < self.width {
+            self.refused = width + 1.0;
+            self.width = width;
+        }
+    }
+
+    /// One request at a time.
+    pub(super) fn narrow(&mut self) {
+        self.width = 1.0;
+    }
+
+    /// As wide as it may become.
+    pub(super) fn restore(&mut self) {
+        (self.width, self.refused) = (self.max, f64::INFINITY);
     }
 
     /// After a refusal.

@@ -6,6 +6,7 @@
 
 use crate::fill::port::id::Wave;
 mod aimd;
+mod chance;
 mod pacer;
 mod queries;
 mod quota;
@@ -21,6 +22,7 @@ use crate::fill::port::settings::LaneLimits;
 use crate::fill::retry::doubled;
 use crate::fill::status::LaneState;
 use aimd::Aimd;
+use chance::Chance;
 use pacer::RateCap;
 use quota::Quota;
 use rate_estimate::RateEstimate;
@@ -34,7 +36,7 @@ const THROTTLE_PAUSE: Duration = Duration::from_millis(100);
 const RATE_PAUSE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// No service is left alone for longer than this, whatever its Retry-After says.
-const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// How long a rejected service is left alone by wake-ups.
 const REJECTED_REST: Duration = Duration::from_mins(5);
 /// Successes that are remembered: more than can be in flight.
@@ -52,12 +54,20 @@ pub(crate) struct Limiter {
     /// The requests that are sent now.
     wave: Wave,
     last_cut: Option<Wave>,
+    /// The wave that was being sent when the last refusal came that paused the lane.
+    last_refusal: Option<Wave>,
     last_failure: Option<Wave>,
     rejected_at: Option<Instant>,
     asked_at: Option<Instant>,
     failures: u32,
     /// Refusals for being too fast since the last good answer; those of one moment count once.
     throttles: u32,
+    /// How requests have fared lately.
+    chance: Chance,
+    /// How many requests were in flight when each wave was sent, its own included.
+    levels: VecDeque<(Wave, usize)>,
+    /// Queries sent since the last batch.
+    queries_in_row: u32,
     /// The last requests that were answered well.
     successes: VecDeque<Wave>,
     requests: RateCap,
@@ -83,11 +93,15 @@ impl Limiter {
             not_before: None,
             wave: Wave::default(),
             last_cut: None,
+            last_refusal: None,
             last_failure: None,
             rejected_at: None,
             asked_at: None,
             failures: 0,
             throttles: 0,
+            chance: Chance::default(),
+            levels: VecDeque::new(),
+            queries_in_row: 0,
             successes: VecDeque::new(),
             requests: RateCap::new(limits.requests_per_minute),
             tokens: RateCap::new(limits.tokens_per_minute),
@@ -183,7 +197,32 @@ impl Limiter {
         self.requests_left.take(now, 1.0);
         self.tokens_left.take(now, tokens);
         self.rate.sent(now);
+        self.levels.truncate(SUCCESSES - 1);
+        self.levels.push_front((self.wave, self.in_flight));
         self.wave
+    }
+
+    /// How many requests were in flight when one of this wave was sent: the wave's first request that
+    /// has not been taken.
+    fn take_level(&mut self, sent: Wave) -> usize {
+        let at = self.levels.iter().rposition(|(wave, _)| *wave == sent);
+        at.and_then(|at| self.levels.remove(at)).map_or(1, |(_, level)| level)
+    }
+
+    /// The service's tokens as we estimate them.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "tokens of one request; the cast saturates"
+    )]
+    pub(crate) fn estimate_of(&self, tokens: u64) -> usize {
+        (tokens as f64 / self.token_scale.max(0.1) * 0.95) as usize
+    }
+
+    /// A request was not answered in time: one at a time from now on.
+    pub(crate) fn too_slow(&mut self) {
+        self.window.narrow();
     }
 
     /// A request of so many estimated tokens came back, however it ended. What it meant is told by
@@ -208,20 +247,39 @@ impl Limiter {
         self.token_scale = self.token_scale * 0.9 + scale * 0.1;
     }
 
-    /// The answer to a request was usable.
-    pub(crate) fn succeeded(&mut self, now: Instant, sent: Wave) {
+    /// The answer to a request was usable. `slow` = it took so long that more at once would be too
+    /// much.
+    pub(crate) fn succeeded(&mut self, now: Instant, sent: Wave, slow: bool) {
+        let level = self.take_level(sent);
+        self.chance.observe(sent, level, true);
         self.rate.succeeded(now);
         self.successes.truncate(SUCCESSES - 1);
         self.successes.push_front(sent);
-        self.window.widen();
-        self.state = LaneState::Ready;
-        self.reason = None;
-        self.not_before = None;
+        if !slow {
+            self.window.widen();
+        }
         self.failures = 0;
-        self.throttles = 0;
+        let chance = self.chance.is_chance();
+        if chance && self.throttles > 0 {
+            self.forget_limits();
+        }
+        // What was sent before a refusal says nothing about the pause the service asked for.
+        if self.last_refusal.is_none_or(|refusal| sent > refusal) || chance {
+            self.state = LaneState::Ready;
+            self.reason = None;
+            self.not_before = None;
+            self.throttles = 0;
+        }
     }
 
-    /// **Where a 429 is answered**: pause as long as the service asks, and halve the window.
+    /// Refusals come by chance: neither a rate nor a number at once is behind them.
+    fn forget_limits(&mut self) {
+        self.window.restore();
+        self.rate = RateEstimate::default();
+    }
+
+    /// **Where a 429 is answered.** Where refusals come by chance, only the refused request waits;
+    /// otherwise all do, as long as the service asks, and the window is halved.
     pub(crate) fn throttled(
         &mut self,
         now: Instant,
@@ -229,6 +287,15 @@ impl Limiter {
         wait: Option<Duration>,
         why: &str,
     ) {
+        let level = self.take_level(sent);
+        self.chance.observe(sent, level, false);
+        self.chance.refuse(sent, self.wave);
+        if self.chance.is_chance() && self.state != LaneState::Rejected {
+            if self.chance.is_limit(level) {
+                self.window.cap(level - 1);
+            }
+            return;
+        }
         // What was in flight together is refused together, and counts as one refusal.
         let fresh = self.last_cut.is_none_or(|cut| sent > cut);
         if fresh {
@@ -237,6 +304,7 @@ impl Limiter {
             self.last_cut = Some(self.wave);
             self.throttles = self.throttles.saturating_add(1);
         }
+        self.last_refusal = Some(self.wave);
         let first = if self.rate.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
         let ever_longer = doubled(first, self.throttles.saturating_sub(1).min(8), MAX_PAUSE);
         let wait = wait.unwrap_or(ever_longer).min(MAX_RETRY_AFTER);
@@ -382,7 +450,7 @@ mod tests {
         limiter.half_open();
         assert_eq!(fill_up(&mut limiter, now), 1);
         limiter.returned(now, 1, RateLimits::default());
-        limiter.succeeded(now, limiter.wave);
+        limiter.succeeded(now, limiter.wave, false);
         assert_eq!(fill_up(&mut limiter, now), 8);
     }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use crate::fill::lane::limiter::Limiter;
 use crate::fill::status::LaneState;
 
+/// Queries sent one after the other while batches wait.
+const MAX_IN_ROW: u32 = 7;
 /// How far queries may run ahead of a rate that batches keep to: a tenth of a minute's worth.
 const CREDIT: Duration = Duration::from_secs(6);
 /// After a query, batches leave room for the next for so long.
@@ -22,6 +24,16 @@ impl Limiter {
         if possible { self.limits.concurrency.div_ceil(SHARE) } else { 0 }
     }
 
+    /// A query was sent.
+    pub(crate) fn sent_query(&mut self) {
+        self.queries_in_row = self.queries_in_row.saturating_add(1);
+    }
+
+    /// A batch was sent.
+    pub(crate) fn sent_batch(&mut self) {
+        self.queries_in_row = 0;
+    }
+
     /// A query has come.
     pub(crate) fn asked(&mut self, now: Instant) {
         self.asked_at = Some(now);
@@ -35,7 +47,11 @@ impl Limiter {
 
     /// Whether a query may be sent now. It does not wait for the window, nor for a service that is
     /// out of reach: a user wants to know.
-    pub(crate) fn has_room_for_query(&self, now: Instant) -> bool {
+    pub(crate) fn has_room_for_query(&self, now: Instant, batches: bool) -> bool {
+        // The batches have one slot in so many, or users who ask without a pause would stop them.
+        if batches && self.queries_in_row >= MAX_IN_ROW && self.state == LaneState::Ready {
+            return false;
+        }
         let most = self.limits.concurrency + self.limits.extra;
         self.in_flight < most && self.query_waits_until(now).is_none()
     }

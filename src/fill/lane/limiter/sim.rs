@@ -130,7 +130,7 @@ fn fill(service: &mut Service, minutes: u32) {
             limiter.returned(now, 1, says);
             if taken {
                 service.answering -= 1;
-                limiter.succeeded(now, sent);
+                limiter.succeeded(now, sent, false);
             } else {
                 let wait = service.wait(now);
                 limiter.throttled(now, sent, wait, "slow down");

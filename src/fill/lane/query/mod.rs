@@ -73,6 +73,11 @@ impl QueryEmbeddings {
         QueryFigures { kept: self.answers.as_ref().map_or(0, LruCache::len), ..self.figures }
     }
 
+    /// Bytes of text that users wait for.
+    pub(crate) fn bytes(&self) -> usize {
+        self.asked.iter().flat_map(|asked| &asked.texts).map(|text| text.bytes().len()).sum()
+    }
+
     /// Users who wait.
     pub(crate) fn waiting(&self) -> usize {
         self.asked.len()
@@ -121,6 +126,14 @@ impl QueryEmbeddings {
     fn not_under_way(&mut self, texts: &[Text]) {
         for text in texts {
             self.under_way.remove(text);
+        }
+    }
+
+    /// Sends a request again in parts of at most so many texts.
+    pub(crate) fn split(&mut self, request: &QueryRequest, max: usize) {
+        let parts = request.texts.chunks(max.max(1));
+        for texts in parts.map(<[Text]>::to_vec) {
+            self.queue.push_back(QueryRequest { texts, tries: request.tries });
         }
     }
 

@@ -7,24 +7,25 @@ use crate::fill::lane::query::{QueryRequest, Vector};
 use crate::fill::lane::{Follow, Lane, Payload};
 use crate::fill::port::embedding::{InputType, Reply, by_index};
 use crate::fill::port::event::{Outcome, RunFault};
-use crate::fill::port::fault::{ServiceFault, Verdict};
+use crate::fill::port::fault::{Malformed, ServiceFault, Verdict};
 use crate::fill::port::id::{RunId, Wave};
 
-/// Users who wait for answers at the same time.
-const MAX_WAITING: usize = 1_024;
+/// Text that users wait for at the same time, in bytes.
+const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Tries of one request, while the service stumbles.
 const TRIES: u32 = 3;
 
 impl Lane {
     /// A user waits for the vectors of these texts.
     pub(crate) fn query(&mut self, now: Instant, run: RunId, texts: Vec<Text>) {
-        let full = self.queries.waiting() >= MAX_WAITING;
+        let bytes: usize = texts.iter().map(|text| text.bytes().len()).sum();
+        let full = self.queries.bytes() + bytes > MAX_WAITING_BYTES;
         let refusal = self.limiter.refusal(now).map(|why| RunFault::Embed(why.to_owned()));
         if let Some(fault) = full.then_some(RunFault::Busy).or(refusal) {
             return self.follows.push_back(Follow::Answer(run, Err(fault)));
         }
         self.limiter.asked(now);
-        self.queries.enqueue(run, texts, self.policy.batch_texts);
+        self.queries.enqueue(run, texts, self.limits.current().texts);
         self.answer_queries();
     }
 
@@ -33,9 +34,9 @@ impl Lane {
         self.queries.close(run);
     }
 
-    /// **Where queries are sent**, before any batch.
-    pub(crate) fn send_queries(&mut self, now: Instant) {
-        while self.queries.is_queued() && self.limiter.has_room_for_query(now) {
+    /// **Where queries are sent**, before any batch. `batches` = some wait for room, too.
+    pub(crate) fn send_queries(&mut self, now: Instant, batches: bool) {
+        while self.queries.is_queued() && self.limiter.has_room_for_query(now, batches) {
             let Some(request) = self.queries.next() else { return };
             let texts = request.texts.clone();
             self.submit(now, Payload::Query(request), InputType::Query, texts);
@@ -49,8 +50,9 @@ impl Lane {
         reply: Reply,
     ) -> Result<Vec<Vector>, ServiceFault> {
         self.figures.tokens += reply.tokens.unwrap_or_default();
-        let dimensions = self.policy.dimensions.or(self.figures.dimensions);
-        let vectors = by_index(reply, request.texts.len(), dimensions)?;
+        let vectors = by_index(reply, request.texts.len(), self.dimensions())?;
+        let unusable = |what| ServiceFault::Malformed(Malformed::Vector(what));
+        let vectors = vectors.into_iter().collect::<Result<Vec<Vector>, _>>().map_err(unusable)?;
         self.figures.dimensions = vectors.first().map(|vector| vector.len());
         Ok(vectors)
     }
@@ -63,7 +65,7 @@ impl Lane {
         request: QueryRequest,
         vectors: Vec<Vector>,
     ) {
-        self.limiter.succeeded(now, wave);
+        self.limiter.succeeded(now, wave, false);
         self.queries.complete(request.texts, vectors);
         self.answer_queries();
     }
@@ -71,6 +73,7 @@ impl Lane {
     /// A query came to nothing: it is sent again, or those who wait are told.
     pub(in crate::fill::lane) fn query_failed(
         &mut self,
+        now: Instant,
         request: QueryRequest,
         verdict: Verdict,
         words: &str,
@@ -79,8 +82,18 @@ impl Lane {
         let again = match verdict {
             // The user's own limit ends the waiting.
             Verdict::RateLimited(_) => true,
-            Verdict::Transient { .. } => request.tries < TRIES,
-            Verdict::Configuration | Verdict::Input => false,
+            Verdict::Transient { .. } | Verdict::TooSlow(_) => request.tries < TRIES,
+            Verdict::TooManyTexts(max) if request.texts.len() > 1 => {
+                let max = max.and_then(|max| usize::try_from(max).ok());
+                self.limits.learn_texts(now, max.unwrap_or(request.texts.len() / 2));
+                return self.queries.split(&request, self.limits.current().texts);
+            }
+            Verdict::Configuration
+            | Verdict::Input
+            | Verdict::Denied
+            | Verdict::TooManyTexts(_)
+            | Verdict::TooLarge(_)
+            | Verdict::TooLong { .. } => false,
         };
         if again {
             return self.queries.requeue(request);

@@ -1,0 +1,14 @@
+//! Azure OpenAI: the deployment is in the base URL, as `…/openai/v1`, or as
+//! `…/openai/deployments/{name}?api-version=…`; the key has a header of its own.
+
+use super::{Auth, Preset, Protocol};
+
+pub(super) static PRESET: Preset = Preset {
+    name: "azure",
+    base_url: "",
+    model: "text-embedding-3-small",
+    key_env: "AZURE_OPENAI_API_KEY",
+    max_texts: 2_048,
+    max_tokens: 300_000,
+    protocol: || Protocol { auth: Auth::Header("api-key".into()), ..Protocol::default() },
+};

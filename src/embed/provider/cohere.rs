@@ -1,0 +1,28 @@
+//! Cohere, second version of its API: `texts`, an `input_type` that has to be there, and no cutting.
+
+use serde_json::{Value, json};
+
+use super::{Ask, InputTypeField, Preset, Protocol, Wire, extra};
+
+pub(super) static PRESET: Preset = Preset {
+    name: "cohere",
+    base_url: "https://api.cohere.com/v2",
+    model: "embed-v4.0",
+    key_env: "COHERE_API_KEY",
+    max_texts: 96,
+    max_tokens: 128_000,
+    protocol: || Protocol {
+        wire: Wire::Cohere,
+        path: "/embed".into(),
+        dimensions_field: Some("output_dimension".into()),
+        input_type: Some(InputTypeField::new("input_type", "search_document", "search_query")),
+        extra: extra(&[("truncate", json!("NONE"))]),
+        base64: false,
+        ..Protocol::default()
+    },
+};
+
+/// `model`, `texts`, and vectors as numbers.
+pub(super) fn body(ask: Ask<'_>) -> Value {
+    json!({ "model": ask.model, "texts": ask.texts, "embedding_types": ["float"] })
+}

@@ -1,0 +1,55 @@
+//! Google's Gemini API. Each text is a request of its own in `batchEmbedContents`: several in one
+//! `content` would come back as a single vector.
+
+use serde_json::{Value, json};
+
+use super::{Ask, Auth, InputTypeField, Preset, Protocol, Wire};
+
+pub(super) static PRESET: Preset = Preset {
+    name: "gemini",
+    base_url: "https://generativelanguage.googleapis.com/v1beta",
+    model: "gemini-embedding-001",
+    key_env: "GEMINI_API_KEY",
+    max_texts: 100,
+    max_tokens: 100_000,
+    protocol: || Protocol {
+        wire: Wire::Gemini,
+        path: "/models/{model}:batchEmbedContents".into(),
+        auth: Auth::Header("x-goog-api-key".into()),
+        dimensions_field: Some("outputDimensionality".into()),
+        input_type: Some(InputTypeField::new("taskType", "RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY")),
+        base64: false,
+        ..Protocol::default()
+    },
+};
+
+/// Whether the model takes no task beside the text: it is told in front of it.
+fn is_told_in_words(model: &str) -> bool {
+    model.starts_with("gemini-embedding-2")
+}
+
+/// One request a text.
+pub(super) fn body(ask: Ask<'_>, protocol: &Protocol) -> Value {
+    let request = |text: &String| {
+        let words = is_told_in_words(ask.model);
+        let text = match (words, ask.input) {
+            (false, _) => text.clone(),
+            (true, crate::fill::port::embedding::InputType::Document) => {
+                format!("title: none | text: {text}")
+            }
+            (true, crate::fill::port::embedding::InputType::Query) => {
+                format!("task: search result | query: {text}")
+            }
+        };
+        let model = format!("models/{}", ask.model);
+        let mut request = json!({ "model": model, "content": { "parts": [{ "text": text }] } });
+        if let Value::Object(fields) = &mut request {
+            protocol.add_fields(fields, ask);
+            if words && let Some(kind) = &protocol.input_type {
+                fields.remove(&kind.field);
+            }
+        }
+        request
+    };
+    json!({ "requests": ask.texts.iter().map(request).collect::<Vec<Value>>() })
+}

@@ -1,0 +1,17 @@
+//! Mistral: the field for shorter vectors has another name, and base64 is not known.
+
+use super::{Preset, Protocol};
+
+pub(super) static PRESET: Preset = Preset {
+    name: "mistral",
+    base_url: "https://api.mistral.ai/v1",
+    model: "mistral-embed",
+    key_env: "MISTRAL_API_KEY",
+    max_texts: 256,
+    max_tokens: 16_000,
+    protocol: || Protocol {
+        dimensions_field: Some("output_dimension".into()),
+        base64: false,
+        ..Protocol::default()
+    },
+};

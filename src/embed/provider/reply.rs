@@ -1,0 +1,456 @@
+//! Reads the body of an answer, whichever service's shape it has, straight into numbers of 32 bits.
+//!
+//! Known shapes: `data[].embedding` (OpenAI and compatible), `embeddings[]` (Ollama), `embeddings.float[]`
+//! (Cohere), `embeddings[].values` (Gemini), `embedding` (one text), and a bare list of vectors
+//! (text-embeddings-inference). An `index` counts where there is one; where there is none, the place in
+//! the list does.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::fill::port::embedding::Reply;
+use crate::fill::port::fault::{Malformed, ServiceFault};
+use crate::text::one_line;
+
+/// Longest piece of a parser's words that is passed on, in characters.
+const MESSAGE_CHARS: usize = 200;
+/// Longest beginning of an answer that is shown, in characters.
+const BEGINNING_CHARS: usize = 80;
+/// What a parser says about vectors within vectors.
+const NESTED: &str = "nested vectors";
+
+/// What an answer was: vectors, or an error that came with a success.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Answer {
+    /// Vectors.
+    Vectors(Reply),
+    /// The body is an error object.
+    Refusal,
+}
+
+/// Refuses what cannot become an answer at its first bytes: nobody wants all of a wrong page.
+pub(crate) fn check_beginning(
+    bytes: &[u8],
+    scrub: impl Fn(&str) -> String,
+) -> Result<(), ServiceFault> {
+    match without_bom(bytes).trim_ascii_start() {
+        [] | [b'{' | b'[', ..] => Ok(()),
+        other => {
+            let words = one_line(&scrub(&String::from_utf8_lossy(other)), BEGINNING_CHARS);
+            Err(ServiceFault::Malformed(Malformed::NotJson(format!("it begins with '{words}'"))))
+        }
+    }
+}
+
+/// Some services put a byte-order mark in front of their JSON. The first bytes of one may come alone.
+fn without_bom(bytes: &[u8]) -> &[u8] {
+    const BOM: &[u8] = b"\xef\xbb\xbf";
+    let begun = BOM.starts_with(bytes);
+    if begun { &[] } else { bytes.strip_prefix(BOM).unwrap_or(bytes) }
+}
+
+/// Reads the body of a successful answer. `scrub` takes the key out of what is told: after JSON's
+/// escapes are resolved, or a key could hide in them, and before anything is cut off, because a part
+/// of the key is a secret, too.
+pub(crate) fn parse(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<Answer, ServiceFault> {
+    let mut parser = serde_json::Deserializer::from_slice(without_bom(body));
+    let parsed = parser.deserialize_any(AnswerVisitor).and_then(|found| {
+        parser.end()?;
+        Ok(found)
+    });
+    let found = parsed.map_err(|e| malformed(&scrub(&e.to_string())))?;
+    match found {
+        Found { vectors: Some(vectors), tokens, .. } => {
+            Ok(Answer::Vectors(Reply { vectors: placed(vectors)?, tokens }))
+        }
+        Found { refusal: true, .. } => Ok(Answer::Refusal),
+        Found { .. } => {
+            let words = "it holds none of data, embeddings, embedding";
+            Err(ServiceFault::Malformed(Malformed::NotJson(words.into())))
+        }
+    }
+}
+
+fn malformed(words: &str) -> ServiceFault {
+    if words.contains(NESTED) {
+        return ServiceFault::Malformed(Malformed::Nested);
+    }
+    ServiceFault::Malformed(Malformed::NotJson(one_line(words, MESSAGE_CHARS)))
+}
+
+/// Each vector with its index: the one it came with, or its place where none came with one. Where some
+/// did, those that are missing (Google leaves out a zero) are their place, as long as no index is there
+/// twice.
+fn placed(vectors: Vec<Item>) -> Result<Vec<(usize, Vec<f32>)>, ServiceFault> {
+    let vector = |(place, item): (usize, Item)| Some((item.index.unwrap_or(place), item.vector?));
+    let total = vectors.len();
+    let placed: Vec<_> = vectors.into_iter().enumerate().filter_map(vector).collect();
+    if placed.len() < total {
+        let words = "an item holds no embedding";
+        return Err(ServiceFault::Malformed(Malformed::NotJson(words.into())));
+    }
+    Ok(placed)
+}
+
+/// What was found in the body.
+#[derive(Default)]
+struct Found {
+    vectors: Option<Vec<Item>>,
+    tokens: Option<u64>,
+    /// There is an error object, or words of one.
+    refusal: bool,
+}
+
+/// One vector, with its index if it has one.
+struct Item {
+    index: Option<usize>,
+    vector: Option<Vec<f32>>,
+}
+
+struct AnswerVisitor;
+
+impl<'de> Visitor<'de> for AnswerVisitor {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object or list")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
+        let mut found = Found::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "data" | "embeddings" => {
+                    if let Some(items) = map.next_value::<Items>()?.0 {
+                        found.vectors = Some(items);
+                    }
+                }
+                "embedding" => {
+                    let vector = map.next_value::<Floats>()?.0;
+                    found.vectors = Some(vec![Item { index: None, vector: Some(vector) }]);
+                }
+                "usage" => {
+                    found.tokens = map.next_value::<Option<Usage>>()?.and_then(Usage::tokens);
+                }
+                "prompt_eval_count" => found.tokens = map.next_value::<Option<u64>>()?,
+                "meta" => found.tokens = map.next_value::<Option<Meta>>()?.and_then(Meta::tokens),
+                "error" | "errors" | "detail" => {
+                    found.refusal |= map.next_value::<Option<IgnoredAny>>()?.is_some();
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element::<Item>()? {
+            items.push(item);
+        }
+        Ok(Found { vectors: Some(items), ..Found::default() })
+    }
+}
+
+#[derive(Deserialize)]
+struct Usage {
+    total_tokens: Option<u64>,
+    prompt_tokens: Option<u64>,
+}
+
+impl Usage {
+    fn tokens(self) -> Option<u64> {
+        self.total_tokens.or(self.prompt_tokens)
+    }
+}
+
+#[derive(Deserialize)]
+struct Meta {
+    billed_units: Option<Billed>,
+}
+
+#[derive(Deserialize)]
+struct Billed {
+    input_tokens: Option<f64>,
+}
+
+impl Meta {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count of tokens; the cast saturates"
+    )]
+    fn tokens(self) -> Option<u64> {
+        self.billed_units?.input_tokens.map(|tokens| tokens as u64)
+    }
+}
+
+/// A list of vectors, or an object that holds it under `float`; `null` = none.
+struct Items(Option<Vec<Item>>);
+
+impl<'de> Deserialize<'de> for Items {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ItemsVisitor;
+        impl<'de> Visitor<'de> for ItemsVisitor {
+            type Value = Items;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of vectors")
+            }
+
+            fn visit_unit<E>(self) -> Result<Items, E> {
+                Ok(Items(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Items, A::Error> {
+                AnswerVisitor.visit_seq(seq).map(|found| Items(found.vectors))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Items, A::Error> {
+                let mut items = Items(None);
+                while let Some(key) = map.next_key::<String>()? {
+                    if key == "float" {
+                        items = map.next_value()?;
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(items)
+            }
+        }
+        deserializer.deserialize_any(ItemsVisitor)
+    }
+}
+
+/// `{index, embedding}`, `{values}`, or the vector itself.
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ItemVisitor;
+        impl<'de> Visitor<'de> for ItemVisitor {
+            type Value = Item;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a vector, or an object that holds one")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Item, A::Error> {
+                let vector = FloatsVisitor.visit_seq(seq)?.0;
+                Ok(Item { index: None, vector: Some(vector) })
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Item, E> {
+                let vector = FloatsVisitor.visit_str(text)?.0;
+                Ok(Item { index: None, vector: Some(vector) })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+                let mut item = Item { index: None, vector: None };
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "index" => item.index = map.next_value()?,
+                        "embedding" | "values" => item.vector = Some(map.next_value::<Floats>()?.0),
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(item)
+            }
+        }
+        deserializer.deserialize_any(ItemVisitor)
+    }
+}
+
+/// Numbers, or base64 of little-endian `f32`.
+struct Floats(Vec<f32>);
+
+impl<'de> Deserialize<'de> for Floats {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FloatsVisitor)
+    }
+}
+
+struct FloatsVisitor;
+
+impl<'de> Visitor<'de> for FloatsVisitor {
+    type Value = Floats;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a vector as numbers or base64")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Floats, A::Error> {
+        let mut numbers = Vec::new();
+        while let Some(number) = seq.next_element_seed(NumberSeed)? {
+            numbers.push(number);
+        }
+        Ok(Floats(numbers))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Floats, E> {
+        let bytes = STANDARD.decode(text).map_err(|e| E::custom(format!("bad base64: {e}")))?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(E::custom(format!("{} bytes are no list of f32", bytes.len())));
+        }
+        Ok(Floats(numbers.iter().copied().map(f32::from_le_bytes).collect()))
+    }
+}
+
+/// One number of a vector.
+struct NumberSeed;
+
+impl<'de> DeserializeSeed<'de> for NumberSeed {
+    type Value = f32;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<f32, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "vectors have 32 bits; what is beyond them becomes infinite, and is refused as such"
+)]
+impl<'de> Visitor<'de> for NumberSeed {
+    type Value = f32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<f32, E> {
+        Ok(number as f32)
+    }
+
+    /// JSON has no NaN: a null among the numbers is one, and is refused as such later.
+    fn visit_unit<E>(self) -> Result<f32, E> {
+        Ok(f32::NAN)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<f32, A::Error> {
+        Err(A::Error::custom(NESTED))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vectors(body: &str) -> Vec<(usize, Vec<f32>)> {
+        match parse(body.as_bytes(), str::to_owned).unwrap() {
+            Answer::Vectors(reply) => reply.vectors,
+            Answer::Refusal => panic!("a refusal: {body}"),
+        }
+    }
+
+    #[test]
+    fn every_services_shape_gives_the_same_vectors() {
+        let base64 = STANDARD.encode([0.5f32, -2.0].map(f32::to_le_bytes).concat());
+        let one = vec![(0, vec![0.5, -2.0])];
+        for body in [
+            format!(r#"{{"data":[{{"index":0,"embedding":"{base64}"}}]}}"#),
+            r#"{"object":"list","data":[{"index":0,"embedding":[0.5,-2]}],"usage":null}"#.into(),
+            "\u{feff}{\"data\":[{\"embedding\":[0.5,-2]}]}".into(),
+            r#"{"model":"m","embeddings":[[0.5,-2]],"total_duration":1}"#.into(),
+            r#"{"embeddings":{"float":[[0.5,-2]],"int8":null},"texts":["a"]}"#.into(),
+            r#"{"embeddings":[{"values":[0.5,-2]}]}"#.into(),
+            r#"{"embedding":[0.5,-2]}"#.into(),
+            "[[0.5,-2]]".into(),
+            r#"{"error":null,"data":[{"index":0,"embedding":[0.5,-2]}]}"#.into(),
+        ] {
+            assert_eq!(vectors(&body), one, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_services_own_count_of_tokens_is_taken() {
+        let tokens = |body: &str| match parse(body.as_bytes(), str::to_owned) {
+            Ok(Answer::Vectors(reply)) => reply.tokens,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(tokens(r#"{"data":[],"usage":{"total_tokens":7,"prompt_tokens":6}}"#), Some(7));
+        assert_eq!(tokens(r#"{"embeddings":[],"prompt_eval_count":5}"#), Some(5));
+        let cohere = r#"{"embeddings":{"float":[]},"meta":{"billed_units":{"input_tokens":4.0}}}"#;
+        assert_eq!(tokens(cohere), Some(4));
+    }
+
+    #[test]
+    fn an_index_that_is_missing_is_the_place_in_the_list() {
+        let places = |body: &str| vectors(body).into_iter().map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!(places(r#"{"data":[{"embedding":[1]},{"index":1,"embedding":[2]}]}"#), [0, 1]);
+        assert_eq!(places(r#"{"data":[{"embedding":[1]},{"embedding":[2]}]}"#), [0, 1]);
+        assert_eq!(
+            places(r#"{"data":[{"index":1,"embedding":[1]},{"index":0,"embedding":[2]}]}"#),
+            [1, 0]
+        );
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused_and_nothing_panics() {
+        for body in [
+            "",
+            "<html>Bad gateway</html>",
+            "{}",
+            r#"{"data":[{"index":0}]}"#,
+            r#"{"data":[{"index":-1,"embedding":[1]}]}"#,
+            r#"{"data":[{"index":0,"embedding":"AAAA"}]}"#,
+            r#"{"data":[{"index":0,"embedding":"?"}]}"#,
+            r#"{"data":[{"index":0,"embedding":[1,"x"]}]}"#,
+            r#"{"data":[{"index":0,"embedding":[1]}]} x"#,
+        ] {
+            let parsed = parse(body.as_bytes(), str::to_owned);
+            assert!(matches!(parsed, Err(ServiceFault::Malformed(_))), "{body}: {parsed:?}");
+        }
+        let garbled = r#"{"data":[{"index":0,"embedding":[0.1,2e9]}],"usage":{"total_tokens":1}}"#;
+        let mut rng = fastrand::Rng::with_seed(1);
+        for _ in 0..20_000 {
+            let mut bytes = garbled.as_bytes().to_vec();
+            for _ in 0..rng.usize(1..4) {
+                let at = rng.usize(..bytes.len());
+                bytes[at] = rng.u8(..);
+            }
+            parse(&bytes[..rng.usize(..bytes.len())], str::to_owned).ok();
+        }
+    }
+
+    #[test]
+    fn a_vector_for_each_token_is_told_as_that() {
+        let body = r#"{"data":[{"index":0,"embedding":[[1,2],[3,4]]}]}"#;
+        let fault = parse(body.as_bytes(), str::to_owned).unwrap_err();
+        assert_eq!(fault, ServiceFault::Malformed(Malformed::Nested));
+        assert!(fault.to_string().contains("pooling"), "{fault}");
+    }
+
+    #[test]
+    fn an_error_in_a_success_is_a_refusal() {
+        let body = br#"{"error":{"message":"slow down","code":429}}"#;
+        assert_eq!(parse(body, str::to_owned), Ok(Answer::Refusal));
+    }
+
+    #[test]
+    fn a_wrong_page_is_told_by_its_beginning() {
+        let check = |body: &[u8]| check_beginning(body, |text| text.replace("key", "***"));
+        for good in [&b" \n{\"data\""[..], b" ", b"", b"[[1", b"\xef\xbb\xbf{", b"\xef"] {
+            assert!(check(good).is_ok(), "{good:?}");
+        }
+        let words = check(b"<p>\n my key").unwrap_err().to_string();
+        assert!(words.contains("begins with '<p> my ***'"), "{words}");
+        assert!(check(&[0xff; 10_000]).unwrap_err().to_string().chars().count() < 200);
+    }
+}

@@ -1,0 +1,216 @@
+//! How much one request may hold: what the user allows, and what the service was seen to take.
+//!
+//! Limits are learnt once for all graphs and kept for an hour; then more is tried again.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::fill::lane::batch::Family;
+use crate::fill::port::settings::BatchLimits;
+
+/// How long a limit is believed.
+const KEPT: Duration = Duration::from_hours(1);
+/// Share of a request's time limit that a request should take.
+const TIME_SHARE: f64 = 0.5;
+/// What is left of a request's texts after one that was too slow.
+const TOO_SLOW: usize = 4;
+
+/// A limit, and when it was learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Learnt {
+    max: usize,
+    at: Instant,
+}
+
+/// A refused request that was taken apart, until the last of its texts is settled.
+#[derive(Debug, Default)]
+struct Apart {
+    /// Texts that are not settled.
+    left: usize,
+    /// Texts of its largest part that was answered well.
+    largest: usize,
+    /// A text was to blame: nothing is learnt about the size.
+    explained: bool,
+}
+
+/// What one request may hold.
+#[derive(Debug)]
+pub(super) struct RequestLimits {
+    configured: BatchLimits,
+    texts: Option<Learnt>,
+    tokens: Option<Learnt>,
+    /// Most tokens of one text.
+    text_tokens: Option<Learnt>,
+    /// The service was too slow for a request within this limit.
+    slow: Option<Duration>,
+    families: HashMap<Family, Apart>,
+    family_ids: u64,
+}
+
+impl RequestLimits {
+    pub(super) fn new(configured: BatchLimits) -> Self {
+        Self {
+            configured,
+            texts: None,
+            tokens: None,
+            text_tokens: None,
+            slow: None,
+            families: HashMap::new(),
+            family_ids: 0,
+        }
+    }
+
+    /// New settings; what was learnt stays.
+    pub(super) fn configure(&mut self, configured: BatchLimits) {
+        self.configured = configured;
+    }
+
+    /// What one request may hold now.
+    pub(super) fn current(&self) -> BatchLimits {
+        let least = |learnt: Option<Learnt>, most: usize| learnt.map_or(most, |l| l.max.min(most));
+        BatchLimits {
+            texts: least(self.texts, self.configured.texts).max(1),
+            tokens: least(self.tokens, self.configured.tokens).max(1),
+        }
+    }
+
+    /// Most tokens of one text, where that is known.
+    pub(super) fn text_tokens(&self) -> Option<usize> {
+        self.text_tokens.map(|learnt| learnt.max)
+    }
+
+    /// Forgets what was learnt so long ago that it may not be so any more.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for learnt in [&mut self.texts, &mut self.tokens, &mut self.text_tokens] {
+            learnt.take_if(|learnt| learnt.at + KEPT <= now);
+        }
+        if self.texts.is_none() {
+            self.slow = None;
+        }
+    }
+
+    /// A request takes at most so many texts.
+    pub(super) fn learn_texts(&mut self, now: Instant, max: usize) {
+        let max = max.clamp(1, self.current().texts);
+        self.texts = Some(Learnt { max, at: now });
+    }
+
+    /// A request takes at most so many tokens, by our estimate.
+    pub(super) fn learn_tokens(&mut self, now: Instant, max: usize) {
+        let max = max.clamp(1, self.current().tokens);
+        self.tokens = Some(Learnt { max, at: now });
+    }
+
+    /// A text takes at most so many tokens.
+    pub(super) fn learn_text_tokens(&mut self, now: Instant, max: usize) {
+        self.text_tokens = Some(Learnt { max: max.max(1), at: now });
+    }
+
+    /// A request of so many texts was not answered in time.
+    pub(super) fn too_slow(&mut self, now: Instant, texts: usize, limit: Duration) {
+        self.slow = Some(limit);
+        self.learn_texts(now, texts / TOO_SLOW);
+    }
+
+    /// A request was answered well, and took so long. Returns whether that is near the limit of a
+    /// service that was too slow before.
+    pub(super) fn took(&mut self, now: Instant, texts: usize, took: Duration) -> bool {
+        let Some(limit) = self.slow else { return false };
+        let share = took.as_secs_f64() / limit.as_secs_f64().max(1e-3);
+        let full = self.current().texts == texts;
+        if share > TIME_SHARE {
+            self.learn_texts(now, texts.div_ceil(2));
+        } else if full && share < TIME_SHARE / 2.0 {
+            self.texts = Some(Learnt { max: texts + texts.div_ceil(4), at: now });
+        }
+        share > TIME_SHARE / 2.0
+    }
+
+    /// A request of so many texts was refused, and is taken apart.
+    pub(super) fn take_apart(&mut self, texts: usize) -> Family {
+        self.family_ids += 1;
+        let family = Family(self.family_ids);
+        self.families.insert(family, Apart { left: texts, ..Apart::default() });
+        family
+    }
+
+    /// Texts of a request that was taken apart were answered well together.
+    pub(super) fn answered(&mut self, now: Instant, family: Family, texts: usize) {
+        let Some(apart) = self.families.get_mut(&family) else { return };
+        apart.left = apart.left.saturating_sub(texts);
+        apart.largest = apart.largest.max(texts);
+        if apart.left == 0
+            && let Some(apart) = self.families.remove(&family)
+            && !apart.explained
+        {
+            // All of its texts are good: there were too many of them.
+            self.learn_texts(now, apart.largest);
+        }
+    }
+
+    /// Texts of such a request are settled otherwise: to blame, or left for later.
+    pub(super) fn explained(&mut self, family: Family, texts: usize) {
+        let Some(apart) = self.families.get_mut(&family) else { return };
+        apart.left = apart.left.saturating_sub(texts);
+        apart.explained = true;
+        if apart.left == 0 {
+            self.families.remove(&family);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> RequestLimits {
+        RequestLimits::new(BatchLimits { texts: 50, tokens: 1_000 })
+    }
+
+    #[test]
+    fn a_limit_is_kept_for_an_hour_and_then_tried_again() {
+        let (mut limits, now) = (limits(), Instant::now());
+        limits.learn_texts(now, 10);
+        limits.learn_texts(now, 40);
+        assert_eq!(limits.current().texts, 10, "a limit is not widened by a wider one");
+        limits.expire(now + KEPT / 2);
+        assert_eq!(limits.current().texts, 10);
+        limits.expire(now + KEPT);
+        assert_eq!(limits.current().texts, 50);
+    }
+
+    #[test]
+    fn a_request_whose_texts_are_all_good_was_too_large() {
+        let (mut limits, now) = (limits(), Instant::now());
+        let family = limits.take_apart(50);
+        for texts in [12, 13, 12] {
+            limits.answered(now, family, texts);
+            assert_eq!(limits.current().texts, 50);
+        }
+        limits.answered(now, family, 13);
+        assert_eq!(limits.current().texts, 13);
+    }
+
+    #[test]
+    fn a_text_that_is_to_blame_says_nothing_about_the_size() {
+        let (mut limits, now) = (limits(), Instant::now());
+        let family = limits.take_apart(50);
+        limits.explained(family, 1);
+        limits.answered(now, family, 49);
+        assert_eq!(limits.current().texts, 50);
+        assert!(limits.families.is_empty());
+    }
+
+    #[test]
+    fn a_slow_service_gets_requests_that_take_a_fraction_of_the_time_limit() {
+        let (mut limits, now) = (limits(), Instant::now());
+        let limit = Duration::from_secs(1);
+        assert!(!limits.took(now, 50, limit), "nothing was too slow");
+        limits.too_slow(now, 50, limit);
+        assert_eq!(limits.current().texts, 12);
+        assert!(limits.took(now, 12, limit * 9 / 10));
+        assert_eq!(limits.current().texts, 6);
+        assert!(!limits.took(now, 6, limit / 10), "a quick answer is not near the limit");
+        assert!(limits.current().texts > 6, "and lets requests grow");
+    }
+}

@@ -1,0 +1,96 @@
+//! Texts that are too long for a service, in tokens: made shorter until they are taken.
+
+use crate::entity::Text;
+use crate::fill::lane::batch::{Batch, Input};
+use crate::fill::lane::outcome::At;
+use crate::fill::lane::{Follow, Lane};
+use crate::fill::port::settings::Overlong;
+
+/// Share of a limit that is used: tokens are estimated.
+const USED: f64 = 0.95;
+/// What is left of a text where nothing is known about the limit.
+const BLINDLY: f64 = 0.5;
+/// A text this short, in characters, that is still too long has another fault.
+const MIN_CHARS: usize = 32;
+
+/// What a refusal says about the length of a text, in tokens.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Length {
+    pub(super) limit: Option<u64>,
+    pub(super) received: Option<u64>,
+}
+
+impl Lane {
+    /// A text of this batch is too long.
+    pub(super) fn too_long(&mut self, at: At, mut batch: Batch, length: Length, why: String) {
+        let At { now, wave } = at;
+        if self.policy.overlong == Overlong::Refuse {
+            return self.refused(wave, batch, why);
+        }
+        let limit = length.limit.and_then(|limit| usize::try_from(limit).ok());
+        if let Some(limit) = limit {
+            if fits_alone(&batch, limit) {
+                // Each of its texts fits: it is their sum that is too much.
+                return self.too_large(at, batch, length.limit, why);
+            }
+            self.limits.learn_text_tokens(now, limit);
+        }
+        if self.shorten_known(&mut batch) {
+            return self.requeue(batch);
+        }
+        if batch.inputs.len() > 1 {
+            return self.split_or(batch, |lane, single| lane.defer(&single));
+        }
+        let keep = match (length.limit, length.received) {
+            (Some(limit), Some(received)) if received > limit => share(limit, received) * USED,
+            _ => BLINDLY,
+        };
+        let too_short = batch.texts().any(|text| text.chars() < MIN_CHARS);
+        if too_short {
+            return self.refused(wave, batch, why);
+        }
+        self.shorten(&mut batch, |_| Some(keep));
+        self.requeue(batch);
+    }
+
+    /// Shortens the texts that are known to be too long. Returns whether there were any.
+    pub(super) fn shorten_known(&mut self, batch: &mut Batch) -> bool {
+        let Some(limit) =
+            self.limits.text_tokens().filter(|_| self.policy.overlong == Overlong::Shorten)
+        else {
+            return false;
+        };
+        self.shorten(batch, |text| {
+            let tokens = text.tokens();
+            let long = tokens > limit && text.chars() >= MIN_CHARS;
+            long.then(|| share(limit as u64, tokens as u64) * USED)
+        })
+    }
+
+    fn shorten(&mut self, batch: &mut Batch, keep: impl Fn(&Text) -> Option<f64>) -> bool {
+        let (mut any, mut newly) = (false, 0);
+        for Input { text, nodes } in &mut batch.inputs {
+            if let Some(keep) = keep(text) {
+                any = true;
+                newly += if text.is_cut() { 0 } else { nodes.len() };
+                *text = text.shortened(keep);
+            }
+        }
+        if newly > 0 {
+            self.follows.push_back(Follow::Truncated(batch.graph.clone(), newly));
+        }
+        any
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a ratio of token counts")]
+fn share(part: u64, whole: u64) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+/// Whether the texts are several, and none of them comes near the limit by itself.
+fn fits_alone(batch: &Batch, limit: usize) -> bool {
+    batch.inputs.len() > 1
+        && batch.texts().all(|text| text.tokens() * 2 < limit)
+        && batch.texts().map(Text::tokens).sum::<usize>() > limit
+}

@@ -1,0 +1,187 @@
+//! The settings that say who embeds, and how a service is spoken to.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::Ordering;
+
+use once_cell::race::OnceNonZeroUsize;
+
+use crate::embed::config::{EmbedderConfig, Provider, auth_header, extra_body};
+use crate::embed::http::endpoint::Endpoint;
+use crate::embed::http::key::KeySource;
+use crate::embed::provider::{Auth, InputTypeField, Preset, Protocol};
+use crate::error::Error;
+use crate::fill::port::settings::{BatchLimits, LaneLimits};
+use crate::server::config::kinds::{
+    BoolSetting, IntSetting, StringSetting, boolean, integer, string,
+};
+use crate::server::config::{MAX, MILLISECOND, SECOND, anything};
+
+pub(super) static PROVIDER: StringSetting =
+    string("provider", "openai", |name, value| Provider::parse(name, value).map(drop)).protected();
+pub(super) static BASE_URL: StringSetting =
+    string("base-url", "https://api.openai.com/v1", |name, value| {
+        Endpoint::parse(name, value).map(drop)
+    })
+    .env("OPENAI_BASE_URL")
+    .protected();
+// With provider local it is a path, and what is said of it tells whether it is there.
+pub(super) static MODEL: StringSetting =
+    string("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL").protected();
+pub(super) static PATH: StringSetting = string("path", "", url_path).protected();
+pub(super) static AUTH_HEADER: StringSetting =
+    string("auth-header", "", |name, value| auth_header(name, value).map(drop)).protected();
+pub(super) static DIMENSIONS_FIELD: StringSetting =
+    string("dimensions-field", "", field).protected();
+pub(super) static INPUT_TYPE_FIELD: StringSetting =
+    string("input-type-field", "", field).protected();
+pub(super) static INPUT_TYPE_DOCUMENT: StringSetting =
+    string("input-type-document", "document", anything);
+pub(super) static INPUT_TYPE_QUERY: StringSetting = string("input-type-query", "query", anything);
+pub(super) static EXTRA_BODY: StringSetting =
+    string("extra-body", "", |name, value| extra_body(name, value).map(drop)).protected();
+pub(super) static BASE64: BoolSetting = boolean("base64");
+pub(super) static DOCUMENT_PREFIX: StringSetting = string("document-prefix", "", anything);
+pub(super) static QUERY_PREFIX: StringSetting = string("query-prefix", "", anything);
+pub(super) static LOCAL_THREADS: IntSetting = integer("local-threads", 0, 0, 256);
+pub(super) static DIMENSIONS: IntSetting = integer("dimensions", 0, 0, 65_536);
+pub(super) static API_KEY_ENV: StringSetting =
+    string("api-key-env", "OPENAI_API_KEY", anything).protected();
+pub(super) static API_KEY_FILE: StringSetting = string("api-key-file", "", anything).protected();
+pub(super) static BATCH_SIZE: IntSetting = integer("batch-size", 50, 1, 2_048).env("BATCH_SIZE");
+pub(super) static BATCH_TOKENS: IntSetting = integer("batch-tokens", 100_000, 1, MAX);
+pub(super) static CONCURRENCY: IntSetting = integer("concurrency", 8, 1, 64);
+pub(super) static REQUEST_TIMEOUT_MS: IntSetting =
+    integer("request-timeout-ms", 30_000, 100, 600_000);
+pub(super) static REQUESTS_PER_MINUTE: IntSetting = integer("requests-per-minute", 0, 0, MAX);
+pub(super) static TOKENS_PER_MINUTE: IntSetting = integer("tokens-per-minute", 0, 0, MAX);
+
+/// Says that a service has no field for the length of vectors.
+const NO_FIELD: &str = "none";
+
+/// Asked once: it does not change, and the settings are read at each change of one.
+static HALF_THE_CORES: OnceNonZeroUsize = OnceNonZeroUsize::new();
+
+/// Half of the cores: the server and the engine need theirs.
+fn half_the_cores() -> NonZeroUsize {
+    HALF_THE_CORES.get_or_init(|| {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN)
+    })
+}
+
+/// Everything that decides which vectors come back. What the user has not set is the provider's own.
+pub(super) fn read() -> Result<EmbedderConfig, Error> {
+    let provider = Provider::parse(PROVIDER.name, &PROVIDER.read())?;
+    let named = match provider {
+        Provider::Service(preset) if preset.name != PROVIDER.default => Some(preset),
+        Provider::Service(_) | Provider::Local => None,
+    };
+    Ok(EmbedderConfig {
+        provider,
+        protocol: protocol(provider)?,
+        endpoint: endpoint(named)?,
+        model: set(&MODEL, named.map(|preset| preset.model)),
+        dimensions: NonZeroUsize::new(DIMENSIONS.unsigned()),
+        document_prefix: DOCUMENT_PREFIX.read(),
+        query_prefix: QUERY_PREFIX.read(),
+        key: KeySource {
+            file: filled(API_KEY_FILE.read()),
+            variable: filled(set(&API_KEY_ENV, named.map(|preset| preset.key_env))),
+        },
+        timeout: REQUEST_TIMEOUT_MS.duration(MILLISECOND).unwrap_or(SECOND),
+        threads: NonZeroUsize::new(LOCAL_THREADS.unsigned()).unwrap_or_else(half_the_cores),
+    })
+}
+
+/// What the user has set, or the provider's own where that is our default.
+fn set(setting: &StringSetting, own: Option<&str>) -> String {
+    let value = setting.read();
+    let untouched = value == setting.default;
+    own.filter(|_| untouched).map_or(value, str::to_owned)
+}
+
+fn filled(value: String) -> Option<String> {
+    Some(value).filter(|value| !value.is_empty())
+}
+
+/// Where the service is; `None` = the provider has no address of its own, and the user gave none.
+fn endpoint(named: Option<&Preset>) -> Result<Option<Endpoint>, Error> {
+    let url = filled(set(&BASE_URL, named.map(|preset| preset.base_url)));
+    url.map(|url| Endpoint::parse(BASE_URL.name, &url)).transpose()
+}
+
+/// The provider's way of speaking, with what the settings change of it.
+fn protocol(provider: Provider) -> Result<Protocol, Error> {
+    let mut protocol = match provider {
+        Provider::Service(preset) => (preset.protocol)(),
+        Provider::Local => Protocol::default(),
+    };
+    if let Some(path) = filled(PATH.read()) {
+        protocol.path = path;
+    }
+    if let Some(header) = auth_header(AUTH_HEADER.name, &AUTH_HEADER.read())? {
+        protocol.auth = Auth::Header(header);
+    }
+    if let Some(field) = filled(DIMENSIONS_FIELD.read()) {
+        protocol.dimensions_field = Some(field).filter(|field| field != NO_FIELD);
+    }
+    if let Some(field) = filled(INPUT_TYPE_FIELD.read()) {
+        let (document, query) = (INPUT_TYPE_DOCUMENT.read(), INPUT_TYPE_QUERY.read());
+        protocol.input_type = Some(InputTypeField { field, document, query });
+    }
+    protocol.extra.extend(extra_body(EXTRA_BODY.name, &EXTRA_BODY.read())?);
+    protocol.base64 &= BASE64.value.load(Ordering::Relaxed);
+    Ok(protocol)
+}
+
+/// What one request may hold: what the user allows, and what the provider is known to take.
+pub(super) fn batch(config: &EmbedderConfig) -> BatchLimits {
+    let (texts, tokens) = match config.provider {
+        Provider::Service(preset) => (preset.max_texts, preset.max_tokens),
+        Provider::Local => (usize::MAX, usize::MAX),
+    };
+    BatchLimits {
+        texts: BATCH_SIZE.unsigned().min(texts),
+        tokens: BATCH_TOKENS.unsigned().min(tokens),
+    }
+}
+
+/// How many requests there may be.
+pub(super) fn lane(config: &EmbedderConfig) -> LaneLimits {
+    let (concurrency, extra) = match config.provider {
+        Provider::Service(_) => (CONCURRENCY.unsigned(), 0),
+        // One batch more than there are threads keeps each of them busy; more would only wait.
+        // Queries have a thread of their own, and one that waits for it.
+        Provider::Local => (config.threads.get() + 1, 2),
+    };
+    LaneLimits {
+        concurrency,
+        extra,
+        requests_per_minute: REQUESTS_PER_MINUTE.small(),
+        tokens_per_minute: TOKENS_PER_MINUTE.small(),
+    }
+}
+
+fn not_empty(setting: &'static str, value: &str) -> Result<(), Error> {
+    if value.trim().is_empty() {
+        return Err(Error::setting(setting, value, "a name, or a directory with provider local"));
+    }
+    Ok(())
+}
+
+fn url_path(setting: &'static str, value: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#');
+    if value.is_empty() || value.starts_with('/') && value.chars().all(plain) {
+        return Ok(());
+    }
+    let expected = "empty, or a path such as /embeddings; {model} stands for the model's name";
+    Err(Error::setting(setting, value, expected))
+}
+
+/// A field of a JSON body.
+fn field(setting: &'static str, value: &str) -> Result<(), Error> {
+    if value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
+        return Ok(());
+    }
+    Err(Error::setting(setting, value, "the name of a field: letters, digits, _ and -"))
+}
