@@ -35,6 +35,7 @@ impl Filler {
         self.lane.send_queries(now, batches);
         loop {
             self.schedule.begin_passes(now, &self.settings);
+            self.schedule.extend_passes(now);
             self.read_for_passes(now);
             self.run_jobs(now);
             // The one request that a cooling lane allows is the one that tells most.

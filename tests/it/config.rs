@@ -5,25 +5,33 @@ use std::fs;
 use crate::harness::{Redis, Setup, wait_for};
 use crate::service::Service;
 
-const NAMES: [&str; 31] = [
+const NAMES: [&str; 40] = [
     "api-key-env",
     "api-key-file",
+    "auth-header",
     "auto-index",
     "base-url",
+    "base64",
     "batch-size",
     "batch-tokens",
     "concurrency",
     "dimensions",
+    "dimensions-field",
     "document-prefix",
     "enabled",
     "error-property",
+    "extra-body",
     "graphs",
+    "input-type-document",
+    "input-type-field",
+    "input-type-query",
     "interval",
     "label",
     "local-threads",
     "max-attempts",
     "max-text-chars",
     "model",
+    "path",
     "provider",
     "query-cache",
     "query-prefix",
@@ -33,10 +41,25 @@ const NAMES: [&str; 31] = [
     "source",
     "target",
     "tokens-per-minute",
+    "truncate",
     "wake-on-write",
     "write-budget-ms",
     "write-effects",
     "write-patience-ms",
+];
+
+/// They can send the texts, or the key, elsewhere.
+const PROTECTED: [&str; 10] = [
+    "api-key-env",
+    "api-key-file",
+    "auth-header",
+    "base-url",
+    "dimensions-field",
+    "extra-body",
+    "input-type-field",
+    "model",
+    "path",
+    "provider",
 ];
 
 fn get(redis: &mut Redis, name: &str) -> String {
@@ -60,8 +83,7 @@ fn every_setting_has_its_default_and_can_be_written_back() {
         let value = get(&mut redis, name);
         let outcome =
             redis.try_call::<String>(&["CONFIG", "SET", &format!("vectorfill.{name}"), &value]);
-        let protected =
-            ["base-url", "api-key-env", "api-key-file", "model", "provider"].contains(&name);
+        let protected = PROTECTED.contains(&name);
         assert_eq!(outcome.is_err(), protected, "{name}");
     }
 }
@@ -117,7 +139,11 @@ fn a_value_out_of_bounds_is_refused_by_config_set() {
         ("batch-size", "0", "2048"),
         ("batch-size", "many", "batch-size"),
         ("concurrency", "65", "64"),
-        ("provider", "cohere", "openai, local"),
+        ("provider", "acme", "openai, azure, voyage, cohere, gemini"),
+        ("path", "embeddings", "/embeddings"),
+        ("auth-header", "api-key: ", "api-key"),
+        ("dimensions-field", "a b", "letters"),
+        ("extra-body", "[1]", "JSON object"),
         ("similarity", "dot", "cosine, euclidean"),
         ("write-effects", "always", "auto, no"),
         ("target", "text", "vectorfill.source"),

@@ -242,11 +242,18 @@ fn floats_are_taken_from_a_service_that_knows_no_base64() {
 #[test]
 fn a_reply_that_does_not_fit_writes_nothing_and_loses_nothing() {
     type Spoil = fn(&mut serde_json::Value);
-    let spoilt: [(&str, Spoil); 3] = [
+    let spoilt: [(&str, Spoil); 4] = [
         ("too few", |body| drop(body["data"].as_array_mut().unwrap().pop())),
         ("an index that was not sent", |body| body["data"][0]["index"] = json!(7)),
         ("not a number", |body| {
-            body["data"][0]["embedding"] = json!([0.5, null, 1, 1, 1, 1, 1, 1])
+            for item in body["data"].as_array_mut().unwrap() {
+                item["embedding"] = json!([0.5, null, 1, 1, 1, 1, 1, 1]);
+            }
+        }),
+        ("nothing but zeros", |body| {
+            for item in body["data"].as_array_mut().unwrap() {
+                item["embedding"] = json!([0, 0, 0, 0, 0, 0, 0, 0]);
+            }
         }),
     ];
     for (name, spoil) in spoilt {

@@ -40,5 +40,6 @@ mod question_local;
 mod replication;
 mod security;
 mod service;
+mod services;
 mod vectors;
 mod wakes;

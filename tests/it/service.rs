@@ -16,6 +16,8 @@ use crate::harness::{LIMIT, wait_for};
 pub struct Request {
     /// Counts from 0.
     pub number: usize,
+    /// Path and query string.
+    pub path: String,
     pub texts: Vec<String>,
     pub body: Value,
     pub headers: Vec<(String, String)>,
@@ -99,7 +101,12 @@ impl Service {
     }
 
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/v1", self.port)
+        self.at("/v1")
+    }
+
+    /// The service's address with another path.
+    pub fn at(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -211,7 +218,7 @@ fn reply(
 
 fn read_request(stream: &mut TcpStream, shared: &Shared) -> Option<Request> {
     let mut bytes = Vec::new();
-    let (head, headers) = loop {
+    let (head, path, headers) = loop {
         let mut chunk = [0; 65_536];
         let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
         bytes.extend_from_slice(&chunk[..read]);
@@ -227,8 +234,7 @@ fn read_request(stream: &mut TcpStream, shared: &Shared) -> Option<Request> {
                 (header.name.to_lowercase(), String::from_utf8_lossy(header.value).into_owned())
             };
             let headers: Vec<_> = request.headers.iter().map(text).collect();
-            assert_eq!(request.path, Some("/v1/embeddings"));
-            break (head, headers);
+            break (head, request.path.unwrap_or_default().to_owned(), headers);
         }
     };
     let length = headers
@@ -244,15 +250,25 @@ fn read_request(stream: &mut TcpStream, shared: &Shared) -> Option<Request> {
         bytes.extend_from_slice(&chunk[..read]);
     }
     let body: Value = serde_json::from_slice(&bytes[head..head + length]).unwrap();
-    let texts = body["input"].as_array().unwrap().iter();
-    let texts = texts.map(|text| text.as_str().unwrap().to_owned()).collect();
+    let texts = texts_of(&body);
     let mut state = shared.state.lock().unwrap();
-    let request = Request { number: state.taken, texts, body, headers };
+    let request = Request { number: state.taken, path, texts, body, headers };
     state.taken += 1;
     if shared.remembers {
         state.requests.push(request.clone());
     }
     Some(request)
+}
+
+/// The texts of a request, where its protocol has them.
+fn texts_of(body: &Value) -> Vec<String> {
+    let text = |text: &Value| text.as_str().unwrap().to_owned();
+    let plain = [&body["input"], &body["texts"]].into_iter().find_map(Value::as_array);
+    if let Some(texts) = plain {
+        return texts.iter().map(text).collect();
+    }
+    let requests = body["requests"].as_array().unwrap_or_else(|| panic!("no texts: {body}"));
+    requests.iter().map(|request| text(&request["content"]["parts"][0]["text"])).collect()
 }
 
 /// A service that takes its time, for measurements.

@@ -41,7 +41,9 @@ pub(crate) fn check_beginning(
         [] | [b'{' | b'[', ..] => Ok(()),
         other => {
             let words = one_line(&scrub(&String::from_utf8_lossy(other)), BEGINNING_CHARS);
-            Err(ServiceFault::Malformed(Malformed::NotJson(format!("it begins with '{words}'"))))
+            Err(ServiceFault::Malformed(Malformed::NotJson(format!(
+                "it is no JSON object and begins with '{words}'"
+            ))))
         }
     }
 }

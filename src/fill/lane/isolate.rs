@@ -19,7 +19,7 @@ use crate::fill::status::LaneState;
 /// How often a text has to fail alone in the same way, each time beside a good answer, to be set aside.
 const STRIKES: u32 = 5;
 /// Pause before a text that failed alone is tried again; doubled each time.
-const STRIKE_PAUSE: Duration = Duration::from_millis(200);
+const STRIKE_PAUSE: Duration = Duration::from_millis(100);
 
 /// What a probe sends.
 const PROBE: &str = "ok";
@@ -68,6 +68,9 @@ impl Lane {
             batch.family = Some(self.limits.take_apart(batch.inputs.len()));
             self.split_or(batch, |lane, single| lane.defer(&single));
         } else {
+            if let Some(family) = batch.family {
+                self.limits.refused_again(family, batch.inputs.len());
+            }
             self.suspect(wave, batch, SuspectedOf::Refusal, why);
         }
     }

@@ -29,6 +29,8 @@ struct Apart {
     left: usize,
     /// Texts of its largest part that was answered well.
     largest: usize,
+    /// Texts of its smallest part that was refused.
+    refused: usize,
     /// A text was to blame: nothing is learnt about the size.
     explained: bool,
 }
@@ -68,8 +70,11 @@ impl RequestLimits {
     /// What one request may hold now.
     pub(super) fn current(&self) -> BatchLimits {
         let least = |learnt: Option<Learnt>, most: usize| learnt.map_or(most, |l| l.max.min(most));
+        // While nobody knows whether a request was too large, no other is as large.
+        let doubtful = self.families.values().map(|apart| (apart.refused / 2).max(apart.largest));
+        let texts = doubtful.min().unwrap_or(usize::MAX).min(self.configured.texts);
         BatchLimits {
-            texts: least(self.texts, self.configured.texts).max(1),
+            texts: least(self.texts, texts).max(1),
             tokens: least(self.tokens, self.configured.tokens).max(1),
         }
     }
@@ -130,8 +135,16 @@ impl RequestLimits {
     pub(super) fn take_apart(&mut self, texts: usize) -> Family {
         self.family_ids += 1;
         let family = Family(self.family_ids);
-        self.families.insert(family, Apart { left: texts, ..Apart::default() });
+        let apart = Apart { left: texts, refused: texts, ..Apart::default() };
+        self.families.insert(family, apart);
         family
+    }
+
+    /// A part of such a request was refused as well.
+    pub(super) fn refused_again(&mut self, family: Family, texts: usize) {
+        if let Some(apart) = self.families.get_mut(&family).filter(|_| texts > 1) {
+            apart.refused = apart.refused.min(texts);
+        }
     }
 
     /// Texts of a request that was taken apart were answered well together.
@@ -185,10 +198,22 @@ mod tests {
         let family = limits.take_apart(50);
         for texts in [12, 13, 12] {
             limits.answered(now, family, texts);
-            assert_eq!(limits.current().texts, 50);
+            assert!(limits.current().texts > 13, "it is not settled yet");
         }
         limits.answered(now, family, 13);
         assert_eq!(limits.current().texts, 13);
+    }
+
+    #[test]
+    fn no_request_is_as_large_as_one_that_may_have_been_too_large() {
+        let (mut limits, now) = (limits(), Instant::now());
+        let family = limits.take_apart(50);
+        assert_eq!(limits.current().texts, 25);
+        limits.refused_again(family, 25);
+        assert_eq!(limits.current().texts, 12);
+        limits.explained(family, 1);
+        limits.answered(now, family, 49);
+        assert_eq!(limits.current().texts, 50, "a text was to blame");
     }
 
     #[test]

@@ -83,12 +83,17 @@ pub(crate) struct Pass {
     plan: Plan,
     /// What had come back and come in when the texts were last compared with the cache.
     cache_seen: (u64, u64),
+    /// When it last looked for new nodes while others were at the embedder.
+    extended: Option<Instant>,
     resweeps: u32,
     stale_before: u64,
     counted: Counted,
     /// The pass was told to end early.
     ending: Option<Ending>,
 }
+
+/// How soon a pass looks for new nodes again while others are at the embedder.
+const EXTENSION_REST: Duration = Duration::from_millis(250);
 
 impl Pass {
     /// A pass that begins now.
@@ -124,6 +129,7 @@ impl Pass {
             had_vectors: BTreeSet::new(),
             dimensions: None,
             cache_seen: (0, 0),
+            extended: None,
             resweeps: 0,
             stale_before: 0,
             counted: Counted::default(),
@@ -170,6 +176,19 @@ impl Pass {
             }
             Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => None,
             Stage::Sampling(labels) => labels.last().cloned().map(Query::Sample),
+        }
+    }
+
+    /// Looks for new nodes while all it has selected is at the embedder, or under suspicion there: they
+    /// do not wait for the end of the pass.
+    pub(crate) fn extend(&mut self, now: Instant) {
+        let waits = self.in_flight > 0 && self.held() == self.in_flight && !self.reading;
+        let swept = self.selecting().is_some_and(Sweep::is_done);
+        let rested = self.extended.is_none_or(|at| now >= at + EXTENSION_REST);
+        let filling = self.ending.is_none() && matches!(self.stage, Stage::Filling(_));
+        if let Some(end) = self.end_of_graph.filter(|_| filling && waits && swept && rested) {
+            self.extended = Some(now);
+            self.stage = Stage::Filling(Sweep::new(end, self.plan.max_rows));
         }
     }
 
@@ -220,7 +239,8 @@ impl Pass {
     /// When it, or one of its batches, goes on after a rest.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let retries = self.retries.iter().map(|batch| batch.not_before);
-        retries.chain([self.not_before]).flatten().filter(|at| *at > now).min()
+        let extension = self.extended.map(|at| at + EXTENSION_REST);
+        retries.chain([self.not_before, extension]).flatten().filter(|at| *at > now).min()
     }
 
     /// The rule it follows.

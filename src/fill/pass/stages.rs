@@ -122,7 +122,8 @@ impl Pass {
             let behind = selection.seen.last.map(|last| last.saturating_add(1));
             self.end_of_graph = behind.max(Some(window.lo));
         }
-        let new = self.plan.scope != Scope::Full && self.resweeps == 0;
+        let counted = self.plan.scope == Scope::Full && self.extended.is_none();
+        let new = !counted && self.resweeps == 0;
         let uncounted = if new { selection.rows.len() as u64 } else { 0 };
         for (id, bytes, label) in selection.rows {
             let text = Text::new(&bytes, self.plan.rule.max_text_chars);

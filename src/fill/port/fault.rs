@@ -118,8 +118,8 @@ pub(crate) enum Says {
 /// What is wrong with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
-    /// It cannot be read.
-    #[error("it is no JSON object with vectors: {0}")]
+    /// It cannot be read: in which way.
+    #[error("{0}")]
     NotJson(String),
     /// It goes on and on.
     #[error("it is longer than {0} bytes")]

@@ -85,6 +85,11 @@ impl Graph {
             (figures.pending + found + released).saturating_sub(embedded + quarantined);
     }
 
+    /// Whether a pass has been asked for and has not begun.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.wanted.is_some()
+    }
+
     /// Whether anybody expects a pass: the graph must not be forgotten.
     pub(crate) fn is_expected(&self) -> bool {
         self.wanted.is_some() || self.dirty.is_set()

@@ -141,6 +141,16 @@ impl Schedule {
         }
     }
 
+    /// Lets passes look for new nodes whose graph is wanted again before they can end.
+    pub(crate) fn extend_passes(&mut self, now: Instant) {
+        for name in self.graphs.in_turn() {
+            let wanted = self.graphs.get(&name).is_some_and(Graph::is_wanted);
+            if wanted && let Some(pass) = self.graphs.pass_mut(&name) {
+                pass.extend(now);
+            }
+        }
+    }
+
     /// Takes out a pass that has ended.
     pub(crate) fn end_pass(&mut self, now: Instant, name: &GraphName) -> Option<Finished> {
         let finished = self.graphs.end(name)?.finish(now);
