@@ -164,6 +164,9 @@ impl Lane {
     /// The service answers others: one of these texts is to blame.
     fn attribute(&mut self, now: Instant, suspect: Suspect) {
         let Suspect { batch, of, why, .. } = suspect;
+        if let Some(family) = batch.family {
+            self.limits.prove(family);
+        }
         if batch.inputs.len() > 1 {
             return self.split_or(batch, |lane, single| lane.defer(&single));
         }

@@ -244,12 +244,27 @@ impl Lane {
     }
 
     /// **Where a batch is sent.** Its pass counts its nodes as in flight.
-    pub(crate) fn send(&mut self, now: Instant, mut batch: Batch) {
+    pub(crate) fn send(&mut self, now: Instant, batch: Batch) {
+        let mut batch = self.cap(batch);
         self.shorten_known(&mut batch);
         self.figures.retries += u64::from(batch.repeated);
         self.cache.sent(batch.texts());
         let texts = batch.texts().cloned().collect();
         self.submit(now, Payload::Batch(batch), InputType::Document, texts);
+    }
+
+    /// Takes off what is more than one request may hold, as far as that is known by now.
+    fn cap(&mut self, batch: Batch) -> Batch {
+        let max = self.limits.current().texts;
+        if batch.family.is_none() || batch.inputs.len() <= max {
+            return batch;
+        }
+        let mut parts = batch.split(max);
+        let first = parts.remove(0);
+        for part in parts {
+            self.requeue(part);
+        }
+        first
     }
 
     fn submit(&mut self, now: Instant, payload: Payload, input: InputType, texts: Vec<Text>) {

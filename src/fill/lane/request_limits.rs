@@ -31,6 +31,8 @@ struct Apart {
     largest: usize,
     /// Texts of its smallest part that was refused.
     refused: usize,
+    /// The service answers others: it is this request that it refuses.
+    proved: bool,
     /// A text was to blame: nothing is learnt about the size.
     explained: bool,
 }
@@ -71,7 +73,8 @@ impl RequestLimits {
     pub(super) fn current(&self) -> BatchLimits {
         let least = |learnt: Option<Learnt>, most: usize| learnt.map_or(most, |l| l.max.min(most));
         // While nobody knows whether a request was too large, no other is as large.
-        let doubtful = self.families.values().map(|apart| (apart.refused / 2).max(apart.largest));
+        let doubtful = self.families.values().filter(|apart| apart.proved);
+        let doubtful = doubtful.map(|apart| (apart.refused / 2).max(apart.largest));
         let texts = doubtful.min().unwrap_or(usize::MAX).min(self.configured.texts);
         BatchLimits {
             texts: least(self.texts, texts).max(1),
@@ -147,11 +150,19 @@ impl RequestLimits {
         }
     }
 
+    /// The service answers others, and refuses this.
+    pub(super) fn prove(&mut self, family: Family) {
+        if let Some(apart) = self.families.get_mut(&family) {
+            apart.proved = true;
+        }
+    }
+
     /// Texts of a request that was taken apart were answered well together.
     pub(super) fn answered(&mut self, now: Instant, family: Family, texts: usize) {
         let Some(apart) = self.families.get_mut(&family) else { return };
         apart.left = apart.left.saturating_sub(texts);
         apart.largest = apart.largest.max(texts);
+        apart.proved = true;
         if apart.left == 0
             && let Some(apart) = self.families.remove(&family)
             && !apart.explained
@@ -208,6 +219,8 @@ mod tests {
     fn no_request_is_as_large_as_one_that_may_have_been_too_large() {
         let (mut limits, now) = (limits(), Instant::now());
         let family = limits.take_apart(50);
+        assert_eq!(limits.current().texts, 50, "perhaps all are refused");
+        limits.prove(family);
         assert_eq!(limits.current().texts, 25);
         limits.refused_again(family, 25);
         assert_eq!(limits.current().texts, 12);
