@@ -1,31 +1,45 @@
 //! The core: decides what is selected, embedded and written, and when. It carries nothing out.
 //!
-//! [`Filler`] is a state machine without Redis, HTTP, thread, clock or log: [`Filler::handle`] takes
-//! an [`Event`] and the time, [`Filler::poll`] gives the [`Action`]s that follow, and
-//! [`Filler::deadline`] says when to come back at the latest. So all of its rules can be tested in
-//! milliseconds, and a simulator can lead it through years of bad days.
+//! [`Filler`] is a state machine without Redis, HTTP, thread, clock or log: [`Filler::handle`] takes an
+//! [`Event`] and the time, [`Filler::poll`] gives the [`Action`]s that follow, and [`Filler::deadline`]
+//! says when to come back at the latest. So all of its rules can be tested in milliseconds, and a
+//! simulator (`sim/`) can put it through years of failures in seconds.
+//!
+//! In the field's words it is a level-triggered reconciler (a pass compares a graph with what it should
+//! be) with debounced wake-ups, AIMD and pacing for the embedder, a circuit breaker, request coalescing
+//! and poison-message isolation.
 //!
 //! # The flow
 //!
-//! The graph itself is the queue: a node is *pending* when it has a text, no vector and no mark of
-//! quarantine. Nothing else has to survive a crash. A *pass* over one graph ([`pass`]) first reads
-//! which labels have a vector index, then counts, then fills, then creates the index that is
-//! missing. While it fills, three stages run at once:
+//! The graph itself is the queue: a node is *pending* when it has a text, no vector and no quarantine
+//! mark. Nothing else has to survive a crash. A *pass* over one graph ([`pass`]) counts, reads which labels
+//! have a vector index, fills, and creates the index that is missing. While it fills, three stages run at
+//! once:
 //!
 //! 1. **select**: a [`sweep::Sweep`] walks over the node ids in windows; what it finds goes into the
 //!    [`lane::batcher::Batcher`];
-//! 2. **embed**: whenever the lane ([`lane::limiter::Lane`]) has room, the next batch is sent; the answer is
-//!    paired with the texts by index ([`lane::batch::Embedded::pair`]), the one place where a vector meets
-//!    its node;
-//! 3. **write**: the rows are written in slices, sized so that a hold of the server stays under its
-//!    budget (`pass/write_sizer.rs`), each row guarded by id and text; what no longer matches is *stale*.
+//! 2. **embed**: whenever the lane ([`lane::Lane`]) has room, the next batch is sent; the answer is paired
+//!    with the texts by index ([`lane::batch::Embedded::pair`]), the one place where a vector meets its
+//!    node;
+//! 3. **write**: the rows are written in slices, sized so that a hold of the server stays within its budget
+//!    (`pass/write_sizer.rs`), each row guarded by id and text; a row that no longer matches is *stale*.
 //!
-//! A graph whose nodes the stages hold is full, and selects no more: that bounds every queue.
-//! Graphs take turns at each stage, so none starves another. After a write to a graph, a pass looks
-//! at what is new, and only once the graph has rested at all of it (`schedule/dirty.rs`).
+//! A graph that holds as many nodes as its share of the memory allows selects no more: that bounds every
+//! queue. Graphs take turns at each stage, so none starves another.
 //!
-//! What a failure means is decided in [`port::fault`], by one `match`; whether a text or the request is to
-//! blame, in `lane/isolate.rs`. A run asked for by a user is a set of pass numbers to wait for (`schedule/runs.rs`).
+//! # The machines
+//!
+//! | machine | owns | returns |
+//! |---|---|---|
+//! | [`schedule`] | graphs, passes, runs, what the server lets us do | which pass begins, which run is fulfilled |
+//! | [`store`] | reads and the write that are out, the duty cycle | whose an answer is |
+//! | [`lane`] | everything about one embedder: limiter, cache, queries, suspects | [`lane::Follow`]s |
+//! | [`quarantine`] | what users ask of the quarantine | reads, writes and replies |
+//! | [`pass`] | the nodes of one graph on their way | queries, batches, writes |
+//!
+//! They do not know each other. `route.rs` hands each event to the machine it concerns, `drive.rs` hands
+//! out what can be done now. What a failure of the embedder means is decided once, in
+//! [`port::fault::classify`], and what follows from it once, in `lane/outcome.rs`.
 
 mod drive;
 pub(crate) mod lane;
