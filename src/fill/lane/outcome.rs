@@ -113,7 +113,7 @@ impl Lane {
         let words = fault.to_string();
         let why = one_line(&words, REASON_CHARS);
         let at = At { now, wave };
-        self.note_limiter(at, &payload, verdict, &why);
+        let verdict = self.note_limiter(at, &payload, verdict, &why);
         match payload {
             Payload::Batch(batch) => {
                 let batch = batch.failed(fault.kind());
@@ -124,11 +124,14 @@ impl Lane {
         }
     }
 
-    /// What the failure says about how fast the embedder may be asked.
-    fn note_limiter(&mut self, at: At, payload: &Payload, verdict: Verdict, why: &str) {
+    /// What the failure says about how fast the embedder may be asked. Returns the verdict, with the
+    /// pause of this request alone.
+    fn note_limiter(&mut self, at: At, payload: &Payload, verdict: Verdict, why: &str) -> Verdict {
         let At { now, wave } = at;
         match verdict {
-            Verdict::RateLimited(wait) => self.limiter.throttled(now, wave, wait, why),
+            Verdict::RateLimited(wait) => {
+                return Verdict::RateLimited(self.limiter.throttled(now, wave, wait, why));
+            }
             Verdict::Transient { reached: true } if self.is_their_own(payload, wave) => {}
             Verdict::Transient { .. } => self.limiter.failed(now, wave, why),
             Verdict::TooSlow(_) => {
@@ -142,6 +145,7 @@ impl Lane {
             | Verdict::TooLarge(_)
             | Verdict::TooLong { .. } => {}
         }
+        verdict
     }
 
     /// Whether a request failed over its texts: others are answered well, or it is known by now.

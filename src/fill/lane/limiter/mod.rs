@@ -33,6 +33,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(500);
 /// Pause after a throttled answer that does not say how long; doubled each time until one is good.
 /// Short while it may be about too many at once, longer once it is known to be about the rate.
 const THROTTLE_PAUSE: Duration = Duration::from_millis(100);
+/// Pause of a request that was refused by chance.
+const CHANCE_PAUSE: Duration = Duration::from_millis(250);
 const RATE_PAUSE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// No service is left alone for longer than this, whatever its Retry-After says.
@@ -278,15 +280,16 @@ impl Limiter {
         self.rate = RateEstimate::default();
     }
 
-    /// **Where a 429 is answered.** Where refusals come by chance, only the refused request waits;
-    /// otherwise all do, as long as the service asks, and the window is halved.
+    /// **Where a 429 is answered.** Where refusals come by chance, only the refused request waits, and
+    /// not for long: the service takes others meanwhile. Otherwise all wait as long as the service
+    /// asks, and the window is halved. Returns how long the refused request waits.
     pub(crate) fn throttled(
         &mut self,
         now: Instant,
         sent: Wave,
         wait: Option<Duration>,
         why: &str,
-    ) {
+    ) -> Option<Duration> {
         let level = self.take_level(sent);
         self.chance.observe(sent, level, false);
         self.chance.refuse(sent, self.wave);
@@ -294,12 +297,15 @@ impl Limiter {
             if self.chance.is_limit(level) {
                 self.window.cap(level - 1);
             }
-            return;
+            return wait.map(|wait| wait.min(CHANCE_PAUSE));
         }
         // What was in flight together is refused together, and counts as one refusal.
         let fresh = self.last_cut.is_none_or(|cut| sent > cut);
         if fresh {
-            self.rate.refused(now, self.window() == 1, wait);
+            // A service that has just said how much is left does not refuse for the rate.
+            if !self.requests_left.has_left(now) {
+                self.rate.refused(now, self.window() == 1, wait);
+            }
             self.window.halve();
             self.last_cut = Some(self.wave);
             self.throttles = self.throttles.saturating_add(1);
@@ -312,6 +318,7 @@ impl Limiter {
         let jitter = Duration::from_secs_f64(wait.as_secs_f64() * 0.1 * self.rng.f64());
         self.not_before = self.not_before.max(Some(now + wait + jitter));
         self.enter(LaneState::Throttled, why);
+        Some(wait)
     }
 
     /// The service is out of reach: exponential backoff with full jitter, one try at a time.

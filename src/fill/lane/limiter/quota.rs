@@ -44,6 +44,11 @@ impl Quota {
         self.known = Some(Known { limit, left: left - in_flight, full_at, per_second });
     }
 
+    /// Whether the service says that something is left.
+    pub(super) fn has_left(&self, now: Instant) -> bool {
+        self.known.as_ref().is_some_and(|known| known.full_at > now && known.left >= 1.0)
+    }
+
     /// When something is left again; `None` = something is.
     pub(crate) fn empty_until(&self, now: Instant) -> Option<Instant> {
         let known = self.known.as_ref().filter(|known| known.full_at > now && known.left < 1.0)?;

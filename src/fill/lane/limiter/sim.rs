@@ -34,6 +34,14 @@ enum Kind {
     AtOnce,
 }
 
+/// What becomes of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Taken,
+    Refused,
+    Chance,
+}
+
 struct Service {
     kind: Kind,
     per_minute: u64,
@@ -47,6 +55,9 @@ struct Service {
     answering: u64,
     refused: Vec<Instant>,
     all: Vec<Instant>,
+    /// Share of requests that are refused by chance.
+    noise: f64,
+    rng: fastrand::Rng,
 }
 
 impl Service {
@@ -81,7 +92,11 @@ impl Service {
         }
     }
 
-    fn ask(&mut self, now: Instant) -> (bool, RateLimits) {
+    /// Whether the request is taken, or else refused by chance, and what the headers say.
+    fn ask(&mut self, now: Instant) -> (Fate, RateLimits) {
+        if self.rng.f64() < self.noise {
+            return (Fate::Chance, RateLimits::default());
+        }
         let (left, _) = self.left(now);
         if left == 0 {
             self.refused.push(now);
@@ -97,11 +112,15 @@ impl Service {
         let (remaining, reset) = self.left(now);
         let says = Allowance { limit: self.per_minute, remaining, reset };
         let requests = self.headers.then_some(says);
-        (left > 0, RateLimits { requests, tokens: None })
+        let fate = if left > 0 { Fate::Taken } else { Fate::Refused };
+        (fate, RateLimits { requests, tokens: None })
     }
 
     /// `Retry-After`.
-    fn wait(&mut self, now: Instant) -> Option<Duration> {
+    fn wait(&mut self, now: Instant, fate: Fate) -> Option<Duration> {
+        if fate == Fate::Chance {
+            return self.says_how_long.then_some(Duration::from_secs(1));
+        }
         let one = Duration::from_secs_f64(60.0 / self.per_minute as f64);
         let wait = if self.kind == Kind::Bucket { one } else { self.left(now).1 };
         self.says_how_long.then_some(wait)
@@ -119,20 +138,20 @@ fn fill(service: &mut Service, minutes: u32) {
         limiter.begin_wave();
         while limiter.has_room(now) {
             let sent = limiter.sent(now, 1);
-            let (taken, says) = service.ask(now);
-            flying.push_back((now + LATENCY, sent, taken, says));
+            let (fate, says) = service.ask(now);
+            flying.push_back((now + LATENCY, sent, fate, says));
         }
         let next = flying.front().map(|(at, ..)| *at);
         let room = limiter.wait_until(now).filter(|_| limiter.in_flight() < limiter.window());
         now = [next, room].into_iter().flatten().min().unwrap();
         while flying.front().is_some_and(|(at, ..)| *at <= now) {
-            let Some((_, sent, taken, says)) = flying.pop_front() else { break };
+            let Some((_, sent, fate, says)) = flying.pop_front() else { break };
             limiter.returned(now, 1, says);
-            if taken {
+            if fate == Fate::Taken {
                 service.answering -= 1;
                 limiter.succeeded(now, sent, false);
             } else {
-                let wait = service.wait(now);
+                let wait = service.wait(now, fate);
                 limiter.throttled(now, sent, wait, "slow down");
             }
         }
@@ -142,6 +161,17 @@ fn fill(service: &mut Service, minutes: u32) {
 /// Share of what was allowed that was used, and share of what was sent that was refused, in the
 /// minutes after the first few.
 fn shares(kind: Kind, per_minute: u64, headers: bool, says_how_long: bool) -> (f64, f64) {
+    noisy_shares(kind, per_minute, headers, says_how_long, 0.0)
+}
+
+/// The same of a service that also refuses a share of the requests by chance.
+fn noisy_shares(
+    kind: Kind,
+    per_minute: u64,
+    headers: bool,
+    says_how_long: bool,
+    noise: f64,
+) -> (f64, f64) {
     let start = Instant::now();
     let level = per_minute as f64;
     let mut service = Service {
@@ -156,6 +186,8 @@ fn shares(kind: Kind, per_minute: u64, headers: bool, says_how_long: bool) -> (f
         answering: 0,
         refused: Vec::new(),
         all: Vec::new(),
+        noise,
+        rng: fastrand::Rng::with_seed(5),
     };
     let (learning, minutes) = (5, 35);
     fill(&mut service, minutes);
@@ -197,5 +229,29 @@ fn the_window_finds_how_many_requests_a_service_takes_at_once() {
         let (used, refused) = shares(Kind::AtOnce, at_once * 1_200, false, false);
         assert!(used >= 0.9, "{at_once}: {used:.3} used");
         assert!(refused < 0.02, "{at_once}: {refused:.4} refused");
+    }
+}
+
+#[test]
+fn refusals_by_chance_do_not_slow_a_lane_down() {
+    // Eight at a time, each in 50 ms, are 9,600 a minute.
+    let possible = 9_600;
+    for (noise, least) in [(0.02, 0.9), (0.1, 0.8), (0.2, 0.7)] {
+        for says_how_long in [true, false] {
+            let (used, _) = noisy_shares(Kind::AtOnce, possible, false, says_how_long, noise);
+            assert!(used >= least, "{noise} {says_how_long}: {used:.3} used");
+        }
+    }
+}
+
+#[test]
+fn a_limit_is_found_behind_refusals_by_chance() {
+    for kind in [Kind::Window, Kind::Bucket, Kind::Sliding] {
+        for per_minute in [500, 3_000] {
+            let (used, refused) = noisy_shares(kind, per_minute, true, true, 0.05);
+            // Each refusal pauses a lane that sends one request at a time for the second the service asks.
+            assert!(used >= 0.8, "{kind:?} {per_minute}: {used:.3} used");
+            assert!(refused < 0.02, "{kind:?} {per_minute}: {refused:.4} refused");
+        }
     }
 }
