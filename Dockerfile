@@ -15,6 +15,7 @@ COPY Cargo.toml Cargo.lock build.rs ./
 COPY src src
 COPY benches benches
 COPY tests tests
+COPY testkit testkit
 RUN cargo build --locked --release --lib
 
 FROM ${FALKORDB}

@@ -55,8 +55,8 @@ demo: release ## FalkorDB with vectorfill, a graph of notes and two questions; P
 test: engines lint unit image-test integration ## everything CI runs; ENGINES=4.22 for one engine only
 
 lint: deps ## format, clippy, spelling, licences
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features --features inject -- -D warnings
 	.deps/venv/bin/typos
 	python3 demo/check.py

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpStream;
 
-use crate::harness::{Server, Setup, path, wait_for};
+use testkit::harness::{Server, Setup, path, wait_for};
 
 pub fn start() -> Server {
     let mut setup = Setup::default();

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Redis, Server};
 use crate::stage::{GRAPH, Stage};
 use crate::stats::quantile;
+use testkit::harness::{Redis, Server};
 
 const PACE: Duration = Duration::from_millis(1);
 

@@ -5,13 +5,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::bare;
-use crate::harness::Server;
 use crate::options::Options;
 use crate::proc::Cpu;
 use crate::report::Section;
 use crate::service::{Latency, Service};
 use crate::stage::Stage;
 use crate::stats::Samples;
+use testkit::harness::Server;
 
 /// Commands sent at once: as an ordinary client does, and as many as the server can take.
 const PIPELINES: [usize; 2] = [1, 64];

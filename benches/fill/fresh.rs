@@ -5,12 +5,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use crate::chart::{Chart, Scale};
-use crate::harness::{LIMIT, Redis};
 use crate::options::{Options, SHORT};
 use crate::report::Section;
 use crate::service::{Latency, Service};
 use crate::stage::{Stage, numbers};
 use crate::stats::{Samples, ms, number, quantile};
+use testkit::harness::{LIMIT, Redis};
 
 const EVERY: Duration = Duration::from_millis(100);
 /// So many times longer than others are watched: the slowest hundredth is to be more than one node.

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::bare;
-use crate::harness::{Redis, Tally};
 use crate::options::{Options, SHORT};
 use crate::proc::{self, Cpu};
 use crate::report::Section;
@@ -11,6 +10,7 @@ use crate::service::{Latency, Service};
 use crate::stage::{Stage, index, text_of};
 use crate::stats::{Samples, number};
 use crate::vectors::Vectors;
+use testkit::harness::{Redis, Tally};
 
 /// Of a command whose cost is told: one alone takes microseconds.
 const CALLS: usize = 20;

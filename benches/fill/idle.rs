@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use crate::bare;
 use crate::clients::{Client, small_read};
-use crate::harness::Server;
 use crate::options::{Options, SHORT};
 use crate::proc::Cpu;
 use crate::report::Section;
 use crate::service::{Latency, Service};
 use crate::stage::{Stage, create};
 use crate::stats::number;
+use testkit::harness::Server;
 
 const READS_A_SECOND: u32 = 100;
 /// The default of `interval`.

@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 use std::process::Stdio;
 
-use crate::harness::{Setup, path};
 use crate::options::Options;
 use crate::peers;
 use crate::report::Section;
 use crate::stage::Stage;
 use crate::stats::{Samples, ratio};
+use testkit::harness::{Setup, path};
 
 /// Words the texts are made of: one or two tokens each.
 const WORDS: &str = "the ferry leaves at seven from the old harbour and the captain waits for nobody \

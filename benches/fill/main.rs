@@ -13,7 +13,7 @@
     missing_debug_implementations,
     unreachable_pub,
     dead_code,
-    reason = "a measurement that cannot go on says where; the harness is shared with the tests"
+    reason = "a measurement that cannot go on says where"
 )]
 
 mod bare;
@@ -23,8 +23,6 @@ mod economy;
 mod filter;
 mod fresh;
 mod graphs;
-#[path = "../../tests/it/harness.rs"]
-mod harness;
 mod idle;
 mod local;
 mod options;

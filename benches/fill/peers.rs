@@ -9,9 +9,9 @@ use std::io::Write as _;
 
 use serde::Deserialize;
 
-use crate::harness::path;
 use crate::service::{Service, message};
 use crate::stage::{Stage, text_of};
+use testkit::harness::{Address as _, path};
 
 /// The module's defaults: the same requests are sent without it.
 const BATCH: usize = 50;

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Value};
 
-use crate::harness::wait_for;
 use crate::options::Options;
 use crate::peers;
 use crate::report::Section;
@@ -16,6 +15,7 @@ use crate::stage::{GRAPH, Stage};
 use crate::stats::{Samples, ms, number, quantile, ratio};
 use crate::vectors::Vectors;
 use crate::writer::{Client, command};
+use testkit::harness::wait_for;
 
 const LATENCY: Latency = Latency { request: Duration::from_millis(50), text: Duration::ZERO };
 /// Requests of a fill: the default of `concurrency`, less the place that is kept for questions.

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::harness::Redis;
 use crate::options::{Options, SHORT};
 use crate::report::Section;
 use crate::service::{Latency, Service};
 use crate::stage::{Stage, info};
 use crate::stats::{Samples, number};
+use testkit::harness::Redis;
 
 const ROWS: usize = 10_000;
 const LETTERS: usize = 200;

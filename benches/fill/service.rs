@@ -7,6 +7,7 @@ use std::io::{Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use testkit::harness::Address;
 
 use serde::Deserialize;
 
@@ -67,10 +68,6 @@ impl Service {
             }
         });
         service
-    }
-
-    pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/v1", self.port)
     }
 
     pub fn seen(&self) -> Seen {
@@ -146,4 +143,10 @@ fn content_length(head: &str) -> usize {
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
     };
     head.lines().find_map(field).expect("a length")
+}
+
+impl Address for Service {
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/v1", self.port)
+    }
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use redis::{FromRedisValue, Value};
 
-use crate::harness::{Redis, Server, Setup, Tally};
 use crate::options::Options;
 use crate::service::Service;
 use crate::vectors::Vectors;
+use testkit::harness::{Redis, Server, Setup, Tally};
 
 pub const GRAPH: &str = "kb";
 /// Nodes created by one query.

@@ -6,9 +6,9 @@ use redis::{FromRedisValue, Value};
 
 use crate::clients::{GRAPHS, graph_name};
 use crate::faults::{DIMENSIONS, POISON};
-use crate::harness::Redis;
-use crate::service::vector_of;
 use crate::watch::Watch;
+use testkit::harness::Redis;
+use testkit::service::vector_of;
 
 /// Ids looked at in one query: fewer than any limit on rows.
 const WINDOW: i64 = 2_000;

@@ -11,7 +11,7 @@ use redis::{FromRedisValue, Value};
 
 use crate::Plan;
 use crate::faults::POISON;
-use crate::harness::{Redis, Server};
+use testkit::harness::{Redis, Server};
 
 pub const GRAPHS: usize = 100;
 const CLIENTS: u64 = 4;

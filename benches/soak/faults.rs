@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use crate::service::{Answer, Request, Service, encoded, good, vector_of};
+use testkit::service::{Answer, Request, Service, encoded, good, vector_of};
 
 pub const DIMENSIONS: usize = 8;
 /// A text that holds this word is refused with 400 whenever it is asked for.

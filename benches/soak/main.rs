@@ -18,17 +18,13 @@
     missing_debug_implementations,
     unreachable_pub,
     dead_code,
-    reason = "a measurement that cannot go on says where; the harness is shared with the tests"
+    reason = "a measurement that cannot go on says where"
 )]
 
 mod check;
 mod clients;
 mod faults;
-#[path = "../../tests/it/harness.rs"]
-mod harness;
 mod report;
-#[path = "../../tests/it/service.rs"]
-mod service;
 mod watch;
 
 use std::panic::catch_unwind;
@@ -39,9 +35,9 @@ use std::time::{Duration, Instant};
 
 use clients::Load;
 use faults::{Faults, PATIENCE};
-use harness::{Redis, Server, Setup};
 use report::Outcome;
-use service::Service;
+use testkit::harness::{Redis, Server, Setup};
+use testkit::service::Service;
 use watch::Watch;
 
 /// How long the filler may take to catch up once the service is well.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Redis, Server};
+use testkit::harness::{Redis, Server};
 
 const PAUSE: Duration = Duration::from_millis(1);
 

@@ -5,9 +5,9 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Redis, Server, Setup, Tally, wait_for};
-use crate::service::{Service, paced};
 use crate::vectors::own_vectors;
+use testkit::harness::{Redis, Server, Setup, Tally, wait_for};
+use testkit::service::{Service, paced};
 
 const DIM: usize = 8;
 /// The slots of each master.

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::Value;
 
-use crate::harness::{Engine, Redis, Server, Setup, Tally, wait_for};
-use crate::service::{Answer, Service};
+use testkit::harness::{Address as _, Engine, Redis, Server, Setup, Tally, wait_for};
+use testkit::service::{Answer, Service};
 
 fn start() -> (Service, Server, Redis) {
     let service = Service::start(8);

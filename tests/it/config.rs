@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::harness::{Redis, Setup, wait_for};
-use crate::service::Service;
+use testkit::harness::{Redis, Setup, wait_for};
+use testkit::service::Service;
 
 const NAMES: [&str; 40] = [
     "api-key-env",
@@ -198,7 +198,7 @@ fn the_key_is_nowhere_to_be_read() {
     let service = Service::scripted(8, |request| {
         let key = &request.headers.iter().find(|(name, _)| name == "authorization").unwrap().1;
         let words = format!(r#"{{"error":{{"message":"Incorrect API key provided: {key}"}}}}"#);
-        crate::service::Answer::Status(401, vec![], words)
+        testkit::service::Answer::Status(401, vec![], words)
     });
     let server =
         Setup::with(&service).env("OPENAI_API_KEY", KEY).arg("--loglevel", "debug").start();

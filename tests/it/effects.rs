@@ -3,9 +3,9 @@
 
 use redis::Value;
 
-use crate::harness::{Redis, Setup, wait_for};
 use crate::replication::{contents, replica_of, ro_number};
-use crate::service::Service;
+use testkit::harness::{Redis, Setup, wait_for};
+use testkit::service::Service;
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 
@@ -211,7 +211,7 @@ fn a_replay_that_makes_other_ids_does_not_keep_the_server_from_starting() {
 #[test]
 fn an_aof_and_a_replica_that_come_in_mid_fill_hold_what_the_master_holds() {
     let service =
-        crate::service::paced(8, std::time::Duration::from_millis(20), std::time::Duration::ZERO);
+        testkit::service::paced(8, std::time::Duration::from_millis(20), std::time::Duration::ZERO);
     let unused = Service::start(8);
     let setup = Setup::with(&service).set("batch-size", "10").set("concurrency", "2");
     let master = setup.arg("--repl-diskless-sync-delay", "0").start();

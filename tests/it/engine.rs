@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
-use crate::harness::{Redis, Server, Setup, Tally, wait_for};
-use crate::service::{Service, paced};
 use crate::vectors::own_vectors;
+use testkit::harness::{Redis, Server, Setup, Tally, wait_for};
+use testkit::service::{Service, paced};
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 const INDEXED: &str = "CALL db.indexes() YIELD options RETURN options.embedding.dimension";

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::{Answer, Service};
+use testkit::harness::{Address as _, Redis, Server, Setup, wait_for};
+use testkit::service::{Answer, Service};
 
 fn refusal(status: u16, message: &str) -> Answer {
     Answer::Status(status, vec![], format!(r#"{{"error":{{"message":"{message}"}}}}"#))
@@ -149,7 +149,7 @@ fn the_engines_limits_are_lived_with() {
     redis.query("kb", "UNWIND range(1, 500) AS i CREATE (:Doc {text: toString(i)})");
     redis.call::<String>(&["GRAPH.CONFIG", "SET", "RESULTSET_SIZE", "10"]);
     redis.call::<String>(&["GRAPH.CONFIG", "SET", "TIMEOUT", "1000"]);
-    let tally = crate::harness::Tally(redis.call(&["VECTORFILL.RUN", "WAIT", "60000"]));
+    let tally = testkit::harness::Tally(redis.call(&["VECTORFILL.RUN", "WAIT", "60000"]));
     assert_eq!(tally.counts(), [500, 500, 0, 0, 0]);
 }
 

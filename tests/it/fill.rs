@@ -5,9 +5,9 @@ use std::process::Command;
 use redis::Value;
 use serde_json::json;
 
-use crate::harness::{Redis, Server, Setup, close, path, wait_for};
-use crate::service::{Answer, Service, good, vector_of};
 use crate::vectors::own_vectors;
+use testkit::harness::{Redis, Server, Setup, close, path, wait_for};
+use testkit::service::{Answer, Service, good, vector_of};
 
 const DIM: usize = 8;
 
@@ -116,7 +116,7 @@ fn several_graphs_are_filled_at_once_and_globs_are_honoured() {
     for graph in ["kb-1", "kb-2", "notes", "other"] {
         redis.query(graph, "UNWIND range(1, 300) AS i CREATE (:Doc {text: 'text ' + toString(i)})");
     }
-    let tally = crate::harness::Tally(redis.call(&["VECTORFILL.RUN", "WAIT", "60000"]));
+    let tally = testkit::harness::Tally(redis.call(&["VECTORFILL.RUN", "WAIT", "60000"]));
     assert_eq!(tally.number("graphs"), 3);
     assert_eq!(tally.counts(), [900, 900, 0, 0, 0]);
     let filled = "MATCH (n:Doc) RETURN count(n.embedding)";

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use redis::{Client, Connection, RedisResult, Value};
 
-use crate::harness::{Redis, Server, Setup};
-use crate::service::Service;
+use testkit::harness::{Redis, Server, Setup};
+use testkit::service::Service;
 
 const WORDS: [&[u8]; 45] = [
     b"kb",

@@ -2,9 +2,9 @@
 
 use redis::Value;
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::{Answer, Service};
 use crate::vectors::own_vectors;
+use testkit::harness::{Redis, Server, Setup, wait_for};
+use testkit::service::{Answer, Service};
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 

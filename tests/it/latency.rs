@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::{Answer, Service, paced};
+use testkit::harness::{Redis, Server, Setup, wait_for};
+use testkit::service::{Answer, Service, paced};
 
 /// Sends PING without end; gives the answer times, the longest first.
 fn pinger(server: &Server, stop: &Arc<AtomicBool>) -> JoinHandle<Vec<Duration>> {

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Redis, Server, Setup, wait_for};
 use crate::replication::{contents, ro_number};
-use crate::service::{Service, paced};
 use crate::vectors::own_vectors;
+use testkit::harness::{Redis, Server, Setup, wait_for};
+use testkit::service::{Service, paced};
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 const NODES: i64 = 2_000;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::harness::{Engine, Redis, Setup, module, wait_for};
-use crate::service::Service;
+use testkit::harness::{Address as _, Engine, Redis, Setup, module, wait_for};
+use testkit::service::Service;
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 
@@ -111,7 +111,7 @@ fn a_busy_module_refuses_to_be_unloaded_and_goes_on() {
 
 #[test]
 fn a_server_killed_while_filling_starts_again_and_finishes() {
-    let service = crate::service::paced(8, Duration::from_millis(20), Duration::ZERO);
+    let service = testkit::service::paced(8, Duration::from_millis(20), Duration::ZERO);
     let setup = Setup::with(&service).arg("--appendonly", "yes").arg("--appendfsync", "always");
     let mut server = setup.set("concurrency", "2").set("batch-size", "10").start();
     let mut redis = server.connect();
@@ -141,7 +141,7 @@ fn a_shutdown_does_not_wait_for_the_service() {
 
 #[test]
 fn a_reload_of_the_data_in_the_middle_loses_nothing() {
-    let service = crate::service::paced(8, Duration::from_millis(10), Duration::ZERO);
+    let service = testkit::service::paced(8, Duration::from_millis(10), Duration::ZERO);
     let mut server = Setup::with(&service).set("batch-size", "10").start();
     let mut redis = server.connect();
     redis.query("kb", "UNWIND range(1, 400) AS i CREATE (:Doc {text: toString(i)})");

@@ -1,6 +1,6 @@
 //! The model in the process, on the real server.
 
-use crate::harness::{Setup, path, wait_for};
+use testkit::harness::{Setup, path, wait_for};
 
 fn setup() -> Setup {
     Setup::default()

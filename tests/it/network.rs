@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::{Answer, Service};
 use crate::vectors::own_vectors;
+use testkit::harness::{Address as _, Redis, Server, Setup, wait_for};
+use testkit::service::{Answer, Service};
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 const MARKED: &str = "MATCH (n) RETURN count(n.embedding_error)";

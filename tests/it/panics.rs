@@ -2,8 +2,8 @@
 
 use redis::Value;
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::Service;
+use testkit::harness::{Redis, Server, Setup, wait_for};
+use testkit::service::Service;
 
 fn start(service: &Service) -> (Server, Redis) {
     let server = Setup::with(service).with_injection().start();

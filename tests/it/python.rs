@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::harness::{Setup, path};
-use crate::service::{Service, vector_of};
+use testkit::harness::{Setup, path};
+use testkit::service::{Service, vector_of};
 
 #[test]
 fn falkordb_py_reads_a_reply_of_query_like_one_of_the_engine() {

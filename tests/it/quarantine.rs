@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redis::Value;
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::{Answer, Service};
+use testkit::harness::{Redis, Server, Setup, wait_for};
+use testkit::service::{Answer, Service};
 
 const REFUSAL: &str = r#"{"error":{"message":"this text is not allowed"}}"#;
 

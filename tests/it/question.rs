@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use redis::Value;
 
-use crate::harness::{Engine, Redis, Server, Setup, wait_for};
-use crate::service::{Answer, Service, paced, vector_of};
+use testkit::harness::{Engine, Redis, Server, Setup, wait_for};
+use testkit::service::{Answer, Service, paced, vector_of};
 
 const NEAREST: &str = "CALL db.idx.vector.queryNodes('Doc', 'embedding', 2, vecf32($vector)) \
     YIELD node, score RETURN node, score ORDER BY score";

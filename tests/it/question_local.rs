@@ -2,7 +2,7 @@
 
 use redis::{FromRedisValue, Value};
 
-use crate::harness::{Redis, Setup, Tally, path};
+use testkit::harness::{Redis, Setup, Tally, path};
 
 const WHO: [&str; 10] = [
     "The baker",

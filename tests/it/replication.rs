@@ -1,7 +1,7 @@
 //! Master, replica, and the change between them.
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::{Service, paced};
+use testkit::harness::{Redis, Server, Setup, wait_for};
+use testkit::service::{Service, paced};
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use redis::Value;
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::{Answer, Service};
+use testkit::harness::{Redis, Server, Setup, wait_for};
+use testkit::service::{Answer, Service};
 
 const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Redis, Server, Setup, wait_for};
-use crate::service::{Answer, Request, Service, encoded, good, vector_of};
 use crate::vectors::own_vectors;
+use testkit::harness::{Redis, Server, Setup, wait_for};
+use testkit::service::{Answer, Request, Service, encoded, good, vector_of};
 
 const DIM: usize = 8;
 

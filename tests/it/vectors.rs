@@ -2,8 +2,8 @@
 
 use redis::FromRedisValue as _;
 
-use crate::harness::{Redis, close, numbers};
-use crate::service::vector_of;
+use testkit::harness::{Redis, close, numbers};
+use testkit::service::vector_of;
 
 /// Asserts that every node has the vector of its own text; gives the number of nodes.
 pub fn own_vectors(redis: &mut Redis, graph: &str) -> usize {

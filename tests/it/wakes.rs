@@ -1,8 +1,8 @@
 //! Wake-on-write: what is new is found soon, however large the graph is; what was edited, later.
 
-use crate::harness::{Setup, wait_for};
 use crate::replication::ro_number;
-use crate::service::Service;
+use testkit::harness::{Setup, wait_for};
+use testkit::service::Service;
 
 #[test]
 fn a_write_wakes_the_filler() {

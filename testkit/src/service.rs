@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::harness::{LIMIT, wait_for};
+use crate::harness::{Address, LIMIT, wait_for};
 
 /// A request as the service saw it.
 #[derive(Debug, Clone)]
@@ -77,7 +77,6 @@ impl Service {
     }
 
     /// Keeps no request: for more texts than the memory should hold.
-    #[allow(dead_code, reason = "not every program that shares this file asks for so much")]
     pub fn forgetful(
         dimensions: usize,
         script: impl Fn(&Request) -> Answer + Send + Sync + 'static,
@@ -98,10 +97,6 @@ impl Service {
             }
         });
         Self { port, shared }
-    }
-
-    pub fn url(&self) -> String {
-        self.at("/v1")
     }
 
     /// The service's address with another path.
@@ -130,6 +125,12 @@ impl Service {
 
     pub fn wait_for_requests(&self, number: usize) {
         wait_for("requests at the service", || (self.requests().len() >= number).then_some(()));
+    }
+}
+
+impl Address for Service {
+    fn url(&self) -> String {
+        self.at("/v1")
     }
 }
 

@@ -9,7 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 use redis::{Client, Connection, FromRedisValue, RedisResult, Value};
 use tempfile::TempDir;
 
-use crate::service::Service;
+/// An embedding service that can be reached.
+pub trait Address {
+    /// Its base URL.
+    fn url(&self) -> String;
+}
 
 /// No test waits longer than this for anything.
 pub const LIMIT: Duration = Duration::from_mins(1);
@@ -47,7 +51,7 @@ fn module_with_injection() -> PathBuf {
 
 fn fresh(module: PathBuf) -> PathBuf {
     let built = modified(&module);
-    let newest = sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("src").as_path());
+    let newest = sources(Path::new(env!("CARGO_MANIFEST_DIR")).join("../src").as_path());
     assert!(built >= newest, "{} is older than src/: cargo build first", module.display());
     module
 }
@@ -123,7 +127,7 @@ fn free_port() -> u16 {
 
 impl Setup {
     /// A server that asks `service` for vectors, and only when it is told to.
-    pub fn with(service: &Service) -> Self {
+    pub fn with(service: &impl Address) -> Self {
         Self::default()
             .set("base-url", &service.url())
             .set("interval", "0")
