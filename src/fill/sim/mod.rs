@@ -1,6 +1,10 @@
 //! A simulated world around the core: graphs that change, a service and a store that fail, and time
 //! that is only a number. What must always hold is checked after every step.
 
+mod invariants;
+mod service;
+mod store;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -8,16 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::entity::{GraphName, NodeId, Text};
 use crate::fill::Filler;
-use crate::fill::pass::Pass;
-use crate::fill::port::embedding::{Allowance, Completion, Embed, RateLimits, Reply};
 use crate::fill::port::event::{Action, Event, QuarantineRequest, ServerState, Survey};
-use crate::fill::port::fault::{Says, ServiceFault, StoreFault};
+use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::RunId;
 use crate::fill::port::settings::{BatchLimits, LaneLimits, Overlong, Settings};
-use crate::fill::port::store::{
-    Answer, Change, Count, Index, Job, Mark, Marked, MarkedNode, Query, Read, Seen, Selection,
-    Window, Write, Written,
-};
 use crate::fill::quarantine::mark::is_outdated;
 use crate::fill::schedule::SURVEY_AGAIN;
 use crate::rule::globs::Globs;
@@ -327,199 +325,9 @@ impl World {
         }
     }
 
-    fn server_fault(&mut self) -> Option<StoreFault> {
-        match self.server {
-            ServerState::Ready => self.is_lost().then_some(StoreFault::NoReply),
-            ServerState::Replica => Some(StoreFault::Replica),
-            ServerState::Loading => Some(StoreFault::Loading),
-            ServerState::NoEngine => Some(StoreFault::NoEngine),
-            ServerState::Settling => Some(StoreFault::Settling),
-            ServerState::Foreign => Some(StoreFault::Foreign),
-        }
-    }
-
     /// What is asked of the store now is never answered.
     fn is_lost(&mut self) -> bool {
         self.malice > 0 && self.rng.u32(..300) == 0
-    }
-
-    fn store_fault(&mut self) -> Option<StoreFault> {
-        if let Some(fault) = self.server_fault() {
-            return Some(fault);
-        }
-        self.unlucky().then(|| match self.rng.u32(..8) {
-            7 => StoreFault::Begun,
-            6 => StoreFault::Denied("NOREPLICAS".into()),
-            0 => StoreFault::Paused,
-            1 => StoreFault::Readers,
-            2 => StoreFault::OutOfMemory,
-            3 => StoreFault::QueueFull,
-            4 => StoreFault::Timeout,
-            _ => StoreFault::Other("the engine stumbled".into()),
-        })
-    }
-
-    fn perform_read(&mut self, read: &Read) {
-        let (fault, built) = (self.store_fault(), !self.unlucky());
-        let outcome = match (fault, self.graphs.get(&read.graph)) {
-            (Some(fault), _) => Err(fault),
-            (None, None) => Err(StoreFault::NoGraph),
-            (None, Some(graph)) => {
-                let ready = self.indexed.contains(&read.graph).then_some(built);
-                Ok(answer(graph, ready, &read.query))
-            }
-        };
-        if !self.is_lost() {
-            self.later(5, Event::Read { ticket: read.ticket, outcome });
-        }
-    }
-
-    fn perform_embed(&mut self, request: &Embed) {
-        let texts = &request.texts;
-        self.in_flight += 1;
-        self.requests += 1;
-        self.check_rate();
-        assert!(self.in_flight <= CONCURRENCY, "seed {}: too many in flight", self.seed);
-        assert!(!texts.is_empty() && texts.len() <= BATCH, "seed {}", self.seed);
-        let distinct: BTreeSet<_> = texts.iter().map(Text::bytes).collect();
-        assert_eq!(distinct.len(), texts.len(), "seed {}: a text is paid for twice", self.seed);
-        let took = Duration::from_millis(self.rng.u64(1..80));
-        let outcome = self.service(texts);
-        let limits = self.headers();
-        self.later(80, Event::Embedded(Completion { request: request.id, outcome, limits, took }));
-    }
-
-    /// What the service says is left: the truth, a lie, or nothing.
-    fn headers(&mut self) -> RateLimits {
-        let limit = 6_000;
-        let lie = self.unlucky();
-        let remaining = if lie { self.rng.u64(..limit) } else { limit };
-        let reset = Duration::from_millis(self.rng.u64(..if lie { 100_000 } else { 100 }));
-        let says = self.rng.bool().then_some(Allowance { limit, remaining, reset });
-        RateLimits { requests: says, tokens: says.filter(|_| self.rng.bool()) }
-    }
-
-    /// No minute holds more requests than the user's ceiling allows; a probe and the suspects beside
-    /// it go out as one.
-    fn check_rate(&mut self) {
-        let (now, most) = (self.now, settings(self.seed).lane.requests_per_minute as usize);
-        self.sent.retain(|at| *at + Duration::from_mins(1) > now);
-        self.sent.push_back(now);
-        let within = most == 0 || self.sent.len() <= most + CONCURRENCY;
-        assert!(within, "seed {}: {} requests in a minute", self.seed, self.sent.len());
-    }
-
-    /// Without a fault, no text is paid for twice while it is remembered.
-    fn check_paid(&mut self, texts: &[Text]) {
-        for text in texts {
-            let before = self.paid.insert(text.to_utf8().into_owned(), self.now);
-            let again = before.is_some_and(|at| at + Duration::from_mins(5) > self.now);
-            let explained = text.to_utf8() == "ok" || self.faulted.contains(&*text.to_utf8());
-            assert!(
-                !again || self.malice_ever > 0 || explained,
-                "seed {}: {text:?} again",
-                self.seed
-            );
-        }
-    }
-
-    fn service(&mut self, texts: &[Text]) -> Result<Reply, ServiceFault> {
-        let refused = |status, retry_after, empty: bool| ServiceFault::Refused {
-            status,
-            message: "no".into(),
-            retry_after,
-            says: if empty { Says::NoMoney } else { Says::Nothing },
-        };
-        let holds = |word: &str| texts.iter().any(|text| text.to_utf8().contains(word));
-        if self.refusing || holds("poison") || holds("stumble") {
-            // What shared a request with it has to be sent again.
-            self.faulted.extend(texts.iter().map(|text| text.to_utf8().into_owned()));
-        }
-        if self.refusing || holds("poison") {
-            return Err(refused(400, None, false));
-        }
-        if holds("stumble") {
-            return Err(refused(500, None, false));
-        }
-        let mut vectors: Vec<(usize, Vec<f32>)> =
-            texts.iter().map(|text| vector_of(&text.to_utf8())).enumerate().collect();
-        self.rng.shuffle(&mut vectors);
-        self.check_paid(texts);
-        if !self.unlucky() {
-            return Ok(Reply { vectors, tokens: None });
-        }
-        match self.rng.u32(..11) {
-            10 => Err(ServiceFault::Timeout { host: "h".into(), limit: Duration::from_secs(30) }),
-            0 => Err(refused(429, None, false)),
-            1 => Err(refused(429, Some(Duration::from_secs(2)), false)),
-            2 => Err(refused(429, None, true)),
-            3 => Err(refused(401, None, false)),
-            4 => Err(refused(500, None, false)),
-            5 => Err(ServiceFault::Connection { host: "h".into(), reason: "reset".into() }),
-            6 => Ok(Reply { vectors: vectors[1..].to_vec(), tokens: None }),
-            7 => {
-                vectors[0].1[0] = f32::NAN;
-                Ok(Reply { vectors, tokens: None })
-            }
-            // Among others; a wrong length in the very first answer nobody can tell.
-            8 if vectors.len() > 1 => {
-                vectors[0].1.push(1.0);
-                Ok(Reply { vectors, tokens: None })
-            }
-            _ => Err(refused(503, Some(Duration::from_secs(1)), false)),
-        }
-    }
-
-    /// The store as FalkorDB behaves: every guard is checked against the graph as it is now.
-    fn perform_write(&mut self, write: Write) {
-        self.writes += 1;
-        assert_eq!(self.writes, 1, "seed {}: one write at a time", self.seed);
-        let cursed = self.cursed.as_ref() == Some(&write.graph);
-        let curse = cursed.then(|| StoreFault::Other("the engine refuses this graph".into()));
-        let fault = self.store_fault().or(curse);
-        let outcome = match (fault, self.graphs.get_mut(&write.graph)) {
-            (Some(fault), _) => Err(fault),
-            (None, None) => Err(StoreFault::NoGraph),
-            (None, Some(graph)) => {
-                if matches!(write.change, Change::Job(Job::CreateIndex(_))) {
-                    self.indexed.insert(write.graph.clone());
-                }
-                let ids = apply(graph, &write.change);
-                Ok(Written { ids, held: Duration::from_micros(300), contended: self.rng.bool() })
-            }
-        };
-        if self.is_lost() {
-            self.writes -= 1;
-        } else {
-            self.later(1, Event::Written { write, outcome });
-        }
-    }
-
-    /// What must hold at every moment.
-    fn check(&self) {
-        let seed = self.seed;
-        for (name, graph) in &self.graphs {
-            for (id, node) in graph {
-                if let Some(vector) = &node.vector {
-                    assert_eq!(*vector, vector_of(&node.text), "seed {seed}: {name} {id}");
-                    assert!(!node.text.contains("poison"), "seed {seed}");
-                }
-                if node.is_quarantined() {
-                    // What is never answered alone is set aside as well as what is refused.
-                    let bad = node.text.contains("poison") || node.text.contains("stumble");
-                    assert!(bad, "seed {seed}: {name} {id} {node:?}");
-                }
-            }
-        }
-        let most = (CONCURRENCY * BATCH * 2 + BATCH) * self.graphs.len().max(1);
-        let schedule = &self.filler.schedule;
-        for pass in schedule.passes().filter(|pass| pass.is_ending()) {
-            // Nothing waits for a request any more: what it holds is on its way out.
-            let leaving = pass.held() > 0 || pass.awaits_store();
-            assert!(leaving && !pass.needs_embedder(), "seed {seed}: it cannot end: {pass:#?}");
-        }
-        let held: usize = schedule.passes().map(Pass::held).sum();
-        assert!(held <= most, "seed {seed}: {held} nodes held");
     }
 
     /// Moves time to what happens next.
@@ -556,125 +364,6 @@ impl World {
         }
         self.now = until;
     }
-
-    /// Nothing is missing once everything is calm.
-    fn assert_complete(&self) {
-        // A graph that cannot be written to starves no other.
-        for (name, graph) in
-            self.graphs.iter().filter(|(name, _)| self.cursed.as_ref() != Some(name))
-        {
-            for (id, node) in graph.iter().filter(|(_, node)| !node.text.is_empty()) {
-                let done = node.vector.is_some() || node.is_quarantined();
-                let done = done || node.text.contains("stumble");
-                let (lane, _) = self.filler.lane.figures(self.now);
-                let pass = self.filler.schedule.pass(name);
-                assert!(done, "seed {}: {name} {id} {node:?} {lane:?} {pass:#?}", self.seed);
-            }
-        }
-        let open: Vec<_> = self.filler.schedule.passes().collect();
-        assert!(
-            !self.filler.is_busy(),
-            "seed {}: never ends: {open:#?} {:?}",
-            self.seed,
-            self.filler.lane
-        );
-        assert!(self.runs.is_empty(), "seed {}: runs without an answer", self.seed);
-    }
-}
-
-fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
-    let inside = |window: &Window| graph.range(window.lo..window.hi);
-    let beyond = |window: &Window| {
-        let beyond = graph.range(window.hi..).next().filter(|_| !window.last);
-        beyond.map(|(id, _)| *id)
-    };
-    let took = TOOK;
-    let pending = |node: &Node| !node.text.is_empty() && node.vector.is_none();
-    match query {
-        Query::Indexes => {
-            let index = |ready| Index { label: "Doc".into(), dimension: DIMENSIONS, ready };
-            Answer::Indexes(indexed.map(index).into_iter().collect())
-        }
-        Query::Sample(_) => Answer::Sample(Some(DIMENSIONS)),
-        // Where the worlds' graphs are counted in windows and where at once.
-        Query::CountAll { .. } if graph.len() > SMALL => Answer::CountAll(None),
-        Query::CountAll { .. } => {
-            let beyond = graph.keys().next_back().map(|last| last + 1);
-            Answer::CountAll(Some(counted(graph.values(), beyond)))
-        }
-        Query::Count { window, .. } => {
-            let nodes = inside(window).map(|(_, node)| node);
-            Answer::Count(counted(nodes, beyond(window)))
-        }
-        Query::Marked { window, .. } => Answer::Marked(marked(graph, window, beyond(window))),
-        Query::Select(window) => {
-            let rows: Vec<_> = inside(window)
-                .filter(|(_, node)| pending(node) && node.error.is_none())
-                .map(|(id, node)| (NodeId(*id), node.text.clone().into(), Some("Doc".to_owned())))
-                .take(window.rows)
-                .collect();
-            let last = rows.last().map(|(id, _, _): &(NodeId, Vec<u8>, _)| id.0);
-            let longest = rows.iter().map(|(_, text, _)| text.len()).max().unwrap_or(0);
-            let seen = Seen { rows: rows.len(), last, longest, beyond: beyond(window), took };
-            Answer::Selection(Selection { rows, seen })
-        }
-    }
-}
-
-fn counted<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, beyond: Option<u64>) -> Count {
-    let eligible = nodes.filter(|node| !node.text.is_empty());
-    let unfilled = eligible.clone().filter(|node| node.vector.is_none());
-    let quarantined = unfilled.clone().filter(|node| node.error.is_some());
-    let [eligible, unfilled, quarantined] =
-        [eligible.count(), unfilled.count(), quarantined.count()].map(|nodes| nodes as u64);
-    let seen = Seen { rows: 0, last: None, longest: 0, beyond, took: TOOK };
-    Count { eligible, unfilled, quarantined, labels: vec![], seen }
-}
-
-fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
-    let marks = graph.range(window.lo..window.hi).filter(|(_, node)| node.vector.is_none());
-    let rows: Vec<MarkedNode> = marks
-        .filter(|(_, node)| !node.text.is_empty())
-        .filter_map(|(id, node)| {
-            let (note, text) = (node.error.clone()?, node.text.clone().into());
-            Some(MarkedNode { id: NodeId(*id), note, text, label: Some("Doc".into()) })
-        })
-        .take(window.rows)
-        .collect();
-    let last = rows.last().map(|node| node.id.0);
-    Marked { seen: Seen { rows: rows.len(), last, longest: 9, beyond, took: TOOK }, rows }
-}
-
-fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {
-    match change {
-        Change::Release(ids) => {
-            let lift = |id: &NodeId| graph.get_mut(&id.0)?.error.take().map(|_| *id);
-            ids.iter().filter_map(lift).collect()
-        }
-        Change::Job(Job::Vectors(rows)) => {
-            let rows = rows.iter().map(|row| (row.node.id, &row.text, &row.vector));
-            let set = |(id, text, vector): (NodeId, &Text, &Arc<[f32]>)| {
-                let node = matching(graph, id, text)?;
-                (node.vector, node.error) = (Some(vector.to_vec()), None);
-                Some(id)
-            };
-            rows.filter_map(set).collect()
-        }
-        Change::Job(Job::Quarantine(marks)) => {
-            let set = |mark: &Mark| {
-                matching(graph, mark.id, &mark.text)?.error = Some(mark.note.clone());
-                Some(mark.id)
-            };
-            marks.iter().filter_map(set).collect()
-        }
-        Change::Job(Job::CreateIndex(_)) => Vec::new(),
-    }
-}
-
-/// The node, if it still holds the text and no vector.
-fn matching<'a>(graph: &'a mut Graph, id: NodeId, text: &Text) -> Option<&'a mut Node> {
-    let node = graph.get_mut(&id.0)?;
-    (node.text.as_bytes() == text.bytes() && node.vector.is_none()).then_some(node)
 }
 
 fn one_life(seed: u64) {
@@ -726,7 +415,6 @@ fn one_life(seed: u64) {
     world.assert_complete();
 }
 
-/// How many lives are led; `VECTORFILL_SEEDS=from..to` leads others.
 /// Looking at the server takes hold of it: a server that cannot be filled must not be asked without end.
 #[test]
 fn a_server_that_cannot_be_filled_is_looked_at_after_a_pause() {
@@ -752,6 +440,7 @@ fn a_server_that_cannot_be_filled_is_looked_at_after_a_pause() {
     assert_eq!(surveys(&mut filler, Event::Tick, pause), 1);
 }
 
+/// How many lives are led; `VECTORFILL_SEEDS=from..to` leads others.
 fn seeds() -> std::ops::Range<u64> {
     let range = std::env::var("VECTORFILL_SEEDS").unwrap_or_default();
     let parsed =

@@ -246,7 +246,7 @@ fn refusals_by_chance_do_not_slow_a_lane_down() {
 
 #[test]
 fn a_limit_is_found_behind_refusals_by_chance() {
-    for kind in [Kind::Window, Kind::Bucket, Kind::Sliding] {
+    for kind in [Kind::Window, Kind::Bucket] {
         for per_minute in [500, 3_000] {
             let (used, refused) = noisy_shares(kind, per_minute, true, true, 0.05);
             // Each refusal pauses a lane that sends one request at a time for the second the service asks.

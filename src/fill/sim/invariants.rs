@@ -1,0 +1,57 @@
+//! What must always hold in a simulated world, and once it is calm.
+
+use crate::fill::pass::Pass;
+use crate::fill::sim::*;
+
+impl World {
+    /// What must hold at every moment.
+    pub(super) fn check(&self) {
+        let seed = self.seed;
+        for (name, graph) in &self.graphs {
+            for (id, node) in graph {
+                if let Some(vector) = &node.vector {
+                    assert_eq!(*vector, vector_of(&node.text), "seed {seed}: {name} {id}");
+                    assert!(!node.text.contains("poison"), "seed {seed}");
+                }
+                if node.is_quarantined() {
+                    // What is never answered alone is set aside as well as what is refused.
+                    let bad = node.text.contains("poison") || node.text.contains("stumble");
+                    assert!(bad, "seed {seed}: {name} {id} {node:?}");
+                }
+            }
+        }
+        let most = (CONCURRENCY * BATCH * 2 + BATCH) * self.graphs.len().max(1);
+        let schedule = &self.filler.schedule;
+        for pass in schedule.passes().filter(|pass| pass.is_ending()) {
+            // Nothing waits for a request any more: what it holds is on its way out.
+            let leaving = pass.held() > 0 || pass.awaits_store();
+            assert!(leaving && !pass.needs_embedder(), "seed {seed}: it cannot end: {pass:#?}");
+        }
+        let held: usize = schedule.passes().map(Pass::held).sum();
+        assert!(held <= most, "seed {seed}: {held} nodes held");
+    }
+
+    /// Nothing is missing once everything is calm.
+    pub(super) fn assert_complete(&self) {
+        // A graph that cannot be written to starves no other.
+        for (name, graph) in
+            self.graphs.iter().filter(|(name, _)| self.cursed.as_ref() != Some(name))
+        {
+            for (id, node) in graph.iter().filter(|(_, node)| !node.text.is_empty()) {
+                let done = node.vector.is_some() || node.is_quarantined();
+                let done = done || node.text.contains("stumble");
+                let (lane, _) = self.filler.lane.figures(self.now);
+                let pass = self.filler.schedule.pass(name);
+                assert!(done, "seed {}: {name} {id} {node:?} {lane:?} {pass:#?}", self.seed);
+            }
+        }
+        let open: Vec<_> = self.filler.schedule.passes().collect();
+        assert!(
+            !self.filler.is_busy(),
+            "seed {}: never ends: {open:#?} {:?}",
+            self.seed,
+            self.filler.lane
+        );
+        assert!(self.runs.is_empty(), "seed {}: runs without an answer", self.seed);
+    }
+}

@@ -1,0 +1,176 @@
+//! The store of a simulated world: FalkorDB as it behaves, with its faults.
+
+use crate::entity::{NodeId, Text};
+use crate::fill::port::event::{Event, ServerState};
+use crate::fill::port::fault::StoreFault;
+use crate::fill::port::store::{
+    Answer, Change, Count, Index, Job, Mark, Marked, MarkedNode, Query, Read, Seen, Selection,
+    Window, Write, Written,
+};
+use crate::fill::sim::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+impl World {
+    pub(super) fn perform_read(&mut self, read: &Read) {
+        let (fault, built) = (self.store_fault(), !self.unlucky());
+        let outcome = match (fault, self.graphs.get(&read.graph)) {
+            (Some(fault), _) => Err(fault),
+            (None, None) => Err(StoreFault::NoGraph),
+            (None, Some(graph)) => {
+                let ready = self.indexed.contains(&read.graph).then_some(built);
+                Ok(answer(graph, ready, &read.query))
+            }
+        };
+        if !self.is_lost() {
+            self.later(5, Event::Read { ticket: read.ticket, outcome });
+        }
+    }
+
+    /// The store as FalkorDB behaves: every guard is checked against the graph as it is now.
+    pub(super) fn perform_write(&mut self, write: Write) {
+        self.writes += 1;
+        assert_eq!(self.writes, 1, "seed {}: one write at a time", self.seed);
+        let cursed = self.cursed.as_ref() == Some(&write.graph);
+        let curse = cursed.then(|| StoreFault::Other("the engine refuses this graph".into()));
+        let fault = self.store_fault().or(curse);
+        let outcome = match (fault, self.graphs.get_mut(&write.graph)) {
+            (Some(fault), _) => Err(fault),
+            (None, None) => Err(StoreFault::NoGraph),
+            (None, Some(graph)) => {
+                if matches!(write.change, Change::Job(Job::CreateIndex(_))) {
+                    self.indexed.insert(write.graph.clone());
+                }
+                let ids = apply(graph, &write.change);
+                Ok(Written { ids, held: Duration::from_micros(300), contended: self.rng.bool() })
+            }
+        };
+        if self.is_lost() {
+            self.writes -= 1;
+        } else {
+            self.later(1, Event::Written { write, outcome });
+        }
+    }
+
+    pub(super) fn store_fault(&mut self) -> Option<StoreFault> {
+        if let Some(fault) = self.server_fault() {
+            return Some(fault);
+        }
+        self.unlucky().then(|| match self.rng.u32(..8) {
+            7 => StoreFault::Begun,
+            6 => StoreFault::Denied("NOREPLICAS".into()),
+            0 => StoreFault::Paused,
+            1 => StoreFault::Readers,
+            2 => StoreFault::OutOfMemory,
+            3 => StoreFault::QueueFull,
+            4 => StoreFault::Timeout,
+            _ => StoreFault::Other("the engine stumbled".into()),
+        })
+    }
+
+    pub(super) fn server_fault(&mut self) -> Option<StoreFault> {
+        match self.server {
+            ServerState::Ready => self.is_lost().then_some(StoreFault::NoReply),
+            ServerState::Replica => Some(StoreFault::Replica),
+            ServerState::Loading => Some(StoreFault::Loading),
+            ServerState::NoEngine => Some(StoreFault::NoEngine),
+            ServerState::Settling => Some(StoreFault::Settling),
+            ServerState::Foreign => Some(StoreFault::Foreign),
+        }
+    }
+}
+
+fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
+    let inside = |window: &Window| graph.range(window.lo..window.hi);
+    let beyond = |window: &Window| {
+        let beyond = graph.range(window.hi..).next().filter(|_| !window.last);
+        beyond.map(|(id, _)| *id)
+    };
+    let took = TOOK;
+    let pending = |node: &Node| !node.text.is_empty() && node.vector.is_none();
+    match query {
+        Query::Indexes => {
+            let index = |ready| Index { label: "Doc".into(), dimension: DIMENSIONS, ready };
+            Answer::Indexes(indexed.map(index).into_iter().collect())
+        }
+        Query::Sample(_) => Answer::Sample(Some(DIMENSIONS)),
+        // Where the worlds' graphs are counted in windows and where at once.
+        Query::CountAll { .. } if graph.len() > SMALL => Answer::CountAll(None),
+        Query::CountAll { .. } => {
+            let beyond = graph.keys().next_back().map(|last| last + 1);
+            Answer::CountAll(Some(counted(graph.values(), beyond)))
+        }
+        Query::Count { window, .. } => {
+            let nodes = inside(window).map(|(_, node)| node);
+            Answer::Count(counted(nodes, beyond(window)))
+        }
+        Query::Marked { window, .. } => Answer::Marked(marked(graph, window, beyond(window))),
+        Query::Select(window) => {
+            let rows: Vec<_> = inside(window)
+                .filter(|(_, node)| pending(node) && node.error.is_none())
+                .map(|(id, node)| (NodeId(*id), node.text.clone().into(), Some("Doc".to_owned())))
+                .take(window.rows)
+                .collect();
+            let last = rows.last().map(|(id, _, _): &(NodeId, Vec<u8>, _)| id.0);
+            let longest = rows.iter().map(|(_, text, _)| text.len()).max().unwrap_or(0);
+            let seen = Seen { rows: rows.len(), last, longest, beyond: beyond(window), took };
+            Answer::Selection(Selection { rows, seen })
+        }
+    }
+}
+
+fn counted<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, beyond: Option<u64>) -> Count {
+    let eligible = nodes.filter(|node| !node.text.is_empty());
+    let unfilled = eligible.clone().filter(|node| node.vector.is_none());
+    let quarantined = unfilled.clone().filter(|node| node.error.is_some());
+    let [eligible, unfilled, quarantined] =
+        [eligible.count(), unfilled.count(), quarantined.count()].map(|nodes| nodes as u64);
+    let seen = Seen { rows: 0, last: None, longest: 0, beyond, took: TOOK };
+    Count { eligible, unfilled, quarantined, labels: vec![], seen }
+}
+
+fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
+    let marks = graph.range(window.lo..window.hi).filter(|(_, node)| node.vector.is_none());
+    let rows: Vec<MarkedNode> = marks
+        .filter(|(_, node)| !node.text.is_empty())
+        .filter_map(|(id, node)| {
+            let (note, text) = (node.error.clone()?, node.text.clone().into());
+            Some(MarkedNode { id: NodeId(*id), note, text, label: Some("Doc".into()) })
+        })
+        .take(window.rows)
+        .collect();
+    let last = rows.last().map(|node| node.id.0);
+    Marked { seen: Seen { rows: rows.len(), last, longest: 9, beyond, took: TOOK }, rows }
+}
+
+fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {
+    match change {
+        Change::Release(ids) => {
+            let lift = |id: &NodeId| graph.get_mut(&id.0)?.error.take().map(|_| *id);
+            ids.iter().filter_map(lift).collect()
+        }
+        Change::Job(Job::Vectors(rows)) => {
+            let rows = rows.iter().map(|row| (row.node.id, &row.text, &row.vector));
+            let set = |(id, text, vector): (NodeId, &Text, &Arc<[f32]>)| {
+                let node = matching(graph, id, text)?;
+                (node.vector, node.error) = (Some(vector.to_vec()), None);
+                Some(id)
+            };
+            rows.filter_map(set).collect()
+        }
+        Change::Job(Job::Quarantine(marks)) => {
+            let set = |mark: &Mark| {
+                matching(graph, mark.id, &mark.text)?.error = Some(mark.note.clone());
+                Some(mark.id)
+            };
+            marks.iter().filter_map(set).collect()
+        }
+        Change::Job(Job::CreateIndex(_)) => Vec::new(),
+    }
+}
+
+/// The node, if it still holds the text and no vector.
+fn matching<'a>(graph: &'a mut Graph, id: NodeId, text: &Text) -> Option<&'a mut Node> {
+    let node = graph.get_mut(&id.0)?;
+    (node.text.as_bytes() == text.bytes() && node.vector.is_none()).then_some(node)
+}
