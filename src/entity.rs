@@ -1,10 +1,10 @@
-//! What a graph holds for us: its name, its nodes, their texts.
+//! The parts of a graph we work with: its name, its nodes, their texts.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// Bytes of query text a node takes besides its text and its vector.
+/// Bytes a node adds to a query besides its text and its vector.
 const BYTES_PER_NODE: usize = 32;
 
 /// The name of a graph, which is its key in Redis.
@@ -29,15 +29,15 @@ impl fmt::Display for GraphName {
     }
 }
 
-/// The engine's id of a node. It is given to another node once this one is deleted, which is why
-/// nothing is ever matched by id alone.
+/// The engine's id of a node. The engine reuses the ids of deleted nodes, so nothing is ever
+/// matched by id alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct NodeId(pub u64);
 
-/// The bytes of a text that are embedded: the whole text, or its beginning when it is too long.
+/// The bytes of a text that are embedded: the whole text, or its beginning if it is too long.
 ///
-/// Bytes and not `str`, because the engine stores whatever a client sent, and the write-back has to
-/// compare exactly that.
+/// Bytes rather than `str`, because the engine stores whatever a client sent, and the write-back
+/// must compare exactly that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Text {
     bytes: Arc<[u8]>,
@@ -62,27 +62,27 @@ impl Text {
         self.cut
     }
 
-    /// Whether a node that holds `whole` holds this text, or more of the same where it was cut.
+    /// Whether `whole` is this text, or begins with it if it was cut.
     pub(crate) fn is_of(&self, whole: &[u8]) -> bool {
         if self.cut { whole.starts_with(&self.bytes) } else { *whole == *self.bytes }
     }
 
-    /// What is sent to the embedder; bytes that are no UTF-8 become U+FFFD.
+    /// What is sent to the embedder; invalid UTF-8 becomes U+FFFD.
     pub(crate) fn to_utf8(&self) -> Cow<'_, str> {
         String::from_utf8_lossy(&self.bytes)
     }
 
-    /// About how long a node with this text is as query text.
+    /// Roughly how many bytes a node with this text adds to a query.
     pub(crate) fn query_bytes(&self) -> usize {
         self.bytes.len() + BYTES_PER_NODE
     }
 
-    /// How many characters it has.
+    /// Its length in characters.
     pub(crate) fn chars(&self) -> usize {
         self.bytes.iter().filter(|byte| begins_char(**byte)).count()
     }
 
-    /// The first part of it: this share of its characters, and at least one.
+    /// Its beginning: the fraction `keep` of its characters, at least one.
     pub(crate) fn shortened(&self, keep: f64) -> Self {
         #[expect(
             clippy::cast_possible_truncation,
@@ -96,21 +96,21 @@ impl Text {
         Self { bytes: self.bytes.get(..end).unwrap_or(&self.bytes).into(), cut }
     }
 
-    /// About how many tokens it has: four letters of the Latin alphabet each, and one for each character
-    /// of scripts like Chinese, whose characters take three bytes.
+    /// Roughly how many tokens it has: one per four Latin letters, and one per character of scripts
+    /// such as Chinese, whose characters take three bytes.
     pub(crate) fn tokens(&self) -> usize {
         let wide = self.bytes.iter().filter(|byte| **byte >= 0xe0).count();
         wide + (self.bytes.len() - 3 * wide.min(self.bytes.len() / 3)) / 4 + 1
     }
 
-    /// About four bytes a token, the rule of thumb of the services' own documentation.
+    /// About four bytes per token, the rule of thumb in the services' own documentation.
     pub(crate) fn estimated_tokens(&self) -> usize {
         self.bytes.len() / 4 + 1
     }
 }
 
-/// Byte offset behind the first `chars` characters. Counting bytes that begin a character needs
-/// no valid UTF-8 and cannot split a valid one.
+/// Byte offset after the first `chars` characters. Counting the bytes that begin a character works
+/// on invalid UTF-8 too, and cannot split a valid character.
 fn end_of_char(bytes: &[u8], chars: usize) -> usize {
     if bytes.len() <= chars {
         return bytes.len();

@@ -1,7 +1,7 @@
-//! Panics on demand, to test what keeps them from the server. Without the feature `inject` nothing
-//! of it is in the library.
+//! Panics on demand, to test that they never reach the server. Without the `inject` feature none of
+//! this is compiled in.
 
-/// Places where a panic can be had.
+/// Places where a panic can be injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Point {
@@ -11,7 +11,7 @@ pub(crate) enum Point {
     Filter,
     /// In the handler of a server event.
     Event,
-    /// Where an answer of the engine is read.
+    /// Where a reply of the engine is read.
     Reply,
     /// On the worker thread.
     Worker,
@@ -28,7 +28,7 @@ mod armed {
     static ARMED: AtomicU8 = AtomicU8::new(0);
 
     impl Point {
-        /// Reads the name a test gives.
+        /// Parses the name that a test passes.
         pub(crate) fn parse(name: &str) -> Option<Self> {
             use Point::{Command, Event, Filter, Http, Reply, Worker};
             let all = [Command, Filter, Event, Reply, Worker, Http];
@@ -36,7 +36,7 @@ mod armed {
         }
     }
 
-    /// The next time this point is reached, it panics.
+    /// Makes this point panic the next time it is reached.
     pub(crate) fn arm(point: Point) {
         ARMED.store(point as u8, Ordering::SeqCst);
     }
@@ -51,6 +51,6 @@ mod armed {
 #[cfg(feature = "inject")]
 pub(crate) use armed::{arm, reached};
 
-/// Nothing.
+/// Does nothing.
 #[cfg(not(feature = "inject"))]
 pub(crate) fn reached(_: Point) {}

@@ -1,6 +1,7 @@
-//! vectorfill: a Redis module that keeps every FalkorDB node that has a text supplied with a vector.
+//! vectorfill: a Redis module that keeps an up-to-date vector embedding on every FalkorDB node that
+//! has text.
 //!
-//! # Who runs on which thread
+//! # What runs on which thread
 //!
 //! ```text
 //! main thread         │ worker ("vectorfill")             │ elsewhere
@@ -16,20 +17,22 @@
 //! ```
 //!
 //! Only the main thread calls the engine: jobs are posted to it and answered through a channel. It
-//! never waits for the worker, and the worker never holds the server nor waits without a bound.
+//! never waits for the worker; the worker never holds the server, and every wait of its own is
+//! bounded.
 //!
 //! # Where to find what
 //!
-//! - `fill`: the core. Decides, and is pure: begin with its documentation.
-//! - `rule`: which nodes are filled from which text. `entity`: what a graph holds for us.
-//! - `worker`: the thread. Carries out what the core decides.
-//! - `server`: all that knows Redis. `server/graph/hold.rs` is where the server is held.
+//! - `fill`: the core. It decides, and it is pure: start with its documentation.
+//! - `rule`: which nodes are filled, and from which text. `entity`: what we know of a graph's
+//!   content.
+//! - `worker`: the thread that carries out what the core decides.
+//! - `server`: everything that knows Redis. `server/graph/hold.rs` is where the server is held.
 //! - `engine`: FalkorDB's dialect and its versions; bytes in, bytes out.
-//! - `embed`: all that knows HTTP, and the local model.
-//! - `error`, `text`: what is told to a person. `inject`: panics for tests.
+//! - `embed`: everything that knows HTTP, and the local model.
+//! - `error`, `text`: messages for people. `inject`: panics for tests.
 //!
-//! Imports go one way: `lib → server → worker → {engine, embed} → fill → rule → {entity, text, error}`,
-//! each to what stands below it; a test sees to it.
+//! Imports go one way, each from the layers below it; a test enforces this:
+//! `lib → server → worker → {engine, embed} → fill → rule → {entity, text, error}`.
 
 mod embed;
 mod engine;
@@ -51,8 +54,8 @@ static GATE: Gate = Gate;
 redis_module! {
     name: "vectorfill",
     version: 100,
-    // The system's allocator and not Redis': a model of 90 MB must not count as used memory, or
-    // maxmemory would evict the user's keys for it.
+    // The system allocator, not Redis's: a 90 MB model must not count as used memory, or maxmemory
+    // would evict the user's keys to make room for it.
     allocator: (std::alloc::System, std::alloc::System),
     data_types: [GATE],
     acl_categories: [acl_category(),],

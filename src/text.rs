@@ -1,9 +1,9 @@
-//! Words for people.
+//! Text shown to people.
 
 use std::fmt::Write as _;
 
-/// A text on one line: every run of white space and control characters is one space. At most `max`
-/// characters.
+/// `text` on one line: every run of white space and control characters becomes one space. At most
+/// `max` characters.
 pub(crate) fn one_line(text: &str, max: usize) -> String {
     let mut line = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty())

@@ -1,5 +1,6 @@
 //! Quoting: the one place that writes values into Cypher.
 
+/// A list literal; `each` writes one item.
 pub(super) fn list<T>(
     out: &mut Vec<u8>,
     items: impl Iterator<Item = T>,
@@ -15,8 +16,8 @@ pub(super) fn list<T>(
     out.push(b']');
 }
 
-/// A string literal. Backslash and quote are escaped, every other byte passes as it is; a NUL
-/// cannot be sent, and the engine cannot hold one.
+/// A string literal. Backslash and quote are escaped and every other byte is kept as is, except
+/// that NULs are dropped: they cannot be sent, and the engine cannot store them.
 pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'\'');
     for byte in bytes.iter().copied().filter(|byte| *byte != 0) {
@@ -28,7 +29,7 @@ pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'\'');
 }
 
-/// The shortest decimals that read back as the same `f32`.
+/// A list of the shortest decimals that parse back to the same `f32`.
 pub(super) fn vector(out: &mut Vec<u8>, numbers: &[f32]) {
     let mut buffer = zmij::Buffer::new();
     list(out, numbers.iter(), |out, number| out.extend(buffer.format_finite(*number).bytes()));

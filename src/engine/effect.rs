@@ -1,12 +1,12 @@
-//! The cheap way to hand a vector to the engine: as an *effect*, the form in which it sends changes
-//! to its own replicas. Four bytes a number, copied; as query text a number takes eleven, parsed.
+//! The cheap way to give the engine a vector: as an *effect*, the form in which it sends changes to
+//! its own replicas. A number is four bytes, copied; as query text it is eleven, parsed.
 //!
-//! An effect is applied as it stands: one that names a node or a property that is not there, or that
-//! the engine cannot read, ends the server. Three things make it safe. It is made for engines on which
-//! it was tried ([`super::version`]), and no other is sent one. What it names has been looked up in
-//! the same hold of the server, by a query with the guards every write has ([`Targets`]). And it says
-//! one thing only, "this property of this node is this vector": whatever else is to be done, such as
-//! the first vector of a graph or taking a mark away, is left to a query.
+//! An effect is applied unchecked: one that names a missing node or property, or that the engine
+//! cannot read, crashes the server. Three things make it safe. Effects are sent only to engine
+//! versions they were tested on ([`super::version`]). What an effect names was looked up in the
+//! same hold of the server, by a query with the same guards as every write ([`Targets`]). And an
+//! effect only ever states "this property of this node is this vector": everything else, such as
+//! the first vector of a graph or removing a mark, is left to a query.
 
 use crate::fill::port::store::Row;
 
@@ -24,15 +24,15 @@ const HEAD: usize = size_of::<u32>() + size_of::<u64>() + size_of::<u16>() + 2 *
 pub(crate) struct Targets {
     /// The engine's number for the property; `None` = no node of the graph ever had it.
     pub(crate) attribute: Option<u16>,
-    /// Places of rows whose node takes the vector and needs nothing else.
+    /// Indices of the rows whose node takes the vector and needs nothing else.
     pub(crate) plain: Vec<usize>,
-    /// Places of rows whose node takes the vector and loses its mark of quarantine.
+    /// Indices of the rows whose node takes the vector and loses its quarantine mark.
     pub(crate) marked: Vec<usize>,
 }
 
 impl Targets {
-    /// Of these rows, those that an effect can tell of, and those that are left to a query. Rows that
-    /// are in neither have changed since they were selected.
+    /// Splits the rows into those an effect can write and those left to a query. Rows in neither
+    /// have changed since they were selected.
     pub(crate) fn split<'a>(&self, rows: &'a [Row]) -> (Vec<&'a Row>, Vec<Row>) {
         let find = |places: &[usize]| -> Vec<&'a Row> {
             places.iter().filter_map(|place| rows.get(*place)).collect()
@@ -53,7 +53,7 @@ pub(crate) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
     let mut effect = Vec::with_capacity(1 + rows.len() * HEAD + numbers * size_of::<f32>());
     effect.push(VERSION);
     for row in rows {
-        // A length that does not fit is no vector's: 2^32 numbers.
+        // No real vector has 2^32 numbers.
         let Ok(length) = u32::try_from(row.vector.len()) else { continue };
         effect.extend(UPDATE_NODE.to_le_bytes());
         effect.extend(row.node.id.0.to_le_bytes());

@@ -1,15 +1,16 @@
-//! What GRAPH.INFO says of the queries that run: whether a write would have to wait for one.
+//! The running queries in GRAPH.INFO: whether a write would have to wait for one.
 
 use std::time::Duration;
 
 use crate::engine::query::is_sweep;
 use crate::engine::value::Value;
 
-/// How long the oldest query on `graph` has run that GRAPH.INFO names, for ever if one waits.
+/// How long the oldest query on `graph` in GRAPH.INFO has been running; `Duration::MAX` if one is
+/// still waiting to run.
 pub(crate) fn oldest_reader(reply: &Value<'_>, graph: &[u8]) -> Option<Duration> {
     let on_graph =
         |query: &&Value<'_>| query.field("Graph name").and_then(Value::bytes) == Some(graph);
-    // Our own sweeps are over in a moment, and must not make our own writes wait.
+    // Our own sweeps are short, and must not hold up our own writes.
     let ours =
         |query: &&Value<'_>| query.field("Query").and_then(Value::bytes).is_some_and(is_sweep);
     let queries = reply.items().iter().flat_map(Value::items);

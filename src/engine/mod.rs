@@ -1,10 +1,10 @@
-//! FalkorDB's dialect: what is said to the engine, how its replies read, what its words mean, and
-//! what is known of each of its versions.
+//! FalkorDB's dialect: the queries sent to the engine, how its replies are read, what its error
+//! messages mean, and what is known about each of its versions.
 //!
-//! Pure: bytes in, bytes out. `server/graph` carries the bytes. The text of a query and the reader of
-//! its reply stand side by side ([`query`]); [`version`] is a table with a row for each range of
-//! versions that was tried; [`effect`] is the engine's replication format; [`words`] sorts its error
-//! messages; [`value`] reads the raw protocol of a reply.
+//! Pure: bytes in, bytes out. `server/graph` carries the bytes. The text of a query and the reader
+//! of its reply sit side by side ([`query`]); [`version`] is a table with a row per tested range of
+//! versions; [`effect`] is the engine's replication format; [`words`] sorts its error messages;
+//! [`value`] reads the raw protocol of a reply.
 
 mod cypher;
 pub(crate) mod effect;
@@ -32,7 +32,7 @@ pub(crate) fn read_text(read: &Read) -> Vec<u8> {
     }
 }
 
-/// What the raw reply to a read says: what was asked decides how it is read.
+/// Parses the raw reply to a read, according to what was asked.
 pub(crate) fn answer(query: &Query, proto: &[u8]) -> Result<Answer, StoreFault> {
     let reply = reply(proto)?;
     if reply.items().len() < 2 {
@@ -61,7 +61,7 @@ pub(crate) fn write_text(write: &Write) -> Vec<u8> {
     }
 }
 
-/// A raw reply as a value, an error in it as what it means.
+/// Parses a raw reply; an error reply becomes the fault it stands for.
 pub(crate) fn reply(proto: &[u8]) -> Result<Value<'_>, StoreFault> {
     match Value::parse(proto) {
         Some(Value::Error(error)) => Err(words::fault(error)),

@@ -1,34 +1,35 @@
 //! The raw protocol of a reply as a tree of values that borrow from it.
 //!
-//! The main thread only copies the bytes; they are read here, on the worker.
+//! The main thread only copies the bytes; they are parsed here, on the worker.
 
 use std::time::Duration;
 
-/// Deeper replies are cut: lists of lists of lists are nothing the readers ask for.
+/// Deeper replies are rejected: no query of ours returns one, and parsing recurses.
 const MAX_DEPTH: usize = 32;
 
-/// A value of a reply.
+/// A value in a reply.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value<'a> {
-    /// Null, and what lies too deep.
+    /// Null.
     Null,
-    /// An integer, or a truth as 0 or 1.
+    /// An integer, or a boolean as 0 or 1.
     Integer(i64),
-    /// A string of any kind; a double as the server prints it.
+    /// A string of any kind, or a double as the server prints it.
     Bytes(&'a [u8]),
     /// A list, a set, or a map as alternating keys and values.
     List(Vec<Value<'a>>),
-    /// An error, with its code word.
+    /// An error, including its code word.
     Error(&'a [u8]),
 }
 
 impl<'a> Value<'a> {
-    /// Reads one reply of RESP2 or RESP3; `None` = the bytes end too early or are no protocol.
+    /// Parses one RESP2 or RESP3 reply; `None` = the bytes are truncated, malformed or nested too
+    /// deep.
     pub(crate) fn parse(proto: &'a [u8]) -> Option<Self> {
         Reader { rest: proto }.value(0)
     }
 
-    /// The items of a list; of anything else, none.
+    /// The items of a list; empty for anything else.
     pub(crate) fn items(&self) -> &[Self] {
         if let Self::List(items) = self { items } else { &[] }
     }
@@ -38,7 +39,7 @@ impl<'a> Value<'a> {
         if let Self::Integer(number) = self { Some(*number) } else { None }
     }
 
-    /// An integer that is not negative.
+    /// A non-negative integer.
     pub(crate) fn unsigned(&self) -> Option<u64> {
         self.integer().and_then(|number| u64::try_from(number).ok())
     }
@@ -62,7 +63,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// A number of milliseconds; what is not readable is taken for long.
+    /// A number of milliseconds; an unreadable one counts as `Duration::MAX`.
     pub(crate) fn millis(&self) -> Duration {
         let number = self.text().and_then(|text| text.parse::<f64>().ok());
         let whole = self.unsigned().map(Duration::from_millis);
@@ -90,7 +91,7 @@ impl<'a> Reader<'a> {
             b'*' | b'~' | b'>' => self.list(number(line)?, depth)?,
             b'%' => self.list(number(line)?.checked_mul(2)?, depth)?,
             b'|' => {
-                // Attributes speak of the reply that follows them.
+                // Attributes annotate the reply that follows them.
                 self.list(number(line)?.checked_mul(2)?, depth)?;
                 return self.value(depth);
             }
@@ -112,7 +113,7 @@ impl<'a> Reader<'a> {
 
     fn list(&mut self, length: i64, depth: usize) -> Option<Value<'a>> {
         let Ok(length) = usize::try_from(length) else { return Some(Value::Null) };
-        // No item is shorter than three bytes: a length that lies takes no memory.
+        // No item is shorter than three bytes, so a false length cannot make us allocate more.
         let mut items = Vec::with_capacity(length.min(self.rest.len() / 3));
         for _ in 0..length {
             items.push(if depth < MAX_DEPTH { self.value(depth + 1)? } else { return None });

@@ -1,14 +1,15 @@
-//! The engine's versions, and what is known of each.
+//! The engine's versions, and what is known about each.
 //!
-//! What holds on every engine that was tried, and is relied on: GRAPH.* may be called on the main
-//! thread (from 4.18.11 and 4.20.0 on nowhere else: on any other thread the engine takes the server's
-//! lock itself, and a module that holds it already stops the server for ever); a read with `K` runs on
-//! the engine's pool; an inline write waits for the graph's readers; bare GRAPH.INFO names them.
+//! True of every tested engine, and relied on: GRAPH.* may be called on the main thread (since
+//! 4.18.11 and 4.20.0 nowhere else: on any other thread the engine takes the server's lock itself,
+//! so a module that already holds it deadlocks the server); a read with `K` runs on the engine's
+//! pool; an inline write waits for the graph's readers; bare GRAPH.INFO lists them.
 //!
-//! What differs, and is not relied on because the careful way costs nothing: before 4.20.3 a write on
-//! the engine's pool that meets a CLIENT PAUSE between admission and commit ends the server (our
-//! writes are inline); before 4.20 a SET of a vector over a similar vector is ignored (we write where
-//! there is none); the default of `EFFECTS_THRESHOLD` is 300 µs before 4.20.3 and 0 since (it is asked).
+//! Differs between versions, and is not relied on because the careful way costs nothing: before
+//! 4.20.3 a write on the engine's pool that meets a CLIENT PAUSE between admission and commit
+//! crashes the server (our writes are inline); before 4.20 a SET of a vector over a similar one is
+//! ignored (we only write where there is none); the default `EFFECTS_THRESHOLD` is 300 µs before
+//! 4.20.3 and 0 since (we query it).
 
 use std::fmt;
 
@@ -17,7 +18,7 @@ use crate::engine::value::Value;
 /// The engine's module name.
 const ENGINE_MODULE: &[u8] = b"graph";
 
-/// A version of the engine, as MODULE LIST has it: `42201` is 4.22.1.
+/// A version of the engine, encoded as in MODULE LIST: `42201` is 4.22.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(pub i64);
 
@@ -28,35 +29,36 @@ impl fmt::Display for Version {
     }
 }
 
-/// What is known of a version.
+/// What is known about a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Features {
-    /// The suite has run on an engine of this row.
+    /// The test suite has run on an engine in this row.
     pub tested: bool,
-    /// Takes the update of a node as an effect of version 1 ([`super::effect`]).
+    /// Accepts node updates as version 1 effects ([`super::effect`]).
     pub effects: bool,
-    /// An index forgets what a node held before an update. Where it does not, every write to an
-    /// indexed node leaves a dead entry that takes one of the places of a search.
+    /// The index drops a node's old entry on update. Where it does not, every write to an indexed
+    /// node leaves a dead entry that takes up a place in search results.
     pub index_forgets: bool,
 }
 
-/// First version of each row, the last row that is not above a version holds for it.
+/// First version of each row; the last row not above a version applies to it.
 const TABLE: [(Version, Features); 5] = [
     (Version(i64::MIN), UNKNOWN),
-    // Run: 4.16.3, 4.18.3. The source of the effects is the same from 4.16.0 on.
+    // Tested: 4.16.3, 4.18.3. The engine's effects code is unchanged since 4.16.0.
     (Version(41_600), Features { tested: true, effects: true, index_forgets: false }),
-    // Run: 4.22.1.
+    // Tested: 4.22.1.
     (Version(42_000), Features { tested: true, effects: true, index_forgets: true }),
     (Version(42_300), UNKNOWN),
-    // The engine written in Rust calls itself 5 and more, or 99.99.99; its effects are others.
+    // The Rust rewrite of the engine reports 5 and up, or 99.99.99; its effects have another
+    // format.
     (Version(50_000), UNKNOWN),
 ];
 
-/// An engine that nobody has tried: the careful way.
+/// An untested engine: the careful way.
 const UNKNOWN: Features = Features { tested: false, effects: false, index_forgets: false };
 
 impl Version {
-    /// What is known of this version.
+    /// What is known about this version.
     pub(crate) fn features(self) -> Features {
         let row = TABLE.iter().rev().find(|(first, _)| *first <= self);
         let known = row.map_or(UNKNOWN, |(_, features)| *features);
@@ -71,13 +73,13 @@ pub(crate) fn of_modules(modules: &Value<'_>) -> Option<Version> {
     modules.items().iter().find(engine)?.field("ver")?.integer().map(Version)
 }
 
-/// A read-only query that touches no node and shows whether an engine nobody has tried speaks as the
-/// others do: parameters, lists, vectors, and how they print.
+/// A read-only query that touches no node and shows whether an untested engine behaves like the
+/// tested ones: parameters, lists, vectors, and how they print.
 pub(crate) const CANARY: &[u8] = b"CYPHER vectorfill=1 ids=[7,8] v=[0.5,-2.0] \
     UNWIND range(0, size($ids) - 1) AS k WITH k, $ids[k] AS i \
     RETURN collect(i), typeOf(vecf32($v)), vecf32($v), '' < 'a'";
 
-/// Whether the reply to [`CANARY`] is that of the engines that were tried.
+/// Whether the reply to [`CANARY`] matches that of the tested engines.
 pub(crate) fn sings(reply: &Value<'_>) -> bool {
     let [_, rows, _] = reply.items() else { return false };
     let Some(cells) = rows.items().first().map(Value::items) else { return false };

@@ -3,10 +3,10 @@
 use crate::fill::port::fault::StoreFault;
 use crate::text::one_line;
 
-/// Longest piece of the engine's own words that is passed on, in characters.
+/// Longest part of an engine's error message that is passed on, in characters.
 const MAX_ERROR_CHARS: usize = 300;
 
-/// What a refusal of the engine or of the server means for the one who wrote or read.
+/// The fault that an error reply of the engine or the server stands for.
 pub(crate) fn fault(error: &[u8]) -> StoreFault {
     const WORDS: [(&str, StoreFault); 12] = [
         ("unknown command", StoreFault::NoEngine),
@@ -22,7 +22,7 @@ pub(crate) fn fault(error: &[u8]) -> StoreFault {
         ("Query's mem consumption exceeded", StoreFault::OutOfMemory),
         ("MASTERDOWN", StoreFault::Replica),
     ];
-    /// Nobody may write now, whoever asks: too few replicas, a failing disk, a cluster that is down.
+    /// No client may write now: too few replicas, a failing disk, a cluster that is down.
     const DENIED: [&str; 3] = ["NOREPLICAS", "MISCONF", "cluster is down"];
     let text = one_line(&String::from_utf8_lossy(error), MAX_ERROR_CHARS);
     if DENIED.iter().any(|words| text.contains(words)) {
@@ -32,21 +32,21 @@ pub(crate) fn fault(error: &[u8]) -> StoreFault {
     known.map_or_else(|| StoreFault::Other(text.clone()), |(_, fault)| fault.clone())
 }
 
-/// What a question was about: what an error may have to name.
+/// What a client asked about, for error messages to name.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     /// The graph.
     pub graph: String,
     /// The embedding model.
     pub model: String,
-    /// Length of the question's vector.
+    /// Length of the query vector.
     pub dimensions: usize,
-    /// The index that is searched, as `(:Label).property`; empty for a query of the client's own.
+    /// The index that is searched, as `(:Label).property`; empty for the client's own query.
     pub index: String,
 }
 
 impl Asked {
-    /// The engine's own words to a client's query, under a code where there is one.
+    /// The error reply for a client's query: the engine's message, with a code word if one applies.
     pub(crate) fn error(&self, words: &str) -> String {
         let Self { graph, model, dimensions, .. } = self;
         if words.contains("empty key") {
@@ -62,7 +62,7 @@ impl Asked {
         }
     }
 
-    /// The same for a search: of a missing index the engine says only that an argument is invalid.
+    /// The same for a search: for a missing index the engine reports only an invalid argument.
     pub(crate) fn search_error(&self, words: &str) -> String {
         if words.contains("Invalid arguments for procedure") {
             return format!("ERR {}", self.no_index());
@@ -70,7 +70,7 @@ impl Asked {
         self.error(words)
     }
 
-    /// What is said where there is nothing to search.
+    /// The message when there is no index to search.
     pub(crate) fn no_index(&self) -> String {
         let hint = "is the label right, and has a pass ended? see VECTORFILL.STATUS";
         format!("there is no vector index on {}: {hint}", self.index)

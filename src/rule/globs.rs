@@ -13,7 +13,7 @@ pub(crate) struct Globs {
 }
 
 impl Globs {
-    /// Reads patterns such as `kb-* notes`; a `?` stands for a space inside a name.
+    /// Parses patterns such as `kb-* notes`; use `?` for a space inside a name.
     pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
         let refused = |e: globset::Error| Error::setting(setting, value, e.to_string());
         let mut builder = GlobSetBuilder::new();

@@ -1,4 +1,4 @@
-//! The rule that says which nodes are filled from which text: validated names, ready to be quoted.
+//! The rule that decides which nodes are filled from which text: validated names, ready to quote.
 
 use crate::rule::globs::Globs;
 use crate::rule::name::Name;
@@ -17,7 +17,7 @@ pub(crate) enum Similarity {
 }
 
 impl Similarity {
-    /// Reads the engine's word.
+    /// Parses the engine's word.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         [Self::Cosine, Self::Euclidean].into_iter().find(|known| known.as_str() == word)
     }
@@ -34,7 +34,7 @@ impl Similarity {
 /// Which nodes of which graphs are filled, from which text, into which property.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rule {
-    /// Graphs the rule speaks of.
+    /// Graphs the rule applies to.
     pub graphs: Globs,
     /// Only nodes with this label; `None` = any node.
     pub label: Option<Name>,
@@ -42,14 +42,14 @@ pub(crate) struct Rule {
     pub source: Name,
     /// The property that receives the vector.
     pub target: Name,
-    /// The property that marks a quarantined node, holding the reason.
+    /// The property that marks a quarantined node; it holds the reason.
     pub error_property: Name,
     /// Characters of a text that are embedded; the rest is cut off.
     pub max_text_chars: usize,
 }
 
 impl Rule {
-    /// Refuses a rule whose properties would overwrite each other.
+    /// Rejects a rule whose properties would overwrite each other.
     pub(crate) fn check(self) -> Result<Self, Error> {
         let clash = "source, target and error-property must be three different properties";
         if self.target == self.source {

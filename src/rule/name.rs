@@ -7,7 +7,7 @@ use crate::error::Error;
 pub(crate) struct Name(String);
 
 impl Name {
-    /// Takes any non-empty name without a backtick or a NUL: the engine knows no way to write those.
+    /// Accepts any non-empty name without a backtick or a NUL: Cypher has no way to write those.
     pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
         if value.is_empty() {
             return Err(Error::setting(setting, value, "a name must not be empty"));

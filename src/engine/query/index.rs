@@ -1,4 +1,4 @@
-//! Vector indexes: which there are, how long the vectors of a label are, and a new one.
+//! Vector indexes: listing them, sampling a label's vector length, creating one.
 
 use crate::engine::cypher::string;
 use crate::engine::query::rows;
@@ -7,8 +7,8 @@ use crate::fill::port::store::{Index, NewIndex};
 use crate::rule::Rule;
 use crate::rule::name::Name;
 
-/// Lists all indexes: rows `[label, dimension, status, kind]`, the dimension only of vector indexes on
-/// the target.
+/// Lists all indexes: rows `[label, dimension, status, kind]`, with a dimension only for vector
+/// indexes on the target.
 pub(crate) fn list(rule: &Rule) -> Vec<u8> {
     let mut query = b"CYPHER p=".to_vec();
     string(&mut query, rule.target.as_str().as_bytes());
@@ -19,8 +19,8 @@ pub(crate) fn list(rule: &Rule) -> Vec<u8> {
     query
 }
 
-/// The reply to [`list`]. Several rows of a label tell of an index that is being rebuilt: it is
-/// ready when all are.
+/// The reply to [`list`]. Several rows for one label mean that its index is being rebuilt: it is
+/// ready when all of them are.
 pub(crate) fn listed(reply: &Value<'_>) -> Vec<Index> {
     let index = |row: &Value<'_>| {
         let [label, dimension, status, kind] = row.items() else { return None };
@@ -34,13 +34,13 @@ pub(crate) fn listed(reply: &Value<'_>) -> Vec<Index> {
     rows(reply).iter().filter_map(index).collect()
 }
 
-/// Reads one vector of a label: how long the stored vectors are decides what the index holds.
+/// Reads one vector of a label: the length of the stored vectors is the index's dimension.
 pub(crate) fn sample(rule: &Rule, label: &Name) -> Vec<u8> {
     let (label, target) = (label.quoted(), rule.target.quoted());
     format!("MATCH (n:{label}) WHERE n.{target} IS NOT NULL RETURN n.{target} LIMIT 1").into_bytes()
 }
 
-/// The reply to [`sample`]. A vector prints as `<0.5, -2.0>`; what is no vector has no length.
+/// The reply to [`sample`]. A vector prints as `<0.5, -2.0>`; `None` = the value is not a vector.
 pub(crate) fn sampled(reply: &Value<'_>) -> Option<usize> {
     let text = rows(reply).first()?.items().first()?.text()?;
     let numbers = text.strip_prefix('<')?.strip_suffix('>')?;

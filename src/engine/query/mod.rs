@@ -1,15 +1,15 @@
-//! The queries, each beside the reader of its reply.
+//! The queries, each next to the reader of its reply.
 //!
-//! Three rules of the engine shape what is here:
-//! - `size()`, `left()` and `substring()` walk a text as UTF-8 without checking it: on one node with
-//!   broken bytes they never return, or end the server. So a text is read whole and compared whole;
-//!   `=`, `>` and `STARTS WITH` look at bytes only.
-//! - `n.text > ''` holds for exactly the non-empty strings, at two thirds of the cost of asking
-//!   `typeOf()`, and it has to stand before `STARTS WITH`, which fails the whole query on a number.
-//! - A node is found by its id at once only where the id is a plain variable or parameter.
+//! Three properties of the engine shape these queries:
+//! - `size()`, `left()` and `substring()` walk a text as UTF-8 without validating it: a single node
+//!   with invalid bytes makes them loop forever or crash the server. So texts are read whole and
+//!   compared whole; `=`, `>` and `STARTS WITH` work on bytes.
+//! - `n.text > ''` is true for exactly the non-empty strings, at two thirds of the cost of
+//!   `typeOf()`. It must come before `STARTS WITH`, which fails the whole query on a number.
+//! - A lookup by id is direct only if the id is a plain variable or parameter.
 //!
-//! And one of its habits: a plan is kept for each distinct text and graph. So whatever changes from
-//! call to call is a parameter, and a graph has few texts.
+//! And it caches one plan per distinct query text and graph. So whatever changes from call to call
+//! is a parameter, and each graph sees few distinct texts.
 
 pub(crate) mod index;
 pub(crate) mod search;
@@ -21,17 +21,17 @@ use std::time::Duration;
 use crate::engine::value::Value;
 use crate::rule::Rule;
 
-/// How every sweep begins.
+/// The start of every sweep query.
 const SWEEP: &str = "CYPHER vectorfill=1 ";
-/// What stands before the time in a reply's statistics.
+/// The label before the time in a reply's statistics.
 const TOOK: &str = "Query internal execution time: ";
 
-/// Whether a query that GRAPH.INFO names is a sweep of ours: no user's query begins like one.
+/// Whether a query listed in GRAPH.INFO is one of our sweeps: no user's query begins like one.
 pub(crate) fn is_sweep(query: &[u8]) -> bool {
     query.starts_with(SWEEP.as_bytes())
 }
 
-/// The names of a rule, quoted: the node's pattern, source, target, error property.
+/// The quoted parts of a rule: node pattern, source, target, error property.
 fn parts(rule: &Rule) -> (String, String, String, String) {
     let node = rule.label.as_ref().map_or_else(|| "(n)".into(), |l| format!("(n:{})", l.quoted()));
     (node, rule.source.quoted(), rule.target.quoted(), rule.error_property.quoted())
@@ -42,7 +42,7 @@ fn rows<'v, 'a>(reply: &'v Value<'a>) -> &'v [Value<'a>] {
     if let [_, rows, _] = reply.items() { rows.items() } else { &[] }
 }
 
-/// What the engine says the query took.
+/// How long the query took, as the engine reports it.
 fn took(reply: &Value<'_>) -> Duration {
     let lines = reply.items().last().map(Value::items).unwrap_or_default();
     let ms = lines

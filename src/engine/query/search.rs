@@ -1,9 +1,10 @@
-//! Questions: a client's query with its vector, and the search for the nearest nodes of a label.
+//! Client queries: a user's Cypher with its vector, and the search for a label's nearest nodes.
 //!
-//! A search has to give the `k` nearest, whatever state the index is in. Before 4.20 each write to an
-//! indexed node leaves a dead entry that takes a place among the `k`, and later engines find only some
-//! 95 % of fifty neighbours when asked for fifty. So the index is asked for more than is wanted, and for
-//! more still when too few come; a label that is small enough is not searched but compared whole.
+//! A search must return the `k` nearest nodes, whatever state the index is in. Before 4.20 each
+//! write to an indexed node leaves a dead entry that takes up one of the `k` places, and later
+//! engines find only about 95 % of fifty neighbours when asked for fifty. So we ask the index for
+//! more than we need, and for still more if too few come back; a small label is compared
+//! exhaustively instead.
 
 use crate::engine::cypher::{string, vector};
 use crate::engine::query::rows;
@@ -12,17 +13,17 @@ use crate::engine::words::Asked;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
 
-/// A label with at most so many nodes is compared whole: 0.5–2 µs a node of one of the engine's
-/// threads, measured with 384 and 1,536 numbers.
+/// A label with at most this many nodes is compared exhaustively: 0.5–2 µs per node on one engine
+/// thread, measured with 384 and 1,536 dimensions.
 const MAX_COMPARED: u64 = 10_000;
-/// How many times the wanted number the index is asked for at first, and at least how many; the
-/// engine's own default looks at ten neighbours, which finds too few of fifty.
+/// The index is first asked for `MORE * k` neighbours, at least `MIN_ASKED`; the engine's default
+/// of looking at ten finds too few of fifty.
 const MORE: usize = 4;
 const MIN_ASKED: usize = 100;
-/// How many times more it is asked for each time too few come, until that is twice the label.
+/// The factor by which that grows each time too few come back, up to twice the label's size.
 const WIDER: usize = 8;
 
-/// A user's query with the vector as its first parameter; what parameters it has of its own follow.
+/// A user's query with the vector as its first parameter, before any parameters of its own.
 pub(crate) fn with_vector(query: &[u8], numbers: &[f32]) -> Vec<u8> {
     const WORD: &[u8] = b"CYPHER";
     let trimmed = query.trim_ascii_start();
@@ -36,37 +37,37 @@ pub(crate) fn with_vector(query: &[u8], numbers: &[f32]) -> Vec<u8> {
     out
 }
 
-/// A node that was found.
+/// A search result.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Found {
     /// Its id.
     pub id: i64,
-    /// Its distance from the question.
+    /// Its distance from the query vector.
     pub score: f64,
     /// Its text, if it is a string.
     pub text: Option<Vec<u8>>,
 }
 
-/// What is asked.
+/// A search in progress.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Search {
     /// The label, as the client names it.
     pub label: Vec<u8>,
-    /// How many nodes.
+    /// How many nodes to return.
     pub k: usize,
-    /// The question's vector.
+    /// The query vector.
     pub vector: Vec<f32>,
     target: Name,
     source: Name,
     step: Step,
 }
 
-/// What is asked of the engine next.
+/// What to ask the engine next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// Whether there is an index, of which kind, and how many nodes have the label.
+    /// Whether there is an index, its similarity, and how many nodes have the label.
     Look { asked: usize },
-    /// So many neighbours in the index.
+    /// This many neighbours from the index.
     Index { asked: usize, looked: Option<Looked> },
     /// All nodes of the label.
     Compare(Similarity),
@@ -75,7 +76,7 @@ enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Looked {
     similarity: Similarity,
-    /// Nodes of the label; 0 = they cannot be compared.
+    /// Nodes with the label; 0 = they cannot be compared.
     nodes: u64,
 }
 
@@ -84,7 +85,7 @@ struct Looked {
 pub(crate) enum Next {
     /// The search is over.
     Found(Vec<Found>),
-    /// The engine has to be asked once more.
+    /// The engine must be asked again.
     Ask(Search),
     /// There is no index on the label.
     NoIndex,
@@ -106,7 +107,7 @@ impl Search {
         Self { label, k, vector, target: rule.target.clone(), source: rule.source.clone(), step }
     }
 
-    /// The query to be run now.
+    /// The text of the query to run now.
     pub(crate) fn text(&self) -> Vec<u8> {
         let (source, target) = (self.source.quoted(), self.target.quoted());
         let (mut query, k) = (b"CYPHER label=".to_vec(), self.k);
@@ -115,7 +116,8 @@ impl Search {
         string(&mut query, self.target.as_str().as_bytes());
         let body = match self.step {
             Step::Look { .. } => {
-                // A label that cannot be quoted has no index; the count is read off the engine's own.
+                // A label that cannot be quoted has no index; the engine answers the count from its
+                // metadata.
                 let label = String::from_utf8_lossy(&self.label).replace(['`', '\0'], "");
                 format!(
                     " CALL db.indexes() YIELD label, types, options, entitytype \
@@ -142,7 +144,7 @@ impl Search {
         with_vector(&query, &self.vector)
     }
 
-    /// What a reply means.
+    /// Takes in a reply, and returns what to do next.
     pub(crate) fn learn(mut self, reply: &Value<'_>) -> Next {
         match self.step {
             Step::Look { asked } => {
@@ -172,7 +174,7 @@ impl Search {
         }
     }
 
-    /// What an error of the engine's means: the search goes on, or nothing can be found.
+    /// Takes in an engine error: the search goes on another way, or ends with an error reply.
     pub(crate) fn fail(mut self, asked: &Asked, words: &str) -> Result<Self, String> {
         let Step::Compare(similarity) = self.step else {
             return Err(asked.search_error(words));
@@ -180,7 +182,7 @@ impl Search {
         if !words.contains("dimension") {
             return Err(asked.error(words));
         }
-        // One vector of another length spoils the comparison of all; the index leaves it out.
+        // A single vector of another length fails the whole comparison; the index skips it.
         let looked = Some(Looked { similarity, nodes: 0 });
         self.step = Step::Index { asked: self.k.saturating_mul(MORE).max(MIN_ASKED), looked };
         Ok(self)

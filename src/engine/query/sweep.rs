@@ -1,4 +1,4 @@
-//! Sweeps over windows of node ids: what is pending, how much there is, what is quarantined.
+//! Sweeps over windows of node ids: pending nodes, counts, quarantined nodes.
 
 use std::fmt::Write as _;
 
@@ -15,17 +15,17 @@ const BEYOND: i64 = 0;
 const FOUND: i64 = 1;
 /// Marks a row with counts of nodes that have a text and no vector.
 const UNFILLED: i64 = 2;
-/// Marks a row with a label some node with a vector has.
+/// Marks a row with a label of a node that has a vector.
 const LABEL: i64 = 3;
 
-/// How the engine's replies spell it.
+/// How the engine spells true in replies.
 const TRUE: &str = "true";
 
-/// Longest note of a quarantined node that is passed on, in characters: twice the longest of ours.
+/// Longest quarantine note that is passed on, in characters: twice the longest we write.
 const MAX_NOTE_CHARS: usize = 500;
 
-/// Selects pending nodes of a window: rows `[1, id, text, label]`, and `[0, id, …]` for what lies
-/// beyond.
+/// Selects pending nodes of a window: rows `[1, id, text, label]`, and `[0, id, …]` for the first
+/// id after it.
 pub(crate) fn select(rule: &Rule, window: Window) -> Vec<u8> {
     let (node, source, target, error) = parts(rule);
     let found = format!(
@@ -34,7 +34,7 @@ pub(crate) fn select(rule: &Rule, window: Window) -> Vec<u8> {
          RETURN {FOUND} AS k, ID(n) AS a, n.{source} AS b, labels(n)[0] AS c LIMIT $rows"
     );
     if window.last {
-        // Half of the plan, which is kept for each graph.
+        // Halves the plan, which is cached per graph.
         return format!("{} {found}", bounds(window)).into_bytes();
     }
     format!(
@@ -46,8 +46,8 @@ pub(crate) fn select(rule: &Rule, window: Window) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Lists quarantined nodes of a window: rows `[1, id, error, text, label]`, the text only if `texts`,
-/// and `[0, id, …]` for what lies beyond.
+/// Lists quarantined nodes of a window: rows `[1, id, error, text, label]`, the text only if
+/// `texts`, and `[0, id, …]` for the first id after the window.
 pub(crate) fn marked(rule: &Rule, window: Window, texts: bool) -> Vec<u8> {
     let (node, source, target, error) = parts(rule);
     let text = if texts { format!("n.{source}") } else { "NULL".into() };
@@ -63,8 +63,8 @@ pub(crate) fn marked(rule: &Rule, window: Window, texts: bool) -> Vec<u8> {
 }
 
 /// Counts a graph of fewer than `nodes` nodes: rows `[label, has text, has no vector, has no error,
-/// nodes, last id]`. One `MATCH` and no `UNION`: most graphs of a server of many are small, and a plan
-/// is kept for each.
+/// nodes, last id]`. One `MATCH` and no `UNION`: a server with many graphs has mostly small ones,
+/// and each keeps a cached plan.
 pub(crate) fn count_all(rule: &Rule, nodes: u64, labels: bool) -> Vec<u8> {
     let (node, source, target, error) = parts(rule);
     let label = if labels { "labels(n)[0]" } else { "NULL" };
@@ -76,8 +76,8 @@ pub(crate) fn count_all(rule: &Rule, nodes: u64, labels: bool) -> Vec<u8> {
 }
 
 /// Counts a window: rows `[1, with text, …]`, `[2, without vector, of these quarantined]`, with
-/// `labels` also `[3, label, …]`, and `[0, id, …]` for what lies beyond. One `MATCH` a figure takes
-/// half the time a node that one for all of them would.
+/// `labels` also `[3, label, …]`, and `[0, id, …]` for the first id after the window. One `MATCH`
+/// per figure takes half the time per node of a single `MATCH` for all of them.
 pub(crate) fn count(rule: &Rule, window: Window, labels: bool) -> Vec<u8> {
     let (node, source, target, error) = parts(rule);
     let inside = format!("MATCH {node} WHERE ID(n) >= $lo AND ID(n) < $hi AND");
@@ -104,8 +104,8 @@ fn bounds(window: Window) -> String {
     format!("{SWEEP}lo={} hi={} rows={}", window.lo, window.hi, window.rows)
 }
 
-/// The reply to [`count_all`]; `None` = the graph has `nodes` nodes or more, or more kinds of them
-/// than the `most` rows of a reply could tell of.
+/// The reply to [`count_all`]; `None` = the graph has `nodes` nodes or more, or more combinations
+/// than fit into `most` reply rows.
 pub(crate) fn counted_all(reply: &Value<'_>, nodes: u64, most: usize) -> Option<Count> {
     let rows = rows(reply);
     let (mut count, mut seen) = (no_count(reply), 0);
@@ -173,8 +173,8 @@ pub(crate) fn marks(reply: &Value<'_>) -> Marked {
     Marked { rows, seen }
 }
 
-/// The rows of a sweep that lists nodes. `read` makes of the cells after a node's id what is listed,
-/// with the bytes of its text.
+/// The rows of a sweep that lists nodes. `read` turns the cells after a node's id into the listed
+/// item and the length of its text in bytes.
 fn swept<T>(
     reply: &Value<'_>,
     read: impl Fn(NodeId, &[Value<'_>]) -> Option<(usize, T)>,
@@ -198,7 +198,7 @@ fn swept<T>(
     (found, seen)
 }
 
-/// What an error property says, be it of our making or set by hand.
+/// The content of an error property, written by us or set by hand.
 fn note(value: &Value<'_>) -> String {
     match value {
         Value::Bytes(bytes) => one_line(&String::from_utf8_lossy(bytes), MAX_NOTE_CHARS),

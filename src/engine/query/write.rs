@@ -1,4 +1,5 @@
-//! Writes: vectors, marks of quarantine, and what takes marks away; each guarded by id and text.
+//! Writes: vectors, quarantine marks, and their removal; vectors and marks are guarded by id and
+//! text.
 
 use std::collections::HashMap;
 
@@ -10,9 +11,9 @@ use crate::entity::{NodeId, Text};
 use crate::fill::port::store::{Mark, Row};
 use crate::rule::Rule;
 
-/// Writes vectors where id **and** text still match and there is no vector yet; returns one list
-/// of the ids that did: rows would be cut off at the engine's `RESULTSET_SIZE`. Flat lists parse
-/// faster than a list of maps.
+/// Writes vectors where id **and** text still match and there is no vector yet. Returns the written
+/// ids as one list, because rows would be cut off at the engine's `RESULTSET_SIZE`. Flat lists
+/// parse faster than a list of maps.
 pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     if let [row] = rows {
         return one_vector(rule, row);
@@ -32,8 +33,8 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     query
 }
 
-/// The same for one row: what most graphs of a server with thousands of them ever see, at a third of the
-/// memory a graph for its plan.
+/// The same for a single row, with a third of the plan memory per graph: on a server with thousands
+/// of graphs, most never see anything else.
 fn one_vector(rule: &Rule, row: &Row) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
     let mut query = format!("CYPHER i={} t=", row.node.id.0).into_bytes();
@@ -55,9 +56,9 @@ fn one_vector(rule: &Rule, row: &Row) -> Vec<u8> {
     query
 }
 
-/// Reads what is needed to write these rows as an effect: `[id, text, has a vector, is marked]` of each
-/// node that is there. The texts are compared by us ([`targets`]), byte by byte: that is faster than
-/// sending them, and the plan takes a seventh of the memory.
+/// Reads what is needed to write these rows as an effect: `[id, text, has a vector, is marked]` of
+/// each existing node. We compare the texts ourselves ([`targets`]), byte by byte: that is faster
+/// than sending them, and the plan takes a seventh of the memory.
 pub(crate) fn lookup(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
     let mut query = b"CYPHER ids=".to_vec();
@@ -75,14 +76,15 @@ pub(crate) fn lookup(rule: &Rule, rows: &[Row]) -> Vec<u8> {
 /// Reads the names of the graph's properties, in the order of the engine's numbers.
 pub(crate) const PROPERTIES: &[u8] = b"CALL db.propertyKeys()";
 
-/// The number the engine has for the rule's target, in the reply to [`PROPERTIES`].
+/// The engine's number for the rule's target, from the reply to [`PROPERTIES`].
 pub(crate) fn attribute(rule: &Rule, reply: &Value<'_>) -> Option<u16> {
     let target = rule.target.as_str().as_bytes();
     let is_target = |row: &Value<'_>| row.items().first().and_then(Value::bytes) == Some(target);
     u16::try_from(rows(reply).iter().position(is_target)?).ok()
 }
 
-/// The rows that may be written, by the reply to [`lookup`]: the same guards as those of [`vectors`].
+/// The rows that may be written according to the reply to [`lookup`], under the same guards as
+/// [`vectors`].
 pub(crate) fn targets(rows: &[Row], attribute: Option<u16>, reply: &Value<'_>) -> Targets {
     let mut targets = Targets { attribute, ..Targets::default() };
     let places: HashMap<u64, usize> =
@@ -100,12 +102,12 @@ pub(crate) fn targets(rows: &[Row], attribute: Option<u16>, reply: &Value<'_>) -
     targets
 }
 
-/// The engine prints a truth as a word.
+/// The engine prints booleans as words.
 fn truth(value: &Value<'_>) -> bool {
     value.text() == Some("true") || value.integer() == Some(1)
 }
 
-/// Marks nodes with the reason why their text is refused, guarded like [`vectors`].
+/// Marks nodes with the reason their text was refused, guarded like [`vectors`].
 pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
     let mut query = guarded_lists(marks.iter().map(|mark| (mark.id, &mark.text)));
@@ -118,7 +120,7 @@ pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
     query
 }
 
-/// Takes the marks of these nodes away; returns the ids of those that had one.
+/// Removes the marks of these nodes; returns the ids of those that had one.
 pub(crate) fn lift(rule: &Rule, ids: &[NodeId]) -> Vec<u8> {
     let error = rule.error_property.quoted();
     let mut query = b"CYPHER ids=".to_vec();
@@ -133,7 +135,7 @@ pub(crate) fn lift(rule: &Rule, ids: &[NodeId]) -> Vec<u8> {
     query
 }
 
-/// The parameters `ids`, `texts` and `cut`, one entry a node.
+/// The parameters `ids`, `texts` and `cut`, one entry per node.
 fn guarded_lists<'a>(nodes: impl Iterator<Item = (NodeId, &'a Text)> + Clone) -> Vec<u8> {
     let mut query = b"CYPHER ids=".to_vec();
     list(&mut query, nodes.clone(), |out, (id, _)| out.extend(id.0.to_string().bytes()));
@@ -144,8 +146,8 @@ fn guarded_lists<'a>(nodes: impl Iterator<Item = (NodeId, &'a Text)> + Clone) ->
     query
 }
 
-/// Finds the nodes of [`guarded_lists`] that still hold the text. A text that was cut only has to
-/// begin with what was embedded: its vector says no more than that.
+/// Finds the nodes of [`guarded_lists`] that still hold the text. If the text was cut, the node's
+/// text need only begin with it: its vector covers no more than that.
 fn guarded_match(source: &str) -> Vec<u8> {
     format!(
         " UNWIND range(0, size($ids) - 1) AS k \
@@ -161,7 +163,7 @@ pub(crate) fn written(reply: &Value<'_>) -> Vec<NodeId> {
     numbers(reply).into_iter().map(NodeId).collect()
 }
 
-/// A number, or the numbers of a list that is printed as `[1, 2]`, in the first row.
+/// A number, or the numbers of a list printed as `[1, 2]`, in the first row.
 fn numbers(reply: &Value<'_>) -> Vec<u64> {
     let Some(cell) = rows(reply).first().and_then(|row| row.items().first()) else { return vec![] };
     let inner = cell.text().and_then(|text| text.strip_prefix('[')?.strip_suffix(']'));
