@@ -1,4 +1,5 @@
-//! A blocked client: waits alone, and is answered once, whatever becomes of its request.
+//! A blocked client: it alone waits, and it is answered exactly once, whatever happens to its
+//! request.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::server::ffi::client::{Blocked, Gone};
 
 /// The client of one command.
 pub(super) struct Client {
-    /// `None` = the server could not block it, and it has been answered by that.
+    /// `None` = the server could not block it, and has already replied with an error.
     blocked: Option<Blocked>,
     gone: Gone,
     answered: bool,
@@ -18,7 +19,8 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Blocks the client of the command that runs now; `limit` is what the user wants to wait at most.
+    /// Blocks the client of the command that runs now; `limit` is the longest the user is willing
+    /// to wait.
     pub(super) fn block(ctx: &Context, limit: Option<Duration>) -> Self {
         let blocked = Blocked::new(ctx);
         Self {
@@ -30,12 +32,12 @@ impl Client {
         }
     }
 
-    /// Whether the client has gone meanwhile.
+    /// Whether the client has disconnected.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.is_gone()
     }
 
-    /// Answers, and lets the client go on.
+    /// Replies and unblocks the client.
     pub(super) fn reply(mut self, result: RedisResult) {
         self.answered = true;
         if let Some(blocked) = &self.blocked {
@@ -43,7 +45,7 @@ impl Client {
         }
     }
 
-    /// Answers with a reply of the server's as it is.
+    /// Forwards a reply of the server unchanged.
     pub(super) fn pass_on(mut self, reply: &Reply) {
         self.answered = self.blocked.as_ref().is_some_and(|blocked| blocked.pass_on(reply));
     }
@@ -53,14 +55,15 @@ impl Client {
         self.speaks_resp3
     }
 
-    /// What is left of the user's limit; `None` = there is none.
+    /// What is left of the user's limit; `None` = no limit.
     pub(super) fn time_left(&self) -> Option<Duration> {
         self.until.map(|until| until.saturating_duration_since(Instant::now()))
     }
 }
 
-/// An error as it is meant: of each character the library sends the lowest byte, and where that is
-/// zero, as in the Chinese "one", it ends the process. So each byte goes as a character of its own.
+/// redis-module truncates each char of an error to its lowest byte, and aborts if that is zero
+/// (U+4E00). Re-encode the UTF-8 bytes as Latin-1, one char per byte, so that they arrive
+/// unchanged.
 pub(super) fn latin1_escaped(result: RedisResult) -> RedisResult {
     let bytes = |words: String| words.bytes().map(char::from).collect();
     result.map_err(|error| match error {

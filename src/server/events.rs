@@ -1,4 +1,4 @@
-//! What Redis tells us unasked: changes of the server, and every command before it runs.
+//! Notifications from Redis: changes of the server's state, and every command before it runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,19 +18,20 @@ use crate::entity::GraphName;
 use crate::inject::{Point, reached};
 use crate::server::handle::{guarded, with_worker};
 
-/// Commands of other clients since load. Only who holds the server counts, so that no two count at once.
+/// Commands from other clients since load. Only the thread that holds the server increments it, so
+/// increments never race.
 static COMMANDS: AtomicU64 = AtomicU64::new(0);
 
-/// Commands other clients have sent so far: whoever holds the server can tell by it whether
-/// somebody was served meanwhile.
+/// Commands other clients have sent so far. From one hold of the server to the next it shows
+/// whether anyone else was served in between.
 pub(super) fn commands() -> u64 {
     COMMANDS.load(Ordering::Relaxed)
 }
 
-/// A command is about to run. Called for every command of every client, so it does next to nothing.
+/// Called before every command of every client, so it does next to nothing.
 pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     reached(Point::Filter);
-    // A load and a store cost a third of an addition that no other thread may come between.
+    // A load and a store cost a third of an atomic add, and no other thread writes it.
     COMMANDS.store(COMMANDS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     let name = argument(0);
     if SETTLING_NOW.load(Ordering::Relaxed) {
@@ -45,13 +46,14 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     }
 }
 
-/// Whether a slot of a cluster changes hands: the graphs in it came before, when they were not ours yet.
+/// Whether a cluster slot changes owner: its graphs arrived earlier, when the slot was not ours
+/// yet.
 fn takes_slot<'a>(name: &[u8], argument: impl Fn(i32) -> Option<&'a [u8]>) -> bool {
     let is = |at, word: &[u8]| argument(at).is_some_and(|arg| arg.eq_ignore_ascii_case(word));
     name.eq_ignore_ascii_case(b"CLUSTER") && is(1, b"SETSLOT") && is(3, b"NODE")
 }
 
-/// Which argument names the graph that holds new texts after this command, if any does.
+/// Which argument names the graph that may hold new texts after this command, if any.
 fn written_graph(name: &[u8]) -> Option<i32> {
     const WRITERS: [(&[u8], i32); 7] = [
         (b"GRAPH.QUERY", 1),
@@ -83,21 +85,22 @@ fn loading(_: &Context, what: LoadingSubevent) {
     server_changed();
 }
 
-/// How long a master that was restarted with its data waits before it spends anything: by then the
-/// others of a cluster have told it if it was replaced.
+/// How long a master that restarted with its data waits before it spends anything: by then the
+/// other cluster nodes have told it if it was replaced.
 const SETTLING: Duration = Duration::from_secs(5);
-/// The same once a Sentinel has been heard, which takes eight seconds to demote a returning master.
+/// The same once a Sentinel has been seen: Sentinel takes eight seconds to demote a returning
+/// master.
 const SETTLING_WITH_SENTINEL: Duration = Duration::from_secs(12);
 
-/// Since when the data set of the start has been there; `None` = there was none, or it has settled.
+/// When the data set was loaded at startup; `None` = there was none, or it has settled.
 static RETURNED: ArcSwapOption<Instant> = ArcSwapOption::const_empty();
-/// [`RETURNED`] is set: what the command filter may ask for every command.
+/// [`RETURNED`] is set: cheap enough for the command filter to check on every command.
 static SETTLING_NOW: AtomicBool = AtomicBool::new(false);
-/// The event loop runs: data that are loaded now are not those of the start.
+/// The event loop runs: data loaded from now on are not the startup data.
 static STARTED: AtomicBool = AtomicBool::new(false);
 /// A Sentinel watches this server.
 static SENTINEL: AtomicBool = AtomicBool::new(false);
-/// An AOF has been loaded, and nobody has asked yet.
+/// An AOF has been loaded since [`take_aof_loaded`] was last called.
 static AOF_LOADED: AtomicBool = AtomicBool::new(false);
 
 fn note_loading(what: LoadingSubevent) {
@@ -114,12 +117,12 @@ fn note_loading(what: LoadingSubevent) {
     }
 }
 
-/// A job of ours has run: the server has started.
+/// Called when a job of ours runs: the server has started.
 pub(super) fn started() {
     STARTED.store(true, Ordering::Relaxed);
 }
 
-/// Whether this server has returned so recently that it may not know yet that it was replaced.
+/// Whether this server restarted so recently that it may not know yet whether it was replaced.
 pub(super) fn is_settling() -> bool {
     let returned = RETURNED.load();
     let Some(returned) = returned.as_ref() else { return false };
@@ -133,7 +136,7 @@ pub(super) fn is_settling() -> bool {
     settling
 }
 
-/// Whether an AOF has been loaded since this was asked last.
+/// Whether an AOF has been loaded since the last call.
 pub(super) fn take_aof_loaded() -> bool {
     AOF_LOADED.swap(false, Ordering::Relaxed)
 }

@@ -1,4 +1,4 @@
-//! `INFO vectorfill`: the published picture, flat, for monitoring.
+//! `INFO vectorfill`: the published snapshot, flattened for monitoring.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,11 @@ use crate::server::handle::{guarded, with_worker};
 use crate::server::status::state;
 use crate::worker::Worker;
 
-/// Most graphs INFO has a line for.
+/// Maximum number of graphs with a line in INFO.
 const MAX_INFO: usize = 100;
 
-/// `INFO vectorfill`. Also runs while a crash report is written, when nothing may be waited for.
+/// `INFO vectorfill`. Also runs while a crash report is written, when it must not wait for
+/// anything.
 #[info_command_handler]
 fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
     let published = guarded(None, || with_worker(Worker::published));
@@ -44,8 +45,8 @@ fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
     Ok(())
 }
 
-/// A graph's name as part of the name of an INFO field, which ends at a colon or a line break: what is
-/// no letter, digit, `-`, `.` or `_` is percent-encoded, so that no two graphs share a field.
+/// A graph's name as part of an INFO field name, which ends at a colon or a line break: everything
+/// but letters, digits, `-`, `.` and `_` is percent-encoded, so that no two graphs share a field.
 fn info_name(name: &GraphName) -> String {
     let mut field = String::new();
     for byte in name.as_str().bytes() {

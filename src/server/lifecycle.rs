@@ -9,10 +9,10 @@ use crate::server::handle::{WORKER, guarded};
 use crate::server::{config, ffi, graph};
 use crate::worker::Worker;
 
-/// How long the server waits for the worker to end.
+/// How long UNLOAD waits for the worker to end; the server blocks meanwhile.
 const STOP_LIMIT: Duration = Duration::from_millis(100);
 
-/// The ACL category of all commands, if it has still to be added.
+/// The ACL category of all commands, unless it already exists.
 pub(crate) fn acl_category() -> AclCategory {
     const NAME: &str = "vectorfill";
     if guarded(false, || ffi::category_exists(NAME)) {
@@ -25,13 +25,14 @@ pub(crate) fn acl_category() -> AclCategory {
 /// The oldest Redis that falkordb.so loads into: 8.0.0.
 const OLDEST_SERVER: i32 = 0x08_00_00;
 
-/// Looks at the server before anything is registered with it: the library calls functions that older
-/// servers do not have, and would end them.
+/// Checks the server before anything is registered with it: redis-module calls functions that older
+/// servers lack, which would crash them.
 #[derive(Debug)]
 pub(crate) struct Gate;
 
 impl Gate {
-    /// What `redis_module!` does for each of its data types, first of all: an error ends the loading.
+    /// `redis_module!` calls this for each of its data types before anything else; an error aborts
+    /// the load.
     pub(crate) fn create_data_type(
         &self,
         ctx: *mut redis_module::raw::RedisModuleCtx,
@@ -80,8 +81,8 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
     Ok(())
 }
 
-/// Called by Redis when the module is to be unloaded. A busy worker refuses: the engine's threads
-/// hold callbacks into this library.
+/// Called by Redis on UNLOAD. Refused while the worker is busy: the engine's threads hold callbacks
+/// into this library.
 pub(crate) fn deinit(ctx: &Context) -> Status {
     guarded(Status::Err, || {
         if graph::hold::is_pending() {

@@ -1,4 +1,4 @@
-//! The published picture as a reply: every figure under its name.
+//! The published snapshot as a reply: every figure under its name.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,11 +17,11 @@ use crate::worker::Published;
 
 type Map = BTreeMap<RedisValueKey, RedisValue>;
 
-/// Most graphs STATUS lists unless it is asked for all.
+/// Maximum number of graphs STATUS lists without FULL.
 const MAX_BEHIND: usize = 20;
 
-/// The reply of VECTORFILL.STATUS: the graphs that are behind, or all with `full`, of those that
-/// `visible` lets through.
+/// The reply of VECTORFILL.STATUS: the graphs with work left, or all of them with `full`, filtered
+/// by `visible`.
 pub(super) fn status(
     published: &Published,
     full: bool,
@@ -55,7 +55,7 @@ pub(super) fn status(
     ])
 }
 
-/// How vectors are written, the user's own wish first.
+/// How vectors are written; the user's setting takes precedence.
 fn write_path() -> WritePath {
     let wanted = config::current().is_none_or(|current| current.settings.write_effects);
     if wanted { write_path::path() } else { WritePath::Setting }
@@ -69,7 +69,7 @@ fn yes_no(snapshot: &Snapshot) -> RedisValue {
     }
 }
 
-/// One graph of VECTORFILL.STATUS.
+/// One graph in VECTORFILL.STATUS.
 pub(super) fn graph(figures: &GraphFigures) -> RedisValue {
     map(integers(figures.counts()).chain([
         ("state", text(figures.state.name())),
@@ -110,7 +110,7 @@ fn embedder(snapshot: &Snapshot) -> RedisValue {
     ]))
 }
 
-/// The state of all, and why it is so.
+/// The overall state, and the reason for it.
 pub(super) fn state(published: &Published) -> (&'static str, Option<String>) {
     let snapshot = &published.snapshot;
     if let Some(panic) = &published.panic {
@@ -161,6 +161,7 @@ fn map(fields: impl IntoIterator<Item = (&'static str, RedisValue)>) -> RedisVal
     RedisValue::OrderedMap(fields.collect::<Map>())
 }
 
+/// An integer reply, capped at `i64::MAX`.
 pub(super) fn integer(value: u64) -> RedisValue {
     RedisValue::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }

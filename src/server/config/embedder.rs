@@ -1,4 +1,4 @@
-//! The settings that say who embeds, and how a service is spoken to.
+//! The settings for the embedder: who embeds, and how to talk to the service.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ pub(super) static BASE_URL: StringSetting =
     })
     .env("OPENAI_BASE_URL")
     .protected();
-// With provider local it is a path, and what is said of it tells whether it is there.
+// With provider local it is a path, and an error about it reveals whether the path exists.
 pub(super) static MODEL: StringSetting =
     string("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL").protected();
 pub(super) static PATH: StringSetting = string("path", "", url_path).protected();
@@ -55,13 +55,13 @@ pub(super) static REQUEST_TIMEOUT_MS: IntSetting =
 pub(super) static REQUESTS_PER_MINUTE: IntSetting = integer("requests-per-minute", 0, 0, MAX);
 pub(super) static TOKENS_PER_MINUTE: IntSetting = integer("tokens-per-minute", 0, 0, MAX);
 
-/// Says that a service has no field for the length of vectors.
+/// The value for a service that has no field for the number of dimensions.
 const NO_FIELD: &str = "none";
 
-/// Asked once: it does not change, and the settings are read at each change of one.
+/// Looked up once: it does not change, while the settings are re-read on every change.
 static HALF_THE_CORES: OnceNonZeroUsize = OnceNonZeroUsize::new();
 
-/// Half of the cores: the server and the engine need theirs.
+/// Half of the cores: the server and the engine need the rest.
 fn half_the_cores() -> NonZeroUsize {
     HALF_THE_CORES.get_or_init(|| {
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -69,7 +69,7 @@ fn half_the_cores() -> NonZeroUsize {
     })
 }
 
-/// Everything that decides which vectors come back. What the user has not set is the provider's own.
+/// Everything that decides which vectors come back. Unset values take the provider's default.
 pub(super) fn read() -> Result<EmbedderConfig, Error> {
     let provider = Provider::parse(PROVIDER.name, &PROVIDER.read())?;
     let named = match provider {
@@ -93,7 +93,7 @@ pub(super) fn read() -> Result<EmbedderConfig, Error> {
     })
 }
 
-/// What the user has set, or the provider's own where that is our default.
+/// The setting, or the provider's own value where the setting is at our default.
 fn set(setting: &StringSetting, own: Option<&str>) -> String {
     let value = setting.read();
     let untouched = value == setting.default;
@@ -104,13 +104,13 @@ fn filled(value: String) -> Option<String> {
     Some(value).filter(|value| !value.is_empty())
 }
 
-/// Where the service is; `None` = the provider has no address of its own, and the user gave none.
+/// Where the service is; `None` = neither the provider nor the user gives an address.
 fn endpoint(named: Option<&Preset>) -> Result<Option<Endpoint>, Error> {
     let url = filled(set(&BASE_URL, named.map(|preset| preset.base_url)));
     url.map(|url| Endpoint::parse(BASE_URL.name, &url)).transpose()
 }
 
-/// The provider's way of speaking, with what the settings change of it.
+/// The provider's protocol, with the settings applied on top.
 fn protocol(provider: Provider) -> Result<Protocol, Error> {
     let mut protocol = match provider {
         Provider::Service(preset) => (preset.protocol)(),
@@ -134,7 +134,8 @@ fn protocol(provider: Provider) -> Result<Protocol, Error> {
     Ok(protocol)
 }
 
-/// What one request may hold: what the user allows, and what the provider is known to take.
+/// What one request may hold: the smaller of the user's limits and those the provider is known to
+/// have.
 pub(super) fn batch(config: &EmbedderConfig) -> BatchLimits {
     let (texts, tokens) = match config.provider {
         Provider::Service(preset) => (preset.max_texts, preset.max_tokens),
@@ -146,12 +147,12 @@ pub(super) fn batch(config: &EmbedderConfig) -> BatchLimits {
     }
 }
 
-/// How many requests there may be.
+/// How many requests may be in flight, and at what rate.
 pub(super) fn lane(config: &EmbedderConfig) -> LaneLimits {
     let (concurrency, extra) = match config.provider {
         Provider::Service(_) => (CONCURRENCY.unsigned(), 0),
-        // One batch more than there are threads keeps each of them busy; more would only wait.
-        // Queries have a thread of their own, and one that waits for it.
+        // One batch more than threads keeps every thread busy; more would only queue. Queries have
+        // a thread of their own, plus one query waiting for it.
         Provider::Local => (config.threads.get() + 1, 2),
     };
     LaneLimits {
@@ -178,7 +179,7 @@ fn url_path(setting: &'static str, value: &str) -> Result<(), Error> {
     Err(Error::setting(setting, value, expected))
 }
 
-/// A field of a JSON body.
+/// The name of a field in a JSON body.
 fn field(setting: &'static str, value: &str) -> Result<(), Error> {
     if value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The kinds of settings: how each keeps its value, and what Redis may put into it.
+//! The kinds of settings: how each stores its value, and which values it accepts from Redis.
 
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -10,7 +10,7 @@ use redis_module::{ConfigurationValue, RedisError, RedisString};
 
 use crate::error::Error;
 
-/// A whole number within bounds.
+/// A whole number within inclusive bounds.
 pub(super) struct IntSetting {
     pub(super) name: &'static str,
     pub(super) default: i64,
@@ -27,25 +27,29 @@ pub(super) struct BoolSetting {
     pub(super) value: AtomicBool,
 }
 
-/// A text that has to pass a check.
+/// A string that must pass a check.
 pub(super) struct StringSetting {
     pub(super) name: &'static str,
     pub(super) default: &'static str,
     pub(super) env: Option<&'static str>,
-    /// Changing it can send the data, or the key, elsewhere.
+    /// Changing it can send the data or the key elsewhere, so CONFIG SET needs
+    /// `enable-protected-configs`.
     pub(super) protected: bool,
     pub(super) check: fn(&'static str, &str) -> Result<(), Error>,
     pub(super) value: Mutex<String>,
 }
 
+/// A number with its default and inclusive bounds.
 pub(super) const fn integer(name: &'static str, default: i64, min: i64, max: i64) -> IntSetting {
     IntSetting { name, default, min, max, env: None, value: AtomicI64::new(default) }
 }
 
+/// A switch that is on by default.
 pub(super) const fn boolean(name: &'static str) -> BoolSetting {
     BoolSetting { name, default: true, value: AtomicBool::new(true) }
 }
 
+/// A string whose every new value must pass `check`.
 pub(super) const fn string(
     name: &'static str,
     default: &'static str,
@@ -62,6 +66,7 @@ pub(super) const fn string(
 }
 
 impl IntSetting {
+    /// Takes the default from this environment variable, where it is set.
     pub(super) const fn env(mut self, name: &'static str) -> Self {
         self.env = Some(name);
         self
@@ -69,11 +74,13 @@ impl IntSetting {
 }
 
 impl StringSetting {
+    /// Takes the default from this environment variable, where it is set.
     pub(super) const fn env(mut self, name: &'static str) -> Self {
         self.env = Some(name);
         self
     }
 
+    /// Marks the setting as protected.
     pub(super) const fn protected(mut self) -> Self {
         self.protected = true;
         self
@@ -81,23 +88,28 @@ impl StringSetting {
 }
 
 impl IntSetting {
+    /// The current value.
     pub(super) fn read(&self) -> i64 {
         self.value.load(Ordering::Relaxed)
     }
 
+    /// The value as a size; negative values become 0.
     pub(super) fn unsigned(&self) -> usize {
         usize::try_from(self.read()).unwrap_or(0)
     }
 
+    /// The value as a `u32`; values that do not fit become `u32::MAX`.
     pub(super) fn small(&self) -> u32 {
         u32::try_from(self.read()).unwrap_or(u32::MAX)
     }
 
+    /// This many `unit`s; `None` = 0, which switches the setting off.
     pub(super) fn duration(&self, unit: Duration) -> Option<Duration> {
         let value = self.small();
         (value > 0).then(|| unit.saturating_mul(value))
     }
 
+    /// Parses a value given as text, and checks the bounds.
     pub(super) fn parse(&self, value: &str) -> Result<i64, Error> {
         let number = i64::from_str(value.trim()).ok();
         number.filter(|number| (self.min..=self.max).contains(number)).ok_or_else(|| {
@@ -108,10 +120,12 @@ impl IntSetting {
 }
 
 impl StringSetting {
+    /// Forgets the value of an earlier load.
     pub(super) fn clear(&self) {
         self.value.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// A copy of the current value.
     pub(super) fn read(&self) -> String {
         self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -141,14 +155,14 @@ impl ConfigurationValue<bool> for BoolSetting {
 
 impl ConfigurationValue<RedisString> for StringSetting {
     fn get(&self, _: &ConfigurationContext) -> RedisString {
-        // `RedisString::create` ends the process at a NUL byte.
+        // `RedisString::create` aborts the process on a NUL byte.
         RedisString::create_from_slice(std::ptr::null_mut(), self.read().as_bytes())
     }
 
     fn set(&self, _: &ConfigurationContext, value: RedisString) -> Result<(), RedisError> {
         let refused = |e: &dyn std::fmt::Display| RedisError::String(e.to_string());
         if value.as_slice().contains(&0) {
-            // Not repeated in the refusal, which is a C string as well.
+            // The value is not quoted in the error, which is a C string too.
             return Err(RedisError::String(format!("vectorfill.{}: no NUL byte", self.name)));
         }
         let text = value.try_as_str().map_err(|e| refused(&e))?;
@@ -158,6 +172,7 @@ impl ConfigurationValue<RedisString> for StringSetting {
     }
 }
 
+/// Parses a switch given as text; case does not matter.
 pub(super) fn yes_or_no(name: &str, value: &str) -> Result<bool, Error> {
     match value.to_lowercase().as_str() {
         "yes" => Ok(true),

@@ -1,7 +1,7 @@
-//! Every setting once: name, default, bounds, environment variable, what it must look like.
+//! Every setting, defined once: name, default, bounds, environment variable, valid values.
 //!
-//! Redis keeps the text and asks us to accept it; [`read`] makes of all of them the typed values the
-//! rest of the module works with, once a change.
+//! Redis parses the configuration and asks us to accept each value; on every change, [`read`] turns
+//! all of them into the typed values the rest of the module works with.
 
 mod embedder;
 mod kinds;
@@ -100,8 +100,8 @@ fn optional_name(setting: &'static str, value: &str) -> Result<Option<Name>, Err
     if value.is_empty() { Ok(None) } else { Name::parse(setting, value).map(Some) }
 }
 
-/// The three properties must differ from each other; one that equals another is refused when it is
-/// set.
+/// The three properties must differ from each other; setting one to the value of another is
+/// refused.
 fn property(setting: &'static str, value: &str) -> Result<(), Error> {
     Name::parse(setting, value)?;
     let others = [&SOURCE, &TARGET, &ERROR_PROPERTY].into_iter().filter(|o| o.name != setting);
@@ -114,7 +114,7 @@ fn property(setting: &'static str, value: &str) -> Result<(), Error> {
     }
 }
 
-/// Whether effects are used where they are safe. `yes` is what earlier versions called it.
+/// Whether effects are used where they are safe. Earlier versions called `auto` `yes`.
 fn write_effects(setting: &'static str, value: &str) -> Result<bool, Error> {
     match value.to_lowercase().as_str() {
         "auto" | "yes" => Ok(true),
@@ -136,19 +136,19 @@ fn anything(_: &'static str, _: &str) -> Result<(), Error> {
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// What [`read`] gave last.
+/// The last result of [`read`].
 static CURRENT: ArcSwapOption<Current> = ArcSwapOption::const_empty();
 
 /// All settings, parsed.
 #[derive(Debug)]
 pub(super) struct Current {
-    /// What decides about passes.
+    /// For passes.
     pub(super) settings: Settings,
-    /// What decides about the embedder.
+    /// For the embedder.
     pub(super) embedder: EmbedderConfig,
 }
 
-/// The settings as they are now, parsed when one was changed last; `None` before the module is loaded.
+/// The current settings, parsed at the last change; `None` until the module is loaded.
 pub(super) fn current() -> Option<Arc<Current>> {
     CURRENT.load_full()
 }
@@ -203,7 +203,8 @@ fn auto_index() -> Result<Option<Similarity>, Error> {
     Ok(AUTO_INDEX.value.load(Ordering::Relaxed).then_some(similarity))
 }
 
-/// Hands the settings to the worker. Each has been checked when it was set, so they can be read.
+/// Hands the settings to the worker. Each was checked when it was set, so parsing should not fail;
+/// if it does, the old settings stay.
 fn changed() {
     if let Ok(current) = read() {
         let (settings, embedder) = (current.settings.clone(), current.embedder.clone());

@@ -1,4 +1,4 @@
-//! How the settings are registered with Redis, and what happens when one is changed.
+//! Registers the settings with Redis, and reacts when one is changed.
 
 use std::sync::PoisonError;
 
@@ -12,11 +12,11 @@ use crate::error::Error;
 use crate::server::config::kinds::{BoolSetting, IntSetting, StringSetting, yes_or_no};
 use crate::server::config::{BOOLS, INTS, STRINGS, changed};
 
-/// Registers all settings. A default comes from the loadmodule arguments, else from the
-/// environment, else from the table; redis.conf and CONFIG SET override it.
+/// Registers all settings. Defaults come from the loadmodule arguments, else the environment, else
+/// the table; redis.conf and CONFIG SET override them.
 pub(in crate::server) fn register(ctx: &Context, args: &[RedisString]) -> Result<(), Error> {
     let args = pairs(args)?;
-    // Statics survive UNLOAD and LOAD: what was set before must not clash with what is set now.
+    // Statics survive UNLOAD and LOAD: old values must not clash with new ones.
     for setting in STRINGS {
         setting.clear();
     }

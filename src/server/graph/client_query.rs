@@ -1,4 +1,4 @@
-//! A query that a client waits for, on the engine's own threads.
+//! Runs a query that a client waits for, on the engine's own threads.
 
 use redis_module::{RedisError, RedisResult};
 
@@ -11,16 +11,17 @@ use crate::server::handle::guarded;
 
 /// A read-only query.
 pub(in crate::server) struct Query {
+    /// The graph it runs on.
     pub(in crate::server) graph: GraphName,
     /// The query's text.
     pub(in crate::server) cypher: Vec<u8>,
-    /// Whether the reply is to be made for a client library.
+    /// Whether to ask for the compact reply format that client libraries use.
     pub(in crate::server) compact: bool,
-    /// Whether the reply is passed on as it is, and so has to be in the client's own protocol.
+    /// Whether the reply is forwarded unchanged, and so must use the client's protocol version.
     pub(in crate::server) passed_on: bool,
 }
 
-/// Runs a query, and has `answer` answer the client with the reply. Does not wait for it.
+/// Starts a query; `answer` will reply to the client with its result. Does not wait for it.
 pub(in crate::server) fn ask(
     client: Client,
     query: Query,
@@ -47,7 +48,7 @@ pub(in crate::server) fn ask(
         let resp3 = query.passed_on && client.speaks_resp3();
         let mode = if resp3 { Mode::PoolResp3 } else { Mode::Pool };
         hold.query_on_pool(mode, &args, move |reply| {
-            // Dropped, the client is told that nothing came.
+            // Without a reply the client is dropped, which answers it with an error.
             guarded((), || {
                 if let Some(reply) = reply {
                     answer(client, reply);

@@ -1,8 +1,8 @@
 //! **Where the server is held.** The only file that makes a [`Hold`], and the only way to the engine.
 //!
-//! A hold is a moment on the main thread: a posted job ([`post`]), or a command of a client's. From
-//! 4.18.11 and 4.20.0 on the engine takes the server's lock itself when it is called on any other
-//! thread, so a worker with the lock in hand would stop the server for ever.
+//! A hold is a turn on the main thread: a posted job ([`post`]), or a client's command. Since
+//! 4.18.11 and 4.20.0 the engine takes the server's lock itself when called on any other thread, so
+//! a worker that already holds the lock would deadlock the server.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,11 +18,10 @@ use crate::server::ffi::call::{Mode, Receiver, Reply};
 use crate::server::ffi::post::Refusal;
 use crate::server::ffi::{call, post};
 
-/// A job that has waited longer is not done any more: whoever posted it has given up, or soon will.
+/// A job that has waited longer is not run: its poster has given up, or soon will.
 const EXPIRY: Duration = Duration::from_secs(50);
 
-/// Jobs that have not run, and queries whose answer has yet to come: each is a callback into this
-/// library.
+/// Jobs that have not run and queries not yet answered: each is a callback into this library.
 static PENDING: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the server or the engine still holds callbacks into this library.
@@ -30,7 +29,7 @@ pub(in crate::server) fn is_pending() -> bool {
     PENDING.load(Ordering::SeqCst) > 0
 }
 
-/// One callback that is still to come.
+/// Counts one outstanding callback.
 struct Pending;
 
 impl Pending {
@@ -46,11 +45,11 @@ impl Drop for Pending {
     }
 }
 
-/// Proof that this is the main thread and nobody else runs: what needs it, takes it.
+/// Proof that this is the main thread and nothing else runs. Whatever needs that takes a `Hold`.
 pub(in crate::server) struct Hold<'a>(&'a Context);
 
-/// Has `work` done on the main thread. It is called once, with a hold or the reason why there is none;
-/// dropped uncalled if the server cannot take it.
+/// Runs `work` on the main thread, once, with a hold or the reason there is none. Drops it uncalled
+/// if the server does not accept jobs.
 pub(in crate::server) fn post(work: impl FnOnce(Result<Hold<'_>, StoreFault>) + Send + 'static) {
     let (pending, since) = (Pending::new(), Instant::now());
     post::post(Box::new(move |held| {
@@ -67,12 +66,12 @@ pub(in crate::server) fn post(work: impl FnOnce(Result<Hold<'_>, StoreFault>) + 
 }
 
 impl<'a> Hold<'a> {
-    /// A command that runs holds the server.
+    /// The hold of a running command.
     pub(in crate::server) fn of_command(ctx: &'a Context) -> Self {
         Self(ctx)
     }
 
-    /// The server.
+    /// The context for calling the server.
     pub(super) fn server(&self) -> &Context {
         self.0
     }
@@ -91,7 +90,7 @@ impl<'a> Hold<'a> {
         }
     }
 
-    /// What Redis would say of a script that writes to this key; nothing is called.
+    /// Checks whether Redis would let a script write to this key; nothing is executed.
     pub(super) fn check_write(&self, key: &GraphName) -> Result<(), StoreFault> {
         let args: [&[u8]; 3] = [key.as_str().as_bytes(), b"0", b""];
         let refusal = call::call(self.0, Mode::Checked, c"SETRANGE", &args);
@@ -101,8 +100,8 @@ impl<'a> Hold<'a> {
         }
     }
 
-    /// Has the engine run a read-only query on its own threads, and `receive` take the reply on the
-    /// main thread.
+    /// Starts a read-only query on the engine's own threads; `receive` gets the reply on the main
+    /// thread.
     pub(super) fn query_on_pool(
         &self,
         mode: Mode,
@@ -117,8 +116,9 @@ impl<'a> Hold<'a> {
         call::call_later(self.0, mode, c"GRAPH.RO_QUERY", args, receive);
     }
 
-    /// Whether the key holds a graph, or why nobody can say: a cluster that is down. The engine would
-    /// load one that is swapped out, and make one that is missing: so the server is asked.
+    /// Checks that the key holds a graph; the error may also be why that is unknown, such as a
+    /// cluster that is down. We ask the server, because the engine would load a graph that is
+    /// swapped out and create a missing one.
     pub(in crate::server) fn find_graph(&self, graph: &GraphName) -> Result<(), StoreFault> {
         let reply = self.call(Mode::Inline, c"TYPE", &[graph.as_str().as_bytes()])?;
         if reply.proto() == b"+graphdata\r\n" { Ok(()) } else { Err(StoreFault::NoGraph) }

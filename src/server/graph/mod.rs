@@ -1,10 +1,10 @@
-//! The engine, from the worker's side: what the core wants of it becomes jobs for the main thread.
+//! The engine, from the worker's side: the core's requests become jobs for the main thread.
 //!
 //! Reads run on the engine's own threads (`K`): the main thread only makes the call and copies the
-//! reply, whose bytes are read on the worker. Writes run inline, in one hold with everything that
-//! allows them (`write.rs`). A write that the engine commits on another thread later can meet a CLIENT
-//! PAUSE or a failover in between, which ends the server; and it would wait for the graph's readers with
-//! the server in hand.
+//! reply, which the worker parses. Writes run inline, in the same hold as the checks that allow
+//! them (`write.rs`): a write that the engine commits later, on another thread, may meet a CLIENT
+//! PAUSE or a failover in between, which crashes the server; and it would wait for the graph's
+//! readers while holding the server.
 
 pub(super) mod client_query;
 pub(super) mod hold;
@@ -41,18 +41,18 @@ pub(super) struct Engine {
     known: Arc<Known>,
 }
 
-/// The engine's version, as the last survey tells; 0 = none.
+/// The engine's version according to the last survey; 0 = none.
 static VERSION: AtomicI64 = AtomicI64::new(0);
 
-/// Most rows the engine returns, as the last survey tells.
+/// The engine's row limit (`RESULTSET_SIZE`) according to the last survey; `usize::MAX` = none.
 static MAX_ROWS: AtomicUsize = AtomicUsize::new(usize::MAX);
 
-/// Whether the engine's index holds nothing of what nodes held before.
+/// Whether the engine's index drops a node's old entry on update.
 pub(super) fn index_forgets() -> bool {
     Known::version().features().index_forgets
 }
 
-/// What is known of the engine and the server from one hold to the next.
+/// What we remember about the engine and the server from one hold to the next.
 struct Known {
     commands: AtomicU64,
     /// Only the main thread takes the lock.
@@ -72,7 +72,7 @@ impl Known {
         self.write_path.lock().unwrap_or_else(PoisonError::into_inner).path(hold)
     }
 
-    /// Whether other clients were served since this was asked last.
+    /// Whether other clients were served since the last call.
     fn is_contended(&self) -> bool {
         let commands = events::commands();
         self.commands.swap(commands, Ordering::Relaxed) != commands
@@ -80,6 +80,7 @@ impl Known {
 }
 
 impl Engine {
+    /// An engine about which nothing is known yet.
     pub(super) fn new() -> Self {
         Self {
             known: Arc::new(Known {
@@ -90,7 +91,7 @@ impl Engine {
     }
 }
 
-/// An answer that is sent once: dropped before, it says that nothing came.
+/// An answer to be sent exactly once: dropped unsent, it reports that no reply came.
 struct Owed<T: Send + 'static> {
     to: Sender<Answer>,
     asked: Option<T>,
@@ -106,10 +107,11 @@ impl<T: Send + 'static> Owed<T> {
         self.asked.as_ref()
     }
 
-    /// Sends what `read` makes, on the worker's thread, of what was asked.
+    /// Sends the answer; `read` builds it from the request later, on the worker's thread.
     fn send(mut self, read: impl FnOnce(T) -> Event + Send + 'static) {
         if let Some(asked) = self.asked.take() {
-            // The channel holds more than there can be in flight; when it is gone, the worker is.
+            // The channel has room for more than can be in flight; if it is closed, the worker is
+            // gone.
             self.to.try_send(Box::new(move || read(asked))).ok();
         }
     }
@@ -183,7 +185,7 @@ fn unread(read: &Read, fault: StoreFault) -> Event {
     Event::Read { ticket: read.ticket, outcome: Err(fault) }
 }
 
-/// The whole of a write, in one hold.
+/// A complete write, in one hold.
 fn write_in(
     hold: &Hold<'_>,
     write: &Write,
@@ -197,8 +199,8 @@ fn write_in(
     Ok(Written { ids, held: begun.elapsed(), contended })
 }
 
-/// Whether a graph may be read: one that is swapped out stays so, and where nothing can be written
-/// nothing is selected, or it would be paid for in vain.
+/// Whether a graph may be read. One that is swapped out stays so; and where nothing can be written
+/// nothing is selected, since its embeddings would be paid for in vain.
 fn may_read(hold: &Hold<'_>, read: &Read) -> Result<(), StoreFault> {
     hold.find_graph(&read.graph)?;
     match &read.query {
@@ -213,7 +215,7 @@ fn may_read(hold: &Hold<'_>, read: &Read) -> Result<(), StoreFault> {
     }
 }
 
-/// What the server said of itself, still to be read.
+/// The raw findings of a survey, to be parsed on the worker.
 struct Looked {
     engine: Option<Version>,
     graphs: Vec<u8>,
@@ -237,7 +239,7 @@ fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
     Ok(Looked { engine, graphs, max_rows })
 }
 
-/// Asks an engine nobody has tried something harmless: whether it speaks as the others do.
+/// Runs a harmless query on an untested engine, to see whether it behaves like the tested ones.
 fn try_out(hold: &Hold<'_>, graphs: &[u8]) -> Result<(), StoreFault> {
     let names = Value::parse(graphs).map(|list| names(&list)).unwrap_or_default();
     let Some(graph) = names.iter().find(|graph| hold.find_graph(graph).is_ok()) else {
@@ -251,7 +253,7 @@ fn try_out(hold: &Hold<'_>, graphs: &[u8]) -> Result<(), StoreFault> {
 fn max_rows(hold: &Hold<'_>) -> Option<usize> {
     let reply = hold.call(Mode::Inline, c"GRAPH.CONFIG", &[b"GET", b"RESULTSET_SIZE"]).ok()?;
     let value = engine::reply(reply.proto()).ok()?.items().get(1)?.integer()?;
-    // The engine says -1 for "no limit".
+    // The engine reports -1 for "no limit".
     usize::try_from(value).ok()
 }
 
@@ -266,8 +268,8 @@ impl Looked {
     }
 }
 
-/// Whether threads of the server's own read the commands of clients, besides the one who asks now: from
-/// Redis 8.6 on one that is read and not run yet points to what an unloaded module has freed.
+/// Whether io-threads read the commands of clients other than the current one. Since Redis 8.6 a
+/// command that has been read but not run yet keeps pointers that an unloaded module has freed.
 pub(super) fn clients_on_io_threads(ctx: &Context) -> bool {
     let hold = Hold::of_command(ctx);
     let threads = hold.call(Mode::Inline, c"CONFIG", &[b"GET", b"io-threads"]).ok();
@@ -279,13 +281,13 @@ pub(super) fn clients_on_io_threads(ctx: &Context) -> bool {
     threads.is_some_and(|threads| threads > 1) && clients.is_none_or(|clients| clients > 1)
 }
 
-/// All graphs there are.
+/// All graphs.
 pub(super) fn graphs(hold: &Hold<'_>) -> Vec<GraphName> {
     let reply = hold.call(Mode::Inline, c"GRAPH.LIST", &[]).ok();
     reply.and_then(|reply| Value::parse(reply.proto()).map(|list| names(&list))).unwrap_or_default()
 }
 
-/// A key that is no UTF-8 cannot be named in STATUS, the log or a setting.
+/// Skips keys that are not UTF-8: they cannot be named in STATUS, the log or a setting.
 fn names(list: &Value<'_>) -> Vec<GraphName> {
     list.items().iter().filter_map(Value::text).map(GraphName::new).collect()
 }

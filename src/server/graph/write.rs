@@ -1,4 +1,4 @@
-//! What happens in the hold of the server that makes a write: first what allows it, then the change.
+//! A write in one hold of the server: first the checks that allow it, then the change.
 
 use std::time::Duration;
 
@@ -13,23 +13,23 @@ use crate::server::graph::hold::Hold;
 use crate::server::graph::write_path::WritePath;
 use crate::server::graph::{Known, state, write_path};
 
-/// A query of others that has run longer than this on the graph is a long one: a write would hold
-/// the server until that query ends. One that has just begun may become one.
+/// A client's query that has run on the graph for longer than this counts as long: a write would
+/// hold the server until it ends. One that has just started may become long.
 const READER: Duration = Duration::from_millis(3);
 
-/// A change, made ready for the hold.
+/// A change, prepared for the hold.
 pub(super) enum Call {
     /// A query.
     Query(Vec<u8>),
-    /// An effect for what an effect can tell of the rows, once they are looked up by this query.
+    /// An effect for those rows that an effect can write, once this query has looked them up.
     Effect { lookup: Vec<u8> },
 }
 
-/// Makes ready what can be before the hold: it is our time then, and not the server's. `max_rows`: a
-/// look at more rows would be cut off.
+/// Prepares what it can before the hold, on our time rather than the server's. A lookup of more
+/// than `max_rows` rows would be cut off.
 pub(super) fn prepare(write: &Write, effects: bool, max_rows: usize) -> Call {
     match write.vectors() {
-        // One row costs a query less than a look and an effect.
+        // For a single row, a query is cheaper than a lookup and an effect.
         Some(rows) if effects && write.effects && (2..=max_rows).contains(&rows.len()) => {
             Call::Effect { lookup: write::lookup(&write.rule, rows) }
         }
@@ -37,26 +37,26 @@ pub(super) fn prepare(write: &Write, effects: bool, max_rows: usize) -> Call {
     }
 }
 
-/// **Whether a write may happen**, asked in the same hold that makes it, so that the answer cannot
-/// change before the write.
+/// **Whether a write may happen**, checked in the same hold that makes it, so that the answer
+/// cannot change before the write.
 pub(super) fn may_write(hold: &Hold<'_>, write: &Write) -> Result<(), StoreFault> {
     state::takes_writes(hold, &write.graph)?;
     if state::is_paused(hold) {
         return Err(StoreFault::Paused);
     }
-    // GRAPH.QUERY on a missing key would create the graph: a deleted one must not come back.
+    // GRAPH.QUERY on a missing key would create the graph: a deleted graph must not come back.
     hold.find_graph(&write.graph)?;
     has_no_reader(hold, write)
 }
 
-/// A write waits for the graph's readers while it holds the server. Nothing can begin while we hold
-/// it, so "no reader now" stays true until the write is done.
+/// A write waits for the graph's readers while it holds the server. No query can start while we
+/// hold it, so "no reader now" stays true until the write is done.
 fn has_no_reader(hold: &Hold<'_>, write: &Write) -> Result<(), StoreFault> {
     if write.readers == Readers::Ignore {
         return Ok(());
     }
-    // Without an argument: the engine registers the first one as a key, which another node of a
-    // cluster may own.
+    // Without an argument: the engine declares the first one as a key, which another cluster node
+    // may own.
     let reply = hold.call(Mode::Inline, c"GRAPH.INFO", &[])?;
     match info::oldest_reader(&engine::reply(reply.proto())?, write.graph.as_str().as_bytes()) {
         Some(age) if age > READER => Err(StoreFault::Readers),
@@ -67,7 +67,7 @@ fn has_no_reader(hold: &Hold<'_>, write: &Write) -> Result<(), StoreFault> {
     }
 }
 
-/// Makes the change; returns the nodes that took it.
+/// Makes the change; returns the nodes that were changed.
 pub(super) fn carry_out(
     hold: &Hold<'_>,
     write: &Write,
@@ -113,7 +113,7 @@ fn as_effects(
     Ok(ids)
 }
 
-/// A query that writes; returns the nodes it names.
+/// Runs a query that writes; returns the nodes it reports.
 fn change(hold: &Hold<'_>, write: &Write, cypher: &[u8]) -> Result<Vec<NodeId>, StoreFault> {
     let graph = write.graph.as_str().as_bytes();
     let reply = hold.call(Mode::Write, c"GRAPH.QUERY", &[graph, cypher])?;

@@ -1,10 +1,10 @@
-//! Whether an effect may be written: what is logged or replicated is repeated elsewhere, and an effect
-//! repeated on other node ids ends the server that repeats it.
+//! Whether an effect may be written: logged or replicated writes are replayed elsewhere, and
+//! replaying an effect against different node ids crashes the server that replays it.
 //!
-//! FalkorDB logs a cheap write of a user's as the text of its query, where `EFFECTS_THRESHOLD` is not
-//! 0. If repeating that makes other ids (LOAD CSV of a file that is gone), our effect names a node that
-//! is not there: in an AOF, the server does not start any more. Where the threshold is 0 every write is
-//! an effect, and ids travel.
+//! Unless `EFFECTS_THRESHOLD` is 0, FalkorDB logs a user's cheap write as its query text. If
+//! replaying that text yields other ids (LOAD CSV of a file that is gone), our effect names a node
+//! that does not exist; if it is in the AOF, the server no longer starts. With a threshold of 0
+//! every write is an effect, and ids are logged with it.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -20,17 +20,17 @@ use crate::server::graph::hold::Hold;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(in crate::server) enum WritePath {
-    /// Nothing has been written or asked yet.
+    /// Not determined yet.
     Unknown,
     /// As the engine's effects.
     Effects,
-    /// As queries, because the user wants it.
+    /// As queries, because the user chose so.
     Setting,
-    /// As queries, because the engine's effects are not known.
+    /// As queries, because this engine's effect format is unknown.
     Engine,
-    /// As queries, because others' writes are logged as text.
+    /// As queries, because clients' writes are logged as text.
     Threshold,
-    /// As queries, because others' writes were logged as text and are still in the log.
+    /// As queries, because clients' writes were logged as text and may still be in the log.
     Log,
 }
 
@@ -47,7 +47,7 @@ impl WritePath {
         }
     }
 
-    /// Why it is not effects, and what would change that.
+    /// Why effects are not used, and what would change that.
     pub(in crate::server) fn reason(self) -> Option<&'static str> {
         match self {
             Self::Unknown | Self::Effects => None,
@@ -59,7 +59,7 @@ impl WritePath {
             ),
             Self::Log => Some(
                 "the AOF or a replica may hold writes from before EFFECTS_THRESHOLD was 0: \
-                 BGREWRITEAOF, or a restart of the replicas, makes an end of them",
+                 BGREWRITEAOF, or a restart of the replicas, removes them",
             ),
         }
     }
@@ -74,30 +74,31 @@ pub(in crate::server) fn path() -> WritePath {
     WritePath::ALL.get(at).copied().unwrap_or(WritePath::Unknown)
 }
 
-/// Notes the path taken.
+/// Records the path taken.
 pub(super) fn note(path: WritePath) {
     PATH.store(path as u8, Ordering::Relaxed);
 }
 
-/// What has been seen of the log. Kept by the main thread.
+/// What we know about the log. Used on the main thread only.
 #[derive(Debug)]
 pub(super) struct Journal {
-    /// The log may hold writes as text: until it has been rewritten more often than this.
+    /// While set, the log may hold writes as text, until the count of AOF rewrites exceeds this.
     text_until: Option<u64>,
 }
 
-/// What the server says of its log now.
+/// The current state of the server's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Logged {
     aof: bool,
     replicas: u64,
     /// AOF rewrites since the server started.
     rewrites: u64,
-    /// Every write of the engine's is logged as effects.
+    /// The engine logs every write as effects.
     as_effects: bool,
 }
 
 impl Journal {
+    /// A journal for a server whose log holds no text writes yet.
     pub(super) fn new() -> Self {
         Self { text_until: None }
     }
@@ -105,7 +106,7 @@ impl Journal {
     /// Whether effects are safe in this hold.
     pub(super) fn path(&mut self, hold: &Hold<'_>) -> WritePath {
         if events::take_aof_loaded() {
-            // What was in it before nobody knows.
+            // Its earlier content is unknown.
             self.text_until = Some(field(hold, "persistence", "aof_rewrites").unwrap_or(0));
         }
         self.judge(look(hold))
@@ -129,7 +130,7 @@ impl Journal {
 
 fn look(hold: &Hold<'_>) -> Logged {
     let aof = hold.server().get_flags().contains(ContextFlags::AOF);
-    // Those that are about to be synchronised are among them.
+    // Includes replicas that are about to synchronise.
     let replicas = field(hold, "replication", "connected_slaves").unwrap_or(u64::MAX);
     if !aof && replicas == 0 {
         return Logged { aof, replicas, rewrites: 0, as_effects: false };
