@@ -1,4 +1,4 @@
-//! What runs on the thread: one turn after the other, until it is told to end.
+//! The body of the thread: one turn after another until it is asked to end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,19 +18,18 @@ use crate::worker::port::{Answer, Request, Store};
 use crate::worker::waiting::{Waiting, WaitingRoom};
 use crate::worker::{Inbox, Published, lock};
 
-/// More than the requests that can be in flight: `concurrency` is at most 64, before and after a
-/// change of the embedder.
+/// More than can be in flight: `concurrency` is at most 64, for the old and the new embedder each.
 const MAX_COMPLETIONS: usize = 1_024;
-/// More than the answers of the store that can be on their way.
+/// More than the store answers that can be on their way.
 const MAX_ANSWERS: usize = 256;
-/// How often the picture STATUS shows is renewed at most.
+/// Shortest time between two snapshots for STATUS.
 const PUBLISH: Duration = Duration::from_millis(50);
-/// How often the worker looks around when nothing happens: no wake-up can be lost for longer.
+/// How often the worker runs a turn when nothing happens; bounds the damage of a lost wake-up.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long the embedder's threads are waited for.
+/// How long to wait for the embedder's threads to end.
 const EMBEDDER_STOP: Duration = Duration::from_millis(50);
 
-/// What runs on the thread.
+/// The state of the running thread.
 pub(super) struct Body<'a> {
     inbox: &'a Inbox,
     store: &'a dyn Store,
@@ -47,6 +46,7 @@ pub(super) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
+    /// A body with the inbox's current settings; starts the embedder.
     pub(super) fn new(inbox: &'a Inbox, store: &'a dyn Store, restarts: u32) -> Self {
         let settings = lock(&inbox.shared.settings).clone();
         let completions = bounded(MAX_COMPLETIONS);
@@ -67,6 +67,7 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// Runs until a stop is requested and nothing is in progress.
     pub(super) fn run(mut self) {
         loop {
             self.hear();
@@ -82,7 +83,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Waits until something happens or is due.
+    /// Waits until something happens or falls due.
     fn wait(&mut self) {
         let now = Instant::now();
         let publish = self.changed.then(|| self.published + PUBLISH);
@@ -99,7 +100,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Tells the core all that has happened, users first. What follows is done later.
+    /// Passes everything that has happened to the core, users first. Acting on it comes later.
     fn hear(&mut self) {
         self.take_what_was_left();
         while let Ok(asked) = self.inbox.requests.try_recv() {
@@ -126,7 +127,7 @@ impl<'a> Body<'a> {
             let settings = lock(&shared.settings).clone();
             self.configure(settings);
         }
-        // Taken out first: in the head of the loop the lock would be held to the loop's end.
+        // Taken out first: inside the loop's head, the lock would be held until the loop ends.
         let touched = std::mem::take(&mut *lock(&shared.touched));
         for graph in touched {
             self.note(Event::Touched(graph));
@@ -144,7 +145,7 @@ impl<'a> Body<'a> {
     }
 
     fn take_request(&mut self, request: Request) {
-        // Settings that were changed before the request was made hold for it.
+        // Settings changed before the request was made apply to it.
         self.take_what_was_left();
         let now = Instant::now();
         let mut wait = |waiting| self.waiting.enter(waiting, now);
@@ -169,14 +170,14 @@ impl<'a> Body<'a> {
         self.note(event);
     }
 
-    /// Tells the core.
+    /// Passes one event to the core.
     fn note(&mut self, event: Event) {
         reached(Point::Worker);
         self.changed |= !matches!(event, Event::Tick);
         self.filler.handle(Instant::now(), event);
     }
 
-    /// Does what the core has decided.
+    /// Carries out what the core has decided.
     fn act(&mut self) {
         while let Some(action) = self.filler.poll() {
             self.changed = true;
@@ -191,7 +192,7 @@ impl<'a> Body<'a> {
             Action::Embed(request) => self.embedder.submit(&request),
             Action::Write(write) => self.store.write(write, self.answers.0.clone()),
             Action::Answer { run, outcome } => {
-                // Whoever asks STATUS after the answer sees what it says.
+                // A STATUS right after the answer must agree with it.
                 self.publish();
                 self.waiting.respond(run, outcome);
             }

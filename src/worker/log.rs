@@ -1,4 +1,4 @@
-//! The log: one line a pass and one a change of state, never one a node.
+//! The log: one line per pass and one per change of state, never one per node.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::fill::port::event::Report;
 use crate::fill::status::{LaneState, Snapshot};
 use crate::worker::port::{Level, Store};
 
-/// What has been told, so that it is told once.
+/// What was logged last, so that each state is logged once.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     engine: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// A pass has ended. Nothing is told of one that found nothing to do.
+    /// Logs a finished pass, unless it found nothing to do.
     pub(super) fn pass(store: &dyn Store, report: &Report) {
         for (label, dimension) in &report.indexed {
             let graph = report.graph.as_str();
@@ -28,7 +28,7 @@ impl Log {
         }
     }
 
-    /// The state of the server or the embedder may have changed.
+    /// Logs changes in the state of the engine, the server or the embedder.
     pub(super) fn states(&mut self, store: &dyn Store, snapshot: &Snapshot) {
         self.engine(store, snapshot);
         let server = format!("{:?}", snapshot.server);
@@ -37,7 +37,7 @@ impl Log {
             self.server = server;
         }
         let lane = &snapshot.lane;
-        // Being throttled is how a fill at full speed looks: nothing to be told each time.
+        // A fill at full speed is throttled now and then: not worth a line each time.
         let state = if lane.state == LaneState::Throttled { LaneState::Ready } else { lane.state };
         if state != self.lane {
             let why = lane.reason.as_ref().map(|why| format!(" reason={why:?}"));
@@ -51,7 +51,7 @@ impl Log {
 }
 
 impl Log {
-    /// The engine may be another one.
+    /// Logs the engine's version when it has changed.
     fn engine(&mut self, store: &dyn Store, snapshot: &Snapshot) {
         if self.engine == snapshot.engine.name {
             return;
@@ -61,16 +61,16 @@ impl Log {
         if snapshot.engine.tested {
             store.log(Level::Notice, &format!("engine={engine:?} tested=yes"));
         } else {
-            let words = "nobody has tried this version: vectors are written by queries";
+            let words = "this version is untested: vectors are written by queries";
             store.log(Level::Warning, &format!("engine={engine:?} tested=no {words}"));
         }
     }
 }
 
-/// `{:?}` quotes names and words, so that none can begin a line of its own.
+/// `{:?}` quotes names and messages, so that none can start a line of its own.
 fn pass_line(report: &Report) -> String {
     let mut line = format!("pass done graph={:?}", report.graph.as_str());
-    // Writing to a String cannot fail. That it was one graph, the line says already.
+    // Writing to a String cannot fail. The count of graphs is left out: it is always one.
     for (name, value) in report.tally.figures().iter().filter(|(name, _)| *name != "graphs") {
         write!(line, " {name}={value}").ok();
     }

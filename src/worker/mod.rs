@@ -1,8 +1,9 @@
-//! The thread: waits for something to happen, tells the core, carries out what the core answers.
+//! The thread: waits for something to happen, passes it to the core, carries out what the core
+//! decides.
 //!
-//! Three parts, as a thread should have: [`Worker`] is the handle others hold, `body` runs on the
-//! thread, and [`Worker::stop`] ends it within a bound. A wake-up carries no data: it says "look at
-//! what has been left for you", and merges with the one before.
+//! It has three parts: [`Worker`] is the handle others hold, `body` runs on the thread, and
+//! [`Worker::stop`] ends it within a time limit. A wake-up carries no data: it means "look at what
+//! was left for you", and merges with one that is still pending.
 
 use crate::worker::port::{Request, Store};
 use crate::worker::supervisor::supervise;
@@ -28,19 +29,20 @@ use crate::error::Error;
 use crate::fill::port::settings::Settings;
 use crate::fill::status::Snapshot;
 
-/// Users waiting for the worker to take up their request.
+/// Maximum number of requests that the worker has not taken up yet.
 const MAX_REQUESTS: usize = 1_024;
-/// Graphs that writes can mark between two turns of the worker; beyond that, the schedule finds them.
+/// Maximum number of graphs that writes mark between two turns of the worker; the schedule finds
+/// any others.
 const MAX_TOUCHED: usize = 4_096;
 
 /// What the worker publishes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Published {
-    /// The core's picture.
+    /// The core's snapshot.
     pub snapshot: Snapshot,
-    /// How often the worker began anew after a panic.
+    /// How often the worker restarted after a panic.
     pub restarts: u32,
-    /// The last panic, in words.
+    /// The message of the last panic.
     pub panic: Option<String>,
 }
 
@@ -48,7 +50,7 @@ const RUNNING: u8 = 0;
 const STOP_WANTED: u8 = 1;
 const ENDED: u8 = 2;
 
-/// What others leave for the worker, and the worker for others.
+/// Shared state: what others leave for the worker, and what it leaves for them.
 struct Shared {
     wake: Sender<()>,
     phase: AtomicU8,
@@ -108,48 +110,48 @@ impl Worker {
         Ok(Self { shared, requests, ended, thread })
     }
 
-    /// Leaves new settings.
+    /// Leaves new settings for the worker.
     pub(crate) fn configure(&self, settings: Settings, config: EmbedderConfig) {
         *lock(&self.shared.settings) = (settings, config);
         self.shared.settings_changed.store(true, Ordering::SeqCst);
         self.wake();
     }
 
-    /// Something about the server has changed.
+    /// Reports that the server's state has changed.
     pub(crate) fn server_changed(&self) {
         self.shared.server_changed.store(true, Ordering::Relaxed);
         self.wake();
     }
 
-    /// A client that waits has gone.
+    /// Reports that a waiting client has gone.
     pub(crate) fn client_gone(&self) {
         self.shared.client_gone.store(true, Ordering::Relaxed);
         self.wake();
     }
 
-    /// Graphs are about to come that were written elsewhere. Anybody can say so, even a client that may
-    /// do nothing: it leads to no more looks than a write does.
+    /// Reports that graphs written elsewhere are about to arrive. Any client can trigger this, even
+    /// one without permissions: it causes no more work than a write does.
     pub(crate) fn graphs_arrive(&self) {
         self.shared.graphs_arrive.store(true, Ordering::Relaxed);
         self.wake();
     }
 
-    /// Somebody is about to write to a graph.
+    /// Reports that a client is about to write to a graph.
     pub(crate) fn touched(&self, graph: GraphName) {
         let mut touched = lock(&self.shared.touched);
-        // Past the bound nothing is lost: the next scheduled pass finds it.
+        // Nothing is lost beyond the bound: the next scheduled pass finds the graph.
         if touched.len() < MAX_TOUCHED && touched.insert(graph) {
             drop(touched);
             self.wake();
         }
     }
 
-    /// Asks for something.
+    /// Queues a request; fails with [`Error::Busy`] when the queue is full.
     pub(crate) fn request(&self, request: Request) -> Result<(), Error> {
         self.requests.try_send(request).map_err(|_| Error::Busy)
     }
 
-    /// The last published picture; never waits.
+    /// The last published snapshot; never waits.
     pub(crate) fn published(&self) -> Arc<Published> {
         self.shared.published.load_full()
     }
@@ -174,12 +176,12 @@ impl Worker {
     }
 
     fn wake(&self) {
-        // Full means that a wake-up is on its way already.
+        // Full means that a wake-up is already pending.
         self.shared.wake.try_send(()).ok();
     }
 }
 
-/// A poisoned lock holds plain data that is as good as before.
+/// Ignores poisoning: the locks hold plain data that a panic leaves valid.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What the worker needs of the server, and what others ask of the worker.
+//! What the worker needs from the server, and what others request from the worker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,54 +11,55 @@ use crate::fill::port::event::{Event, Failure, RunFault};
 use crate::fill::port::store::{Read, Write};
 use crate::fill::tally::Tally;
 
-/// The engine and the server, as the worker needs them. Nothing here waits: what is asked is answered
-/// into a channel, from whatever thread, or never, if the server is lost.
+/// The engine and the server, as the worker needs them. Nothing here waits: answers arrive on a
+/// channel, from any thread, or never if the server stops.
 pub(crate) trait Store: Send {
     /// Looks at the server and its graphs.
     fn survey(&self, to: Sender<Answer>);
-    /// Starts a query.
+    /// Starts a query on the engine's own threads.
     fn read(&self, read: Read, to: Sender<Answer>);
     /// Writes, in one hold of the server.
     fn write(&self, write: Write, to: Sender<Answer>);
-    /// One line into the server's log.
+    /// Writes one line to the server's log.
     fn log(&self, level: Level, line: &str);
 }
 
-/// An answer of the store: read by the worker, on its own time and not on the server's.
+/// An answer from the store. The worker calls it to parse the reply, on its own time rather than
+/// the server's.
 pub(crate) type Answer = Box<dyn FnOnce() -> Event + Send>;
 
 /// Log severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// What happens.
+    /// Normal operation.
     Notice,
-    /// What somebody should look at.
+    /// Something an operator should look at.
     Warning,
 }
 
-/// Passes an answer of type `T` on to the user who waits for it. Dropped unanswered, it tells the user
-/// so.
+/// Passes an answer of type `T` to the user waiting for it. Dropped unanswered, it replies with an
+/// error.
 pub(crate) trait Responder<T>: Send {
-    /// Whether the user has gone: nobody waits any more.
+    /// Whether the user has gone, so that the answer has no receiver.
     fn is_gone(&self) -> bool;
-    /// It is done, or cannot be.
+    /// Answers the user.
     fn respond(self: Box<Self>, outcome: Result<T, WaitFault>);
 }
 
-/// Why a user who waits gets nothing.
+/// Why a waiting user gets no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WaitFault {
-    /// It cannot be.
+    /// The request was refused or failed.
     Run(RunFault),
     /// The user's own limit has passed; the pass goes on.
     Timeout,
 }
 
-/// A user who waits for a `T`.
+/// A user waiting for a `T`.
 pub(crate) struct Envelope<T> {
     /// How to answer.
     pub responder: Box<dyn Responder<T>>,
-    /// How long the user waits at most; `None` = as long as it takes.
+    /// The longest the user waits; `None` = without a limit.
     pub limit: Option<Duration>,
 }
 
@@ -71,11 +72,12 @@ impl<T> fmt::Debug for Envelope<T> {
 /// What a user asks of the worker.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// A pass over one graph, or all; `None` = nobody waits for its end.
+    /// A pass over one graph, or over all; without an envelope no user waits for its end.
     Run(Option<GraphName>, Option<Envelope<Tally>>),
-    /// The quarantined nodes of a graph, at most so many.
+    /// The quarantined nodes of a graph, at most this many.
     List(GraphName, usize, Envelope<Vec<Failure>>),
-    /// That quarantined nodes are tried again, these or all: how many there were.
+    /// Release these quarantined nodes, or all, so that they are retried; answered with how many
+    /// there were.
     Release(GraphName, Option<Vec<NodeId>>, Envelope<u64>),
     /// The vectors of some texts, in their order.
     Query(Vec<Text>, Envelope<Vec<Arc<[f32]>>>),

@@ -1,4 +1,4 @@
-//! Runs bodies until one ends by request; a panic costs the pass, never the server.
+//! Restarts the worker's body after a panic.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use crate::worker::body::Body;
 use crate::worker::port::{Level, Store};
 use crate::worker::{Inbox, Published};
 
-/// Pause before a worker that panicked begins anew, and the longest such pause.
+/// Pause before a panicked worker restarts; doubles up to the maximum.
 const RESTART: Duration = Duration::from_secs(1);
 const MAX_RESTART: Duration = Duration::from_mins(1);
 
-/// Runs bodies until one ends by request. A panic costs the pass, never the server.
+/// Runs bodies until one ends on request. A panic costs the pass, never the server.
 pub(super) fn supervise(inbox: &Inbox, store: &dyn Store) {
     let mut pause = RESTART;
     let mut restarts = 0;

@@ -1,4 +1,4 @@
-//! Users who wait for an answer of the core.
+//! Users waiting for an answer from the core.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,12 +9,16 @@ use crate::fill::port::id::RunId;
 use crate::fill::tally::Tally;
 use crate::worker::port::{Envelope, WaitFault};
 
-/// Somebody who waits, by what for.
+/// A waiting user, by what they wait for.
 #[derive(Debug)]
 pub(super) enum Waiting {
+    /// For the end of a pass.
     Pass(Envelope<Tally>),
+    /// For the list of quarantined nodes.
     Failures(Envelope<Vec<Failure>>),
+    /// For the number of nodes released from quarantine.
     Released(Envelope<u64>),
+    /// For vectors, in the order of their texts.
     Vectors(Envelope<Vec<Arc<[f32]>>>),
 }
 
@@ -29,7 +33,7 @@ impl Waiting {
             (Self::Failures(user), Err(fault)) => user.responder.respond(Err(fault)),
             (Self::Released(user), Err(fault)) => user.responder.respond(Err(fault)),
             (Self::Vectors(user), Err(fault)) => user.responder.respond(Err(fault)),
-            // Dropped, the user is told that nothing came.
+            // Dropping it answers the user with an error.
             (waiting, Ok(outcome)) => debug_assert!(false, "{outcome:?} for {waiting:?}"),
         }
     }
@@ -54,7 +58,7 @@ impl Waiting {
     }
 }
 
-/// All who wait, with the time until which they do.
+/// All waiting users, with their deadlines.
 #[derive(Debug, Default)]
 pub(super) struct WaitingRoom {
     open: HashMap<RunId, (Waiting, Option<Instant>)>,
@@ -62,7 +66,7 @@ pub(super) struct WaitingRoom {
 }
 
 impl WaitingRoom {
-    /// Somebody begins to wait. The id names the request to the core.
+    /// Adds a waiting user. The id identifies the request to the core.
     pub(super) fn enter(&mut self, waiting: Waiting, now: Instant) -> RunId {
         self.ids += 1;
         let until = waiting.until(now);
@@ -70,28 +74,29 @@ impl WaitingRoom {
         RunId(self.ids)
     }
 
+    /// Whether no user is waiting.
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// When the first of them has waited long enough.
+    /// The earliest deadline.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.open.values().filter_map(|(_, until)| *until).min()
     }
 
-    /// Answers one, if they still wait.
+    /// Answers a user, if still waiting.
     pub(super) fn respond(&mut self, run: RunId, outcome: Result<Outcome, RunFault>) {
         if let Some((waiting, _)) = self.open.remove(&run) {
             waiting.respond(outcome.map_err(WaitFault::Run));
         }
     }
 
-    /// Takes out those whose client has gone, and returns what they waited for.
+    /// Removes users whose client has gone, and returns their requests.
     pub(super) fn take_gone(&mut self) -> Vec<RunId> {
         self.open.extract_if(|_, (waiting, _)| waiting.is_gone()).map(|(run, _)| run).collect()
     }
 
-    /// Tells those who have waited long enough, and returns what they waited for.
+    /// Answers users past their deadline with a timeout, and returns their requests.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<RunId> {
         let late = self.open.extract_if(|_, (_, until)| until.is_some_and(|at| at <= now));
         let late: Vec<(RunId, (Waiting, Option<Instant>))> = late.collect();

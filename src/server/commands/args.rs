@@ -14,12 +14,13 @@ pub(super) struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
-    /// All but the command's own name; `syntax` is what a user is told who wrote it otherwise.
+    /// All arguments after the command's name; `syntax` goes into the error for a malformed
+    /// command.
     pub(super) fn new(args: &'a [RedisString], syntax: &'static str) -> Self {
         Self { rest: args.get(1..).unwrap_or_default(), syntax }
     }
 
-    /// The next argument, which has to be there.
+    /// The next argument, which is required.
     pub(super) fn next(&mut self) -> Result<&'a RedisString, RedisError> {
         self.take().map_or_else(|| self.refuse(), Ok)
     }
@@ -31,7 +32,7 @@ impl<'a> Args<'a> {
         Some(first)
     }
 
-    /// Whether the next argument is this word, which is read if it is.
+    /// Whether the next argument is this word, ignoring case; consumes it if so.
     pub(super) fn flag(&mut self, word: &str) -> bool {
         let is = |arg: &&RedisString| arg.as_slice().eq_ignore_ascii_case(word.as_bytes());
         let found = self.rest.first().is_some_and(|arg| is(&arg));
@@ -56,18 +57,18 @@ impl<'a> Args<'a> {
         self.rest.len()
     }
 
-    /// Refuses what is left over.
+    /// Rejects left-over arguments.
     pub(super) fn end(&self) -> Result<(), RedisError> {
         if self.rest.is_empty() { Ok(()) } else { self.refuse() }
     }
 
-    /// Tells how the command is written.
+    /// The error reply that states the command's syntax.
     pub(super) fn refuse<T>(&self) -> Result<T, RedisError> {
         error("ERR", format_args!("syntax: {}", self.syntax))
     }
 }
 
-/// A whole number within bounds; `what` names it in the refusal.
+/// A whole number within bounds; `what` names it in the error.
 pub(super) fn number(
     what: &str,
     arg: &RedisString,

@@ -1,4 +1,4 @@
-//! Commands that wait for the worker, with their client blocked meanwhile.
+//! Commands that wait for the worker, keeping their client blocked.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::server::commands::error;
 use crate::server::handle::with_worker;
 use crate::worker::port::{Envelope, Request, Responder, WaitFault};
 
-/// How long a user waits; `None` = as long as it takes.
+/// How long a user waits; `None` = without a limit.
 pub(super) type Limit = Option<Duration>;
 
-/// Blocks the client until the worker has done what is asked, and does `then` with its answer.
+/// Blocks the client until the worker has served the request, then runs `then` on the answer.
 pub(super) fn wait<T>(
     ctx: &Context,
     limit: Limit,
@@ -21,12 +21,12 @@ pub(super) fn wait<T>(
     then: impl FnOnce(Client, T) + Send + 'static,
 ) -> RedisResult {
     let responder = Box::new(Then { client: Client::block(ctx, limit), then });
-    // Not taken, the client is dropped and answered by that.
+    // If the worker does not accept it, the client is dropped, which answers it with an error.
     hand_over(request(Envelope { responder, limit })).ok();
     Ok(RedisValue::NoReply)
 }
 
-/// Refuses where a client cannot be blocked; `what` is to be named.
+/// Refuses where a client cannot be blocked; the error names `what`.
 pub(super) fn may_wait(ctx: &Context, what: &str) -> Result<(), RedisError> {
     let cannot_block = ContextFlags::MULTI | ContextFlags::LUA | ContextFlags::DENY_BLOCKING;
     if ctx.get_flags().intersects(cannot_block) {
@@ -60,13 +60,13 @@ impl<T, F: FnOnce(Client, T) + Send> Responder<T> for Then<F> {
             Ok(answer) => then(client, answer),
             Err(WaitFault::Run(run)) => client.reply(fault(&run)),
             Err(WaitFault::Timeout) => {
-                client.reply(error("TIMEOUT", "it goes on: see VECTORFILL.STATUS"));
+                client.reply(error("TIMEOUT", "the work continues: see VECTORFILL.STATUS"));
             }
         }
     }
 }
 
-/// Why nothing can be, as an error reply.
+/// A fault as an error reply, with its code word.
 pub(super) fn fault<T>(fault: &RunFault) -> Result<T, RedisError> {
     let code = match fault {
         RunFault::Disabled => "DISABLED",

@@ -6,13 +6,13 @@ use redis_module_macros::command;
 use crate::server::commands::text_query::TextQuery;
 use crate::server::commands::{answered, error};
 
-/// Most texts of one command: what services take in one request.
+/// Maximum number of texts per command: what services take in one request.
 const MAX_TEXTS: usize = 2_048;
 
 #[command({
     name: "vectorfill.embed",
     flags: [ReadOnly, NoMandatoryKeys],
-    summary: "Gives the vector of each text, by the model that fills the graphs.",
+    summary: "Returns the vector of each text, from the model that fills the graphs.",
     complexity: "O(N) with N the number of texts, at the embedding service",
     since: "0.1.0",
     arity: -2,
@@ -21,7 +21,7 @@ const MAX_TEXTS: usize = 2_048;
         { name: "text", arg_type: String, flags: [Multiple] },
         {
             name: "format", arg_type: String, token: "FORMAT", flags: [Optional],
-            summary: "floats: a list of numbers each; blob: little-endian 32-bit floats.",
+            summary: "floats: a list of numbers per text; blob: little-endian 32-bit floats.",
         },
     ],
     acl_categories: [Single("vectorfill")],
@@ -36,7 +36,7 @@ fn embed(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     })
 }
 
-/// How a vector is given.
+/// How vectors are returned.
 #[derive(Clone, Copy)]
 enum Format {
     Floats,
@@ -70,7 +70,7 @@ fn parse(args: &[RedisString]) -> Result<(&[RedisString], Format), RedisError> {
     if texts.is_empty() || texts.len() > MAX_TEXTS {
         return error(
             "ERR",
-            format_args!("{} texts: from 1 to {MAX_TEXTS} are possible", texts.len()),
+            format_args!("{} texts: between 1 and {MAX_TEXTS} are allowed", texts.len()),
         );
     }
     Ok((texts, format))

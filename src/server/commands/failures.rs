@@ -10,15 +10,15 @@ use crate::server::commands::{answered, existing_graph};
 use crate::server::status;
 use crate::worker::port::Request;
 
-/// Nodes that are listed when nobody says how many.
+/// Maximum number of nodes listed without COUNT.
 const DEFAULT: usize = 100;
-/// Most that one reply lists: a megabyte or so.
+/// Upper bound of COUNT: about a megabyte of reply.
 const MAX: usize = 10_000;
 
 #[command({
     name: "vectorfill.failures",
     flags: [ReadOnly],
-    summary: "Lists the quarantined nodes of a graph, each with the service's words.",
+    summary: "Lists the quarantined nodes of a graph, each with the reason.",
     complexity: "O(N) with N the number of node ids in the graph, on the engine's own threads",
     since: "0.1.0",
     arity: -2,
@@ -32,7 +32,7 @@ const MAX: usize = 10_000;
         { name: "graph", arg_type: Key, key_spec_index: 0 },
         {
             name: "n", arg_type: Integer, token: "COUNT", flags: [Optional],
-            summary: "Most nodes to list, 1 to 10000; 100 without it.",
+            summary: "Maximum number of nodes to list, 1 to 10000; the default is 100.",
         },
     ],
     acl_categories: [Single("vectorfill")],

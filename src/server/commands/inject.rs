@@ -1,4 +1,4 @@
-//! `VECTORFILL.INJECT point`: only in a build for tests.
+//! `VECTORFILL.INJECT point`: in test builds only.
 
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
@@ -9,7 +9,7 @@ use crate::server::commands::error;
 #[command({
     name: "vectorfill.inject",
     flags: [ReadOnly],
-    summary: "Has a point of the module panic when it is reached next.",
+    summary: "Makes a point of the module panic the next time it is reached.",
     complexity: "O(1)",
     since: "0.1.0",
     arity: 2,

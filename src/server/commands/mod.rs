@@ -1,8 +1,8 @@
-//! The commands, one file each; here what they share.
+//! The commands, one file each, and what they share.
 #![expect(
     clippy::needless_pass_by_value,
     clippy::unnecessary_wraps,
-    reason = "the signature of a command is given"
+    reason = "redis-module dictates the signature of a command"
 )]
 
 mod args;
@@ -43,18 +43,18 @@ fn answered(work: impl FnOnce() -> RedisResult) -> RedisResult {
     })
 }
 
-/// An error reply: a code word and a sentence.
+/// An error reply: a code word and a message.
 fn error<T>(code: &str, words: impl std::fmt::Display) -> Result<T, RedisError> {
     Err(RedisError::String(format!("{code} {words}")))
 }
 
-/// The settings as they are now.
+/// The current settings.
 fn current() -> Result<Arc<Current>, RedisError> {
     config::current().map_or_else(|| error("ERR", "the module is not loaded yet"), Ok)
 }
 
-/// A graph argument. Redis has checked the key patterns of the user's ACL by the command's key
-/// specification already.
+/// A graph argument. Redis has already checked the user's ACL key patterns, using the command's key
+/// specification.
 fn graph_name(arg: &RedisString) -> Result<GraphName, RedisError> {
     match arg.try_as_str() {
         Ok(name) if !name.contains('\0') => Ok(GraphName::new(name)),
@@ -62,14 +62,14 @@ fn graph_name(arg: &RedisString) -> Result<GraphName, RedisError> {
     }
 }
 
-/// A graph argument that has to be there.
+/// A graph argument that must name an existing graph.
 fn existing_graph(ctx: &Context, arg: &RedisString) -> Result<GraphName, RedisError> {
     let name = graph_name(arg)?;
     found(ctx, &name)?;
     Ok(name)
 }
 
-/// Refuses a graph that is not there, or that nobody can look for now.
+/// Rejects a graph that does not exist, or whose existence cannot be checked now.
 fn found(ctx: &Context, name: &GraphName) -> Result<(), RedisError> {
     match Hold::of_command(ctx).find_graph(name) {
         Ok(()) => Ok(()),
@@ -78,15 +78,15 @@ fn found(ctx: &Context, name: &GraphName) -> Result<(), RedisError> {
     }
 }
 
-/// Whether the user behind this command may do this to the key.
+/// Whether the user running this command has `permission` on the graph's key.
 fn may(ctx: &Context, graph: &GraphName, permission: &AclPermissions) -> bool {
     let user = ctx.get_current_user();
     let key = RedisString::create_from_slice(ctx.ctx, graph.as_str().as_bytes());
     ctx.acl_check_key_permission(&user, &key, permission).is_ok()
 }
 
-/// Whether the user behind this command may read the graph by the engine's own command: our questions
-/// give nobody more than that. A query can run without end, or fetch a CSV from elsewhere.
+/// Rejects users who may not run GRAPH.RO_QUERY on the graph themselves: our commands grant nothing
+/// beyond that. A query can run without end, or fetch a CSV from another host.
 fn may_query(ctx: &Context, graph: &GraphName, what: &str) -> Result<(), RedisError> {
     if user_may(ctx, &[b"GRAPH.RO_QUERY", graph.as_str().as_bytes(), b"RETURN 1"]) {
         return Ok(());

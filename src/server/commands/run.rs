@@ -27,7 +27,7 @@ use crate::worker;
     since: "0.1.0",
     arity: -1,
     key_spec: [{
-        notes: "The graph is optional; without it, the pass covers all graphs. WAIT is no graph.",
+        notes: "The graph is optional; without it, the pass covers all graphs. WAIT is not a graph.",
         flags: [ReadWrite, Update, VariableFlags],
         begin_search: Index({ index: 1 }),
         find_keys: Range({ last_key: 0, steps: 1, limit: 0 }),
@@ -45,7 +45,8 @@ use crate::worker;
     acl_categories: [Single("vectorfill")],
 })]
 fn run(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
-    // Redis asks which arguments are keys: for it, the word WAIT would be one.
+    // Redis asks which arguments are keys; by the key specification alone, the word WAIT would be
+    // one.
     if ctx.is_keys_position_request() {
         if parse(&args).is_ok_and(|request| request.graph.is_some()) {
             key_at(ctx, 1, KeyUse::Update);
@@ -77,7 +78,7 @@ const SYNTAX: &str = "VECTORFILL.RUN [graph] [WAIT timeout-ms]";
 
 fn parse(args: &[RedisString]) -> Result<Request, RedisError> {
     let mut args = Args::new(args, SYNTAX);
-    // Alone, WAIT is a graph of that name: there is no number behind it.
+    // WAIT on its own is a graph of that name: no number follows it.
     let named = args.len() % 2 == 1;
     let graph = if named { Some(graph_name(args.next()?)?) } else { None };
     let wait = args.option("WAIT")?.map(parse_limit).transpose()?;
@@ -96,7 +97,7 @@ fn parse_limit(arg: &RedisString) -> Result<Limit, RedisError> {
     }
 }
 
-/// What cannot work is refused at once. The worker decides again: a moment later it may differ.
+/// Refuses at once what cannot work. The worker checks again, as things may have changed by then.
 fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     let current = current()?;
     let (settings, embedder) = (&current.settings, &current.embedder);
@@ -127,7 +128,7 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     if request.wait.is_some() { may_wait(ctx, "WAIT") } else { Ok(()) }
 }
 
-/// A pass over all graphs is for those who may write all of them.
+/// A pass over all graphs requires write permission on every one of them.
 fn may_write_all(ctx: &Context) -> bool {
     let permission = AclPermissions::UPDATE;
     graphs(&Hold::of_command(ctx)).iter().all(|graph| may(ctx, graph, &permission))

@@ -17,7 +17,7 @@ use crate::server::commands::{answered, error, text_query};
 use crate::server::graph::client_query::{Query, ask};
 use crate::server::graph::index_forgets;
 
-/// Most nodes of one search.
+/// Maximum number of results per search.
 const MAX_K: usize = 10_000;
 
 #[command({
@@ -63,7 +63,7 @@ fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     })
 }
 
-/// Asks the engine what the search needs next, until it has found its nodes.
+/// Runs the search's queries one after the other until it has its result, and replies.
 fn go_on(client: Client, graph: GraphName, search: Search, asked: Asked) {
     let cypher = search.text();
     let query = Query { graph: graph.clone(), cypher, compact: false, passed_on: false };

@@ -13,12 +13,12 @@ use crate::worker::Worker;
 #[command({
     name: "vectorfill.status",
     flags: [ReadOnly, AllowLoading, AllowStale, Fast, GetkeysApi],
-    summary: "Tells what is pending, written and wrong, of all graphs or of one.",
+    summary: "Reports pending, written and failed nodes, for all graphs or for one.",
     complexity: "O(G) with G the number of graphs",
     since: "0.1.0",
     arity: -1,
     key_spec: [{
-        notes: "The graph is optional, and FULL is none.",
+        notes: "The graph is optional; FULL is not a graph.",
         flags: [ReadOnly, Access, VariableFlags],
         begin_search: Index({ index: 1 }),
         find_keys: Range({ last_key: 0, steps: 1, limit: 0 }),
@@ -30,13 +30,14 @@ use crate::worker::Worker;
         },
         {
             name: "full", arg_type: PureToken, token: "FULL", flags: [Optional],
-            summary: "All graphs, and not only those that are behind.",
+            summary: "All graphs, not only those that are behind.",
         },
     ],
     acl_categories: [Single("vectorfill")],
 })]
 fn status_command(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
-    // Redis asks which arguments are keys: for it, the word FULL would be one.
+    // Redis asks which arguments are keys; by the key specification alone, the word FULL would be
+    // one.
     if ctx.is_keys_position_request() {
         if args.get(1).is_some_and(|word| !is_full(word)) {
             key_at(ctx, 1, KeyUse::Read);

@@ -1,4 +1,5 @@
-//! What EMBED, QUERY and SEARCH share: a text becomes a vector, by the model that fills.
+//! Shared by EMBED, QUERY and SEARCH: turns a text into a vector with the model that fills the
+//! graphs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,14 +17,14 @@ use crate::server::handle::with_worker;
 use crate::worker::Worker;
 use crate::worker::port::Request;
 
-/// A question that may be asked.
+/// A text query that passed the checks.
 pub(super) struct TextQuery {
-    /// The settings as they are when it is asked.
+    /// The settings when the command started.
     pub(super) current: Arc<Current>,
 }
 
 impl TextQuery {
-    /// Refuses what cannot work before it costs anything; `what` names the command.
+    /// Refuses what cannot work before it costs anything; `what` is the command's name, for errors.
     pub(super) fn new(ctx: &Context, what: &str) -> Result<Self, RedisError> {
         let current = current()?;
         may_wait(ctx, what)?;
@@ -33,8 +34,8 @@ impl TextQuery {
         Ok(Self { current })
     }
 
-    /// Has the texts embedded, and does `then` with the vectors. Without a limit of the user's, that
-    /// of a request holds.
+    /// Has the texts embedded, then runs `then` on the vectors. Without a limit from the user,
+    /// twice the request timeout applies.
     pub(super) fn ask(
         &self,
         ctx: &Context,
@@ -49,7 +50,7 @@ impl TextQuery {
     }
 }
 
-/// A graph that can be asked by this user; `what` names the command.
+/// A graph that this user may query; `what` is the command's name, for errors.
 pub(super) fn graph(ctx: &Context, arg: &RedisString, what: &str) -> Result<GraphName, RedisError> {
     let published = with_worker(Worker::published);
     if published.is_some_and(|published| published.snapshot.server == ServerState::NoEngine) {
@@ -60,7 +61,7 @@ pub(super) fn graph(ctx: &Context, arg: &RedisString, what: &str) -> Result<Grap
     Ok(graph)
 }
 
-/// `TIMEOUT ms`.
+/// Parses the argument of TIMEOUT: milliseconds, at most a day.
 pub(super) fn limit(arg: &RedisString) -> Result<Duration, RedisError> {
     number("TIMEOUT", arg, 1..=86_400_000).map(|ms| Duration::from_millis(ms as u64))
 }

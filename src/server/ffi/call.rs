@@ -1,7 +1,7 @@
-//! Calls of other commands, and their replies as the bytes the server made.
+//! Calls to other commands, returning their replies as raw protocol bytes.
 //!
-//! The library's own wrapper asks every reply for its type, and Redis reads the whole of it for that,
-//! on the main thread. What is here gives the bytes; they are read where they are needed.
+//! redis-module's own wrapper asks every reply for its type, which makes Redis parse all of it on
+//! the main thread. This module returns the bytes, to be parsed where they are needed.
 
 use std::ffi::CStr;
 use std::os::raw::{c_int, c_void};
@@ -12,15 +12,15 @@ use redis_module::{Context, raw};
 
 use crate::server::handle::guarded;
 
-/// How a command is called, in the letters of `RedisModule_Call`; each begins with `v`, as the
-/// arguments are a list, and errors are replies (`E`).
+/// How a command is called, as format letters of `RedisModule_Call`. All have `v` (the arguments
+/// are a list) and `E` (errors come back as replies).
 #[derive(Debug, Clone, Copy)]
 pub(in crate::server) enum Mode {
     /// Inline.
     Inline,
-    /// Inline; minds `maxmemory`, and what the command replicates reaches AOF and replicas.
+    /// Inline; respects `maxmemory`, and what the command replicates reaches the AOF and replicas.
     Write,
-    /// Checked as a script's write and not carried out.
+    /// Checked like a script's write, but not executed.
     Checked,
     /// On the engine's own threads.
     Pool,
@@ -42,11 +42,11 @@ impl Mode {
     }
 }
 
-/// A reply of the server's.
+/// A reply of the server, freed on drop.
 pub(in crate::server) struct Reply(NonNull<raw::RedisModuleCallReply>);
 
 impl Reply {
-    /// Its bytes in the protocol, as long as it lives.
+    /// Its raw protocol bytes.
     pub(in crate::server) fn proto(&self) -> &[u8] {
         let mut length = 0;
         // SAFETY: the reply is alive and a root, so it owns the bytes.
@@ -57,13 +57,14 @@ impl Reply {
         }
     }
 
-    /// Whether it is an error.
+    /// The error message without the `-` and the line end, if it is an error.
     pub(in crate::server) fn error(&self) -> Option<&[u8]> {
         let line = self.proto().strip_prefix(b"-")?;
         Some(line.strip_suffix(b"\r\n").unwrap_or(line))
     }
 
-    /// Sends it as it is to the client behind `ctx`; false = the client speaks another protocol.
+    /// Forwards it unchanged to the client of `ctx`; false = the client uses another protocol
+    /// version.
     pub(super) fn pass_on(&self, ctx: *mut raw::RedisModuleCtx) -> bool {
         // SAFETY: the reply is alive; Redis copies its bytes.
         unsafe { raw::RedisModule_ReplyWithCallReply }
@@ -82,7 +83,7 @@ impl Drop for Reply {
     }
 }
 
-/// Calls a command inline. `None` = a check passed, or the server had no answer.
+/// Calls a command inline. `None` = a check passed, or the server gave no reply.
 pub(in crate::server) fn call(
     ctx: &Context,
     mode: Mode,
@@ -104,11 +105,11 @@ pub(in crate::server) fn call(
     NonNull::new(reply).map(Reply)
 }
 
-/// What takes the answer of a command that runs on another thread.
+/// Receives the reply of a command that may run on another thread.
 pub(in crate::server) type Receiver = Box<dyn FnOnce(Option<Reply>)>;
 
-/// Calls a command that may run on the engine's threads; `receive` gets its reply on the main thread,
-/// maybe at once. Returns whether it is still to come.
+/// Calls a command that may run on the engine's threads; `receive` gets the reply on the main
+/// thread, possibly before this returns. Returns whether the reply is still pending.
 pub(in crate::server) fn call_later(
     ctx: &Context,
     mode: Mode,
@@ -123,7 +124,7 @@ pub(in crate::server) fn call_later(
         return false;
     };
     let data = Box::into_raw(Box::new(receive)).cast::<c_void>();
-    // SAFETY: it is a promise; Redis calls the handler once, with the pointer it is given here, and
+    // SAFETY: it is a promise; Redis calls the handler once, with the pointer given here, and
     // freeing the promise afterwards only gives up the right to abort the command.
     unsafe {
         if let Some(set) = raw::RedisModule_CallReplyPromiseSetUnblockHandler {
@@ -134,8 +135,8 @@ pub(in crate::server) fn call_later(
 }
 
 fn is_promise(reply: &Reply) -> bool {
-    // SAFETY: the reply is alive. A promise has no bytes; anything else is an early answer, which is
-    // short, so that it may be read.
+    // SAFETY: the reply is alive. A promise has no bytes; anything else is an early answer, short
+    // enough to be parsed here.
     unsafe { raw::RedisModule_CallReplyType }
         .map(|kind| unsafe { kind(reply.0.as_ptr()) })
         .and_then(|kind| isize::try_from(kind).ok())
@@ -154,7 +155,7 @@ extern "C" fn unblocked(
     });
 }
 
-/// Arguments as Redis takes them.
+/// Arguments as Redis strings, freed on drop.
 struct Arguments(Vec<*mut raw::RedisModuleString>);
 
 impl Arguments {
@@ -170,7 +171,7 @@ impl Arguments {
 
 impl Drop for Arguments {
     fn drop(&mut self) {
-        // SAFETY: made in `new` and freed once; who still needs one has a reference of its own.
+        // SAFETY: made in `new` and freed once; whatever still needs one holds its own reference.
         unsafe {
             let Some(free) = raw::RedisModule_FreeString else { return };
             for string in &self.0 {
@@ -180,11 +181,11 @@ impl Drop for Arguments {
     }
 }
 
-/// Whether the user behind a command may run this one, keys included.
+/// Whether the user of the current command may run `command`, its keys included.
 pub(in crate::server) fn user_may(ctx: &Context, command: &[&[u8]]) -> bool {
     let mut args = Arguments::new(command);
     let Ok(count) = c_int::try_from(args.0.len()) else { return false };
-    // SAFETY: asked within a command, whose context has a user; both are freed once.
+    // SAFETY: called within a command, whose context has a user; name and user are freed once.
     unsafe {
         let (Some(name), Some(find), Some(check), Some(free), Some(free_name)) = (
             raw::RedisModule_GetCurrentUserName,

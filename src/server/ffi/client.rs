@@ -1,4 +1,4 @@
-//! A blocked client: what the library offers cannot pass a reply on as it is.
+//! A blocked client: redis-module's own cannot forward a raw reply.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,25 +10,26 @@ use crate::server::ffi::call::Reply;
 use crate::server::handle::{guarded, with_worker};
 use crate::worker::Worker;
 
-/// Whether a client that waits has gone.
+/// Tells whether a blocked client has disconnected; outlives the client.
 #[derive(Debug, Clone, Default)]
 pub(in crate::server) struct Gone(Arc<AtomicBool>);
 
 impl Gone {
+    /// Whether the client has disconnected.
     pub(in crate::server) fn is_gone(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Clients that wait, by their handle. Held for a look-up only; the handle alone may be freed while
-/// Redis still calls us about it.
+/// Blocked clients by their handle. Locked for a lookup only. Needed because a handle may be freed
+/// while Redis still calls us about it.
 static WAITING: Mutex<BTreeMap<usize, Gone>> = Mutex::new(BTreeMap::new());
 
 fn waiting() -> MutexGuard<'static, BTreeMap<usize, Gone>> {
     WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Called by Redis on the main thread when a client that waits disconnects.
+/// Called by Redis on the main thread when a blocked client disconnects.
 extern "C" fn disconnected(
     _: *mut raw::RedisModuleCtx,
     client: *mut raw::RedisModuleBlockedClient,
@@ -41,19 +42,19 @@ extern "C" fn disconnected(
     });
 }
 
-/// A client that waits, and the context to answer it from any thread.
+/// A blocked client, and the context to answer it from any thread. Unblocked on drop.
 pub(in crate::server) struct Blocked {
     client: *mut raw::RedisModuleBlockedClient,
     ctx: *mut raw::RedisModuleCtx,
 }
 
-// SAFETY: the API allows answers to a blocked client from any thread, one at a time; the value has one
-// owner.
+// SAFETY: the API allows answering a blocked client from any thread, one at a time; the value has
+// one owner.
 unsafe impl Send for Blocked {}
 
 impl Blocked {
-    /// Blocks the client of the command that runs now, without a limit of Redis' own. `None` = the
-    /// server cannot.
+    /// Blocks the client of the current command, without a Redis timeout. `None` = the server
+    /// cannot.
     pub(in crate::server) fn new(ctx: &Context) -> Option<Self> {
         // SAFETY: called within a command; the pointers are freed once, in `drop`.
         unsafe {
@@ -67,17 +68,17 @@ impl Blocked {
         }
     }
 
-    /// Tells whether the client has gone, also after this value is.
+    /// A flag for whether the client has gone; it outlives this value.
     pub(in crate::server) fn gone(&self) -> Gone {
         waiting().get(&self.client.addr()).cloned().unwrap_or_default()
     }
 
-    /// Answers.
+    /// Sends the reply; the client stays blocked until this value is dropped.
     pub(in crate::server) fn reply(&self, result: RedisResult) {
         Context::new(self.ctx).reply(result);
     }
 
-    /// Answers with a reply as it is; false = the client speaks another protocol.
+    /// Forwards a reply unchanged; false = the client uses another protocol version.
     pub(in crate::server) fn pass_on(&self, reply: &Reply) -> bool {
         reply.pass_on(self.ctx)
     }
@@ -86,7 +87,7 @@ impl Blocked {
 impl Drop for Blocked {
     fn drop(&mut self) {
         waiting().remove(&self.client.addr());
-        // SAFETY: made in `new`; the context goes first, as it speaks of the client.
+        // SAFETY: made in `new`; the context is freed first, as it refers to the client.
         unsafe {
             if let Some(free) = raw::RedisModule_FreeThreadSafeContext {
                 free(self.ctx);

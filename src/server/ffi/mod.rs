@@ -1,5 +1,5 @@
-//! The one folder with unsafe: what the Redis module API offers and the `redis-module` crate does not
-//! wrap. Each function says what makes it sound.
+//! The one folder with unsafe: the parts of the Redis module API that the `redis-module` crate does
+//! not wrap. Each function states why it is sound.
 #![expect(unsafe_code, reason = "C functions without a safe wrapper; fenced into this folder")]
 
 pub(super) mod call;
@@ -14,7 +14,7 @@ use redis_module::{Context, raw};
 use crate::engine::value::Value;
 use call::Mode;
 
-/// The API's word for success.
+/// The API's success code.
 const OK: c_int = 0;
 
 /// Applies the values of redis.conf and of MODULE LOADEX to the settings registered before.
@@ -23,10 +23,10 @@ pub(super) fn load_configs(ctx: &Context) -> bool {
     unsafe { raw::RedisModule_LoadConfigs }.is_some_and(|load| unsafe { load(ctx.ctx) } == OK)
 }
 
-/// Whether an ACL category is known. Redis keeps those of an unloaded module, and refuses to add one
-/// twice. Asked while the module is being loaded, before there is any other context.
+/// Whether an ACL category exists. Redis keeps those of an unloaded module, and refuses to add one
+/// twice. Called while the module is being loaded, before any other context exists.
 pub(super) fn category_exists(name: &str) -> bool {
-    // SAFETY: called on the main thread, which holds the GIL, as `RM_Call` demands; a null blocked
+    // SAFETY: called on the main thread, which holds the GIL, as `RM_Call` requires; a null blocked
     // client is allowed; the context is freed once, after its last use.
     unsafe {
         let (Some(make), Some(free)) =
@@ -35,7 +35,8 @@ pub(super) fn category_exists(name: &str) -> bool {
             return false;
         };
         let ctx = make(std::ptr::null_mut());
-        // Asked for one that is not known, ACL CAT would show as a failed call.
+        // Lists all: `ACL CAT name` with an unknown name would count as a failed call in the
+        // statistics.
         let list = call::call(&Context::new(ctx), Mode::Inline, c"ACL", &[b"CAT"]);
         let named = |item: &Value<'_>| item.bytes() == Some(name.as_bytes());
         let known = list.as_ref().and_then(|list| Value::parse(list.proto()));
@@ -45,8 +46,8 @@ pub(super) fn category_exists(name: &str) -> bool {
     }
 }
 
-/// Has every command that clients send shown to [`super::events::command`] before it runs; not
-/// those we send ourselves. Redis removes the filter when the module is unloaded.
+/// Registers [`super::events::command`] to see every client command before it runs, but not our own
+/// calls. Redis removes the filter when the module is unloaded.
 pub(super) fn watch_commands(ctx: &Context) -> bool {
     const NOSELF: c_int = raw::REDISMODULE_CMDFILTER_NOSELF.cast_signed();
     // SAFETY: the callback is a function of this library, which lives as long as the filter.
@@ -58,11 +59,11 @@ extern "C" fn filter(command: *mut raw::RedisModuleCommandFilterCtx) {
     super::handle::guarded((), || super::events::command(|at| argument(command, at)));
 }
 
-/// An argument of the command under the filter; the bytes live as long as the callback runs.
+/// An argument of the filtered command; the bytes live as long as the callback runs.
 fn argument<'a>(command: *mut raw::RedisModuleCommandFilterCtx, at: c_int) -> Option<&'a [u8]> {
-    // SAFETY: asked only from within the filter callback, with the context it was given. The API
-    // answers null for an argument that is not there, and the string it gives is not changed while
-    // the callback runs: it is the client's own argument vector, on the thread that owns it.
+    // SAFETY: called only from within the filter callback, with the context it was given. The API
+    // returns null for a missing argument, and the string it returns is not changed while the
+    // callback runs: it is the client's own argument vector, on the thread that owns it.
     unsafe {
         let string = raw::RedisModule_CommandFilterArgGet?(command, at);
         if string.is_null() {
@@ -74,13 +75,13 @@ fn argument<'a>(command: *mut raw::RedisModuleCommandFilterCtx, at: c_int) -> Op
     }
 }
 
-/// The server's version as Redis tells modules: `0x00MMmmpp`.
+/// The server's version as Redis reports it to modules: `0x00MMmmpp`.
 pub(super) fn server_version() -> Option<c_int> {
     // SAFETY: takes nothing.
     unsafe { raw::RedisModule_GetServerVersion.map(|version| version()) }
 }
 
-/// A function of the API that is called without being asked for and that this server lacks.
+/// An API function that this server lacks although we, or redis-module, call it unconditionally.
 pub(super) fn missing_function() -> Option<&'static str> {
     // SAFETY: copies pointers that were set when the module was loaded.
     let needed = unsafe {
@@ -99,7 +100,7 @@ pub(super) fn missing_function() -> Option<&'static str> {
     needed.into_iter().find(|(_, there)| !there).map(|(name, _)| name)
 }
 
-/// What a command does with a key that it names.
+/// What a command does with one of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyUse {
     /// Reads it.
@@ -108,13 +109,13 @@ pub(super) enum KeyUse {
     Update,
 }
 
-/// Answers Redis' question which arguments are keys: this one is.
+/// Reports to Redis, when it asks for a command's keys, that this argument is one.
 pub(super) fn key_at(ctx: &Context, position: c_int, what: KeyUse) {
     let flags = match what {
         KeyUse::Read => raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS,
         KeyUse::Update => raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_UPDATE,
     };
-    // SAFETY: asked within a command that Redis calls for its keys, with a position it has.
+    // SAFETY: called within a command that Redis runs to get its keys, with a valid position.
     unsafe {
         if let (Some(key), Ok(flags)) = (raw::RedisModule_KeyAtPosWithFlags, c_int::try_from(flags))
         {
