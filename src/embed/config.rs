@@ -1,4 +1,4 @@
-//! Everything that decides which vectors come back.
+//! The embedder's configuration: everything that decides which vectors come back.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) enum Provider {
 }
 
 impl Provider {
-    /// Reads the setting's value.
+    /// Parses the setting's value.
     pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
         if value == "local" {
             let refused = || Error::setting(setting, value, "this build has no feature 'local'");
@@ -49,14 +49,14 @@ impl PartialEq for Provider {
     }
 }
 
-/// Everything that decides which vectors come back; a change of any of it makes a new embedder.
+/// Everything that decides which vectors come back; any change creates a new embedder.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct EmbedderConfig {
     /// Who computes.
     pub provider: Provider,
-    /// How the service is spoken to.
+    /// How to talk to the service.
     pub protocol: Protocol,
-    /// Where the service is; `None` = nobody has said.
+    /// Where the service is; `None` = not configured.
     pub endpoint: Option<Endpoint>,
     /// The model's name at the service, or the directory of a local one.
     pub model: String,
@@ -64,9 +64,9 @@ pub(crate) struct EmbedderConfig {
     pub dimensions: Option<NonZeroUsize>,
     /// Where the API key is.
     pub key: KeySource,
-    /// What is put in front of a node's text.
+    /// Prepended to a node's text.
     pub document_prefix: String,
-    /// What is put in front of a query.
+    /// Prepended to a query.
     pub query_prefix: String,
     /// Longest wait for one HTTP answer, connecting included.
     pub timeout: Duration,
@@ -83,7 +83,8 @@ impl EmbedderConfig {
         }
     }
 
-    /// Why no request could be sent, as far as the main thread can tell without waiting for a disk.
+    /// Why no request could be sent, as far as the main thread can tell without waiting for the
+    /// disk.
     pub(crate) fn missing_key(&self) -> Option<String> {
         match self.provider {
             Provider::Service(_) => self.key.missing(),
@@ -92,7 +93,7 @@ impl EmbedderConfig {
     }
 }
 
-/// The header for the key; `None` = `Authorization: Bearer …`.
+/// Parses the name of the header for the key; `None` = `Authorization: Bearer …`.
 pub(crate) fn auth_header(setting: &str, value: &str) -> Result<Option<String>, Error> {
     if value.is_empty() {
         return Ok(None);
@@ -102,7 +103,7 @@ pub(crate) fn auth_header(setting: &str, value: &str) -> Result<Option<String>, 
     name.map(|name| Some(name.to_string())).map_err(|_| Error::setting(setting, value, expected))
 }
 
-/// Fields put into every body.
+/// Parses the fields added to every request body.
 pub(crate) fn extra_body(setting: &str, value: &str) -> Result<Map<String, Value>, Error> {
     if value.is_empty() {
         return Ok(Map::new());

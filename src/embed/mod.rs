@@ -1,8 +1,9 @@
-//! The embedders: texts go in, vectors come back on a channel. Only here HTTP, and the local model.
+//! The embedders: texts go in, vectors come back on a channel. HTTP and the local model live here
+//! only.
 //!
 //! [`Embedder::submit`] returns at once. Every submitted request is answered by exactly one
-//! [`Completion`], also when its task panics or its thread dies: the [`Promise`] it carries answers
-//! when it is dropped.
+//! [`Completion`], even if its task panics or its thread dies: the [`Promise`] it carries answers
+//! when dropped.
 
 use crate::embed::config::{EmbedderConfig, Provider};
 use crate::embed::promise::Promise;
@@ -20,11 +21,11 @@ use crossbeam_channel::Sender;
 use crate::fill::port::embedding::{Completion, Embed, InputType, RateLimits};
 use crate::fill::port::fault::ServiceFault;
 
-/// Turns texts into vectors, off the thread that asks.
+/// Turns texts into vectors, off the calling thread.
 #[derive(Debug)]
 pub(crate) struct Embedder {
     backend: Backend,
-    /// Of documents, and of questions.
+    /// For documents and for queries.
     prefixes: (String, String),
     completions: Sender<Completion>,
 }
@@ -34,13 +35,13 @@ enum Backend {
     Service(http::client::Service),
     #[cfg(feature = "local")]
     Local(local::Pool),
-    /// It could not be made; each request is answered with the reason.
+    /// It could not be created; each request is answered with the reason.
     Broken(String),
 }
 
 impl Embedder {
-    /// Makes the embedder the settings ask for. What prevents it is told by each completion, so
-    /// that it shows where users look: in STATUS.
+    /// Creates the embedder that the settings ask for. If that fails, every completion carries the
+    /// reason, so that it shows up where users look: in STATUS.
     pub(crate) fn start(config: &EmbedderConfig, completions: Sender<Completion>) -> Self {
         let backend = match config.provider {
             Provider::Service(_) => http::client::Service::start(config).map(Backend::Service),
@@ -54,7 +55,7 @@ impl Embedder {
         Self { backend, prefixes, completions }
     }
 
-    /// Asks for vectors; never waits.
+    /// Requests vectors; never waits.
     pub(crate) fn submit(&self, request: &Embed) {
         let Embed { id, input, texts, dimensions } = request;
         let prefix = match input {
@@ -74,7 +75,7 @@ impl Embedder {
         }
     }
 
-    /// Ends all threads, waiting at most `limit` for them. Requests in flight are given up.
+    /// Ends all threads, waiting at most `limit` for them. Requests in flight are abandoned.
     pub(crate) fn stop(self, limit: Duration) {
         match self.backend {
             Backend::Service(service) => service.stop(limit),

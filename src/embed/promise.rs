@@ -1,4 +1,4 @@
-//! The duty to answer a request, once.
+//! The obligation to answer a request exactly once.
 
 use std::time::Instant;
 
@@ -8,7 +8,8 @@ use crate::fill::port::embedding::{Completion, RateLimits, Reply};
 use crate::fill::port::fault::ServiceFault;
 use crate::fill::port::id::RequestId;
 
-/// The duty to answer a request, once.
+/// The obligation to answer a request exactly once. Dropped unkept, it answers
+/// [`ServiceFault::Cancelled`].
 #[derive(Debug)]
 pub(crate) struct Promise {
     request: RequestId,
@@ -17,10 +18,12 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
+    /// Starts the clock for the request's duration.
     pub(crate) fn new(request: RequestId, completions: Sender<Completion>) -> Self {
         Self { request, sent: Instant::now(), completions: Some(completions) }
     }
 
+    /// Answers the request. `limits` is what the service reported about its rate limits.
     pub(crate) fn keep(mut self, outcome: Result<Reply, ServiceFault>, limits: RateLimits) {
         self.answer(outcome, limits);
     }
@@ -29,7 +32,7 @@ impl Promise {
         let Some(completions) = self.completions.take() else { return };
         let (request, took) = (self.request, self.sent.elapsed());
         let completion = Completion { request, outcome, limits, took };
-        // The channel holds more than there can be in flight; when it is gone, nobody is waiting.
+        // The channel has room for more than can be in flight; if it is closed, nothing is waiting.
         completions.try_send(completion).ok();
     }
 }

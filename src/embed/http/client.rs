@@ -1,4 +1,4 @@
-//! All services in reach of HTTP: one client, one runtime, one POST a batch.
+//! The HTTP client for all services: one client, one runtime, one POST per batch.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,24 +23,24 @@ use crate::fill::port::fault::{Malformed, Says, ServiceFault};
 use crate::inject::{Point, reached};
 use crate::text::one_line;
 
-/// Longest answer that is read, by text: 4,096 plain numbers, and the white space of a pretty one.
-/// The requests in flight can all be answered with so much, in memory that is the database's.
+/// Maximum bytes read per text: 4,096 plain numbers, with the white space of pretty-printed JSON.
+/// All requests in flight may receive this much at once, in the database's memory.
 const BYTES_PER_TEXT: usize = 128 * 1024;
 /// A number, a comma, a line break and some white space.
 const BYTES_PER_NUMBER: usize = 32;
-/// An answer may be about fewer numbers, and say more besides.
+/// A response with shorter vectors may still carry other fields.
 const MIN_DIMENSIONS: usize = 64;
-/// What an error in a success counts as, where it does not say.
+/// The status assumed for an error inside a successful response, if it names none.
 const SERVER_ERROR: u16 = 500;
-/// Read of every answer beyond that.
+/// Allowance for everything else in a response.
 const BYTES_BESIDES: usize = 1 << 20;
 const MAX_BYTES: usize = 256 << 20;
-/// Longest piece of an error's answer that is read.
+/// Maximum bytes read of an error response.
 const FAILURE_BYTES: usize = 64 * 1024;
-/// A host that does not even accept a connection is not waited for as long as an answer.
+/// A host that does not even accept a connection gets less time than a response.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// A service in reach of HTTP.
+/// A service reached over HTTP.
 #[derive(Debug)]
 pub(crate) struct Service {
     runtime: Runtime,
@@ -62,7 +62,7 @@ impl Service {
         Ok(Self { runtime, caller: Arc::new(Caller::new(config)?) })
     }
 
-    /// Posts one request, off the thread that asks. `known` = length of the vectors, if it is known.
+    /// Posts one request, off the calling thread. `known` = the number of dimensions, if known.
     pub(crate) fn submit(
         &self,
         texts: Vec<String>,
@@ -79,7 +79,7 @@ impl Service {
         });
     }
 
-    /// Ends the runtime, waiting at most `limit`. What is in flight is given up.
+    /// Ends the runtime, waiting at most `limit`. Requests in flight are abandoned.
     pub(crate) fn stop(self, limit: Duration) {
         self.runtime.shutdown_timeout(limit);
     }
@@ -92,7 +92,7 @@ struct Caller {
     endpoint: Endpoint,
     url: Url,
     protocol: Protocol,
-    /// The proxy the environment names for this service, for people.
+    /// The proxy that the environment names for this service, for error messages.
     proxy: Option<String>,
     model: String,
     dimensions: Option<usize>,
@@ -104,14 +104,14 @@ struct Caller {
 
 impl Caller {
     fn new(config: &EmbedderConfig) -> Result<Self, Error> {
-        // Fails when a provider is installed already, which is as good.
+        // Fails if a provider is already installed, which is just as good.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut builder = Client::builder();
         let no_address = "the address of the service: this provider has none of its own";
         let endpoint = config.endpoint.clone();
         let endpoint = endpoint.ok_or_else(|| Error::setting("base-url", "", no_address))?;
         if !endpoint.needs_tls() {
-            // A client that never speaks TLS needs no certificates, and a container may have none.
+            // A client that never uses TLS needs no certificates, and a container may have none.
             builder = builder.tls_certs_only([]);
         }
         let client = builder
@@ -135,7 +135,7 @@ impl Caller {
         })
     }
 
-    /// What the service says about its limits is left in `limits`, however the request ends.
+    /// Stores the rate limits that the service reports in `limits`, however the request ends.
     async fn embed(
         &self,
         texts: &[String],
@@ -189,7 +189,7 @@ impl Caller {
         }
     }
 
-    /// Longest answer that is read.
+    /// Maximum bytes read of a response.
     fn max_bytes(&self, texts: usize, known: Option<usize>) -> usize {
         let per_text = match known.or(self.dimensions) {
             Some(dimensions) => dimensions.max(MIN_DIMENSIONS) * BYTES_PER_NUMBER,
@@ -198,8 +198,7 @@ impl Caller {
         (texts * per_text + BYTES_BESIDES).min(MAX_BYTES)
     }
 
-    /// Reads on until the body ends, or is longer than `most`: what a service sends is not ours to
-    /// trust.
+    /// Reads until the body ends or is longer than `most`: responses are untrusted input.
     async fn read(
         &self,
         response: &mut Response,
@@ -215,7 +214,7 @@ impl Caller {
         Ok(())
     }
 
-    /// `scrub` takes the key out of what the service says.
+    /// The fault for an error response. `scrub` removes the key from the service's message.
     async fn refusal(
         &self,
         mut response: Response,
@@ -225,13 +224,13 @@ impl Caller {
         let wait = retry_after(response.headers());
         if let Some(to) = response.headers().get(LOCATION).filter(|_| status.is_redirection()) {
             let to = scrub(&String::from_utf8_lossy(to.as_bytes()));
-            let words = format!("it redirects to {to}, where vectorfill.base-url may have to lead");
+            let words = format!("it redirects to {to}: vectorfill.base-url may need that address");
             let message = one_line(&words, 200);
             let (status, says) = (status.as_u16(), Says::Nothing);
             return ServiceFault::Refused { status, message, retry_after: wait, says };
         }
         let mut body = Vec::new();
-        // What cannot be read of an error is not worth another error.
+        // An error body that cannot be read is not worth another error.
         self.read(&mut response, &mut body, FAILURE_BYTES).await.ok();
         self.refused(status.as_u16(), refusal::parse(&body, scrub), wait)
     }
@@ -239,7 +238,7 @@ impl Caller {
     fn refused(&self, status: u16, refusal: Refusal, wait: Option<Duration>) -> ServiceFault {
         let Refusal { mut message, says, retry_after, .. } = refusal;
         if matches!(status, 404 | 405) {
-            // Most often the address is what is wrong.
+            // Usually the address is what is wrong.
             message = format!("POST {}: {message}", shown(&self.url));
         }
         ServiceFault::Refused { status, message, retry_after: wait.or(retry_after), says }
@@ -251,7 +250,7 @@ impl Caller {
         if error.is_timeout() {
             return ServiceFault::Timeout { host, limit: self.timeout };
         }
-        // What TLS says of itself does not name it.
+        // TLS errors do not mention TLS.
         let what = if is_tls(error) { "the TLS handshake failed: " } else { "" };
         let words = causes(error);
         let remedy = tls_remedy(&words).unwrap_or_default();
@@ -259,12 +258,12 @@ impl Caller {
     }
 }
 
-/// What to do about a certificate that is not trusted.
+/// What to do about an untrusted certificate.
 fn tls_remedy(words: &str) -> Option<&'static str> {
     let untrusted = ["UnknownIssuer", "CaUsedAsEndEntity", "UnsupportedCertVersion"];
     untrusted.iter().any(|word| words.contains(word)).then_some(
-        " (its certificate is self-signed, or its issuer is not known here: add the issuer to the \
-         system's certificates, or have the service certified)",
+        " (its certificate is self-signed, or its issuer is not trusted here: add the issuer to the \
+         system's certificates, or give the service a trusted certificate)",
     )
 }
 
@@ -274,11 +273,11 @@ fn proxy_of(endpoint: &Endpoint) -> Option<String> {
     let names =
         [variable.to_lowercase(), variable.to_owned(), "all_proxy".into(), "ALL_PROXY".into()];
     let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
-    // User and password, if there are any, are nobody's business.
+    // Leaves out user and password, which must not show up in messages.
     Some(value.rsplit('@').next().unwrap_or_default().to_owned())
 }
 
-/// A service that knows no base64 says so in a 400 or 422 about the parameter.
+/// A service without base64 support rejects the parameter with a 400 or 422.
 fn complains_of_format(fault: &ServiceFault) -> bool {
     matches!(fault, ServiceFault::Refused { status: 400 | 422, message, .. }
         if message.contains("encoding_format") || message.contains("base64"))
@@ -288,7 +287,7 @@ fn headers(key: Option<&Secret>, auth: &Auth) -> Result<HeaderMap, ServiceFault>
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let Some(key) = key else { return Ok(headers) };
-    let unusable = |_| ServiceFault::NoKey("the key cannot be put into a header".into());
+    let unusable = |_| ServiceFault::NoKey("the key cannot be sent in a header".into());
     let (name, value) = match auth {
         Auth::Bearer => (AUTHORIZATION, key.bearer()),
         Auth::Header(name) => {
@@ -303,19 +302,19 @@ fn headers(key: Option<&Secret>, auth: &Auth) -> Result<HeaderMap, ServiceFault>
     Ok(headers)
 }
 
-/// An error with all its causes: reqwest's own words are only "error sending request".
+/// The innermost cause of an error: reqwest's own message is only "error sending request".
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut next = Some(error);
     while let Some(cause) = next {
-        // The URL is left out with the outermost words; the last ones say what happened.
+        // The outermost message holds the URL, and is left out; the innermost says what happened.
         text = cause.to_string();
         next = cause.source();
     }
     text
 }
 
-/// Whether TLS is what failed. An I/O error does not count what it wraps among its sources.
+/// Whether TLS failed. An I/O error does not report the error it wraps as its source.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     error.is::<rustls::Error>()

@@ -4,12 +4,12 @@ use reqwest::Url;
 
 use crate::error::Error;
 
-/// Where a service is: requests are posted to a path below it.
+/// The base URL of a service: requests are posted to a path below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint(Url);
 
 impl Endpoint {
-    /// Reads `base-url`. It may end in a query string, which stays at the end.
+    /// Parses `base-url`. It may end in a query string, which stays at the end.
     pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
         let refused = |why: &str| Error::setting(setting, value, why);
         let url = Url::parse(value).map_err(|e| refused(&e.to_string()))?;
@@ -17,14 +17,14 @@ impl Endpoint {
             return Err(refused("a URL that begins with http:// or https://"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            // The value holds a secret, and so is not repeated.
+            // The value holds a secret, so it is not repeated.
             let expected = "a URL without user and password: use vectorfill.api-key-file";
             return Err(Error::setting(setting, "***", expected));
         }
         Ok(Self(url))
     }
 
-    /// Where to post: `path` below the base, unless the base ends in it already.
+    /// The URL to post to: `path` below the base, unless the base already ends in it.
     pub(crate) fn url(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         let base = url.path().trim_end_matches('/');
@@ -33,7 +33,7 @@ impl Endpoint {
         url
     }
 
-    /// Whether certificates are needed to speak to it.
+    /// Whether it is reached over TLS.
     pub(crate) fn needs_tls(&self) -> bool {
         self.0.scheme() != "http"
     }
@@ -51,7 +51,7 @@ impl Endpoint {
     }
 }
 
-/// An address without its query string, which may hold a secret.
+/// A URL without its query string, which may hold a secret.
 pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);

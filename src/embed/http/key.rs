@@ -1,9 +1,9 @@
-//! The API key: where it is, and how it is read without ever being shown.
+//! The API key: where it is, and how it is used without ever being shown.
 
 use std::fmt;
 use std::io::Read as _;
 
-/// Where the key is to be found. Holds no key.
+/// Where to find the key. Does not hold the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeySource {
     /// `api-key-file`; wins over the variable.
@@ -12,7 +12,7 @@ pub(crate) struct KeySource {
     pub variable: Option<String>,
 }
 
-/// A key. It can be put into a header, and not be printed.
+/// A key. It can be sent in a header, but not printed.
 #[derive(Clone)]
 pub(crate) struct Secret(String);
 
@@ -28,12 +28,12 @@ impl Secret {
         format!("Bearer {}", self.0)
     }
 
-    /// The value for a header of the service's own.
+    /// The value for a service-specific header.
     pub(crate) fn plain(&self) -> String {
         self.0.clone()
     }
 
-    /// `text` without the key, should a service repeat it: as it is, or quoted as in JSON.
+    /// `text` with the key replaced, in case a service echoes it: verbatim or escaped as in JSON.
     pub(crate) fn scrub(&self, text: &str) -> String {
         let quoted = self.0.replace('\\', r"\\").replace('"', "\\\"");
         let slashed = quoted.replace('/', r"\/");
@@ -45,7 +45,7 @@ impl Secret {
 
 impl KeySource {
     /// Reads the key now, so that a key changed on disk is used by the next request. `Ok(None)` =
-    /// none is wanted.
+    /// send no key.
     pub(crate) fn read(&self) -> Result<Option<Secret>, String> {
         match (&self.file, &self.variable) {
             (Some(path), _) => read_file(path).map(Some),
@@ -54,7 +54,7 @@ impl KeySource {
         }
     }
 
-    /// What is missing, as far as it can be told without touching a disk.
+    /// What is missing, as far as can be told without touching the disk.
     pub(crate) fn missing(&self) -> Option<String> {
         match (&self.file, &self.variable) {
             (None, Some(name)) => read_variable(name).err(),
@@ -63,14 +63,14 @@ impl KeySource {
     }
 }
 
-/// Longest key file that is read; a key is far shorter.
+/// Maximum bytes read of a key file; a key is far shorter.
 const MAX_BYTES: u64 = 16 * 1024;
 
 fn read_file(path: &str) -> Result<Secret, String> {
     let named = |e: &dyn fmt::Display| format!("vectorfill.api-key-file '{path}': {e}");
-    // Opening a pipe would wait for somebody to write into it.
+    // Opening a pipe would block until something writes to it.
     if !std::fs::metadata(path).map_err(|e| named(&e))?.is_file() {
-        return Err(named(&"this is no regular file"));
+        return Err(named(&"this is not a regular file"));
     }
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(|e| named(&e))?;
@@ -87,7 +87,7 @@ fn read_variable(name: &str) -> Result<Secret, String> {
     })
 }
 
-/// A key is one line of printable ASCII: anything else cannot be in a header.
+/// A key is one line of printable ASCII: a header cannot hold anything else.
 fn secret(text: &str) -> Option<Secret> {
     let key = text.trim();
     let printable = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());

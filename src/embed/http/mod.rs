@@ -1,4 +1,4 @@
-//! Services that are reached by HTTP.
+//! Services reached over HTTP.
 
 pub(crate) mod client;
 pub(crate) mod endpoint;

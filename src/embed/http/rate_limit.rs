@@ -1,4 +1,4 @@
-//! What a service's headers say about its limits, and how long it asks to be left alone.
+//! Reads a service's rate limits, and how long to wait before retrying, from its headers.
 
 use std::time::{Duration, SystemTime};
 
@@ -20,7 +20,7 @@ pub(crate) fn rate_limits(headers: &HeaderMap) -> RateLimits {
     RateLimits { requests: allowance(headers, "requests"), tokens: allowance(headers, "tokens") }
 }
 
-/// One limit. Without a time it is taken for one of the minute.
+/// One limit. Without a reset time it is taken to be per minute.
 fn allowance(headers: &HeaderMap, of: &str) -> Option<Allowance> {
     let limit = number(headers, &format!("x-ratelimit-limit-{of}"))?;
     let remaining = number(headers, &format!("x-ratelimit-remaining-{of}"))?;
@@ -34,9 +34,10 @@ fn number<T: std::str::FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
     headers.get(name)?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Time left: a duration, or the moment itself as seconds or milliseconds since 1970 or as a date.
+/// Time left: given as a duration, or as the end itself: seconds or milliseconds since 1970, or a
+/// date.
 fn until(text: &str, now: SystemTime) -> Option<Duration> {
-    /// More seconds than any limit is kept for: these are seconds since 1970.
+    /// Longer than any limit lasts, in seconds: a larger number is a time since 1970.
     const EPOCH: f64 = 1e8;
     let since_1970 = |seconds: f64| {
         let at = SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
@@ -52,7 +53,7 @@ fn until(text: &str, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// A date as HTTP or as RFC 3339 writes it.
+/// A date in HTTP or RFC 3339 format.
 fn date(text: &str) -> Option<SystemTime> {
     let stamp = || text.trim().parse::<jiff::Timestamp>().ok().map(SystemTime::from);
     httpdate::parse_http_date(text.trim()).ok().or_else(stamp)

@@ -9,6 +9,7 @@ use crate::embed::local::matmul::{Before, View, ViewMut};
 use crate::embed::local::position_bias::Distances;
 use crate::embed::local::tensors::Tensors;
 
+/// Multi-head attention; it has no weights but `MPNet`'s distance biases.
 pub(super) struct Attention {
     heads: usize,
     /// Numbers of a row that belong to one head.
@@ -17,6 +18,7 @@ pub(super) struct Attention {
 }
 
 impl Attention {
+    /// Reads the distance biases, where the architecture has them.
     pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
         let distances = match config.kind {
             Kind::Bert { .. } => None,
@@ -26,7 +28,7 @@ impl Attention {
     }
 
     /// `qkv` holds a row of queries, keys and values for each token of the text, `mixed` gets the
-    /// mixtures, a row a token; `scores` is room to work in.
+    /// mixtures, one row per token; `scores` is scratch space.
     pub(super) fn mix(
         &self,
         qkv: &[f32],
@@ -79,7 +81,7 @@ impl Attention {
         out.multiply(Before::Overwrite, 1.0, &shares, &values)
     }
 
-    /// The columns of one head, counted through queries, keys and values.
+    /// The columns of one head, counted across queries, keys and values.
     fn part<'a>(&self, qkv: &'a [f32], index: usize) -> Result<View<'a>, Error> {
         let place = qkv.get(index * self.width..).unwrap_or_default();
         View::new(place, qkv.len() / self.row(), self.width, self.row())

@@ -1,5 +1,5 @@
-//! config.json: which network it is and how large; what this encoder would compute wrongly is
-//! refused here.
+//! config.json: the network's kind and size. Anything this encoder would compute incorrectly is
+//! rejected here.
 
 use std::path::Path;
 
@@ -7,22 +7,28 @@ use crate::embed::local::architecture::Kind;
 use crate::embed::local::error::Error;
 use crate::embed::local::json_file::Document;
 
+/// The network's kind and sizes, validated.
 pub(super) struct Config {
+    /// The architecture.
     pub(super) kind: Kind,
     /// Length of a row, and of the vectors that come out.
     pub(super) hidden: usize,
+    /// Number of layers.
     pub(super) layers: usize,
     /// Divides `hidden`.
     pub(super) heads: usize,
-    /// Length of a row in the middle of the feed-forward part.
+    /// Length of a row inside the feed-forward part.
     pub(super) inner: usize,
+    /// Rows of the word table.
     pub(super) vocabulary: usize,
     /// Rows of the position table.
     pub(super) positions: usize,
+    /// Added to the variance in each `LayerNorm`.
     pub(super) epsilon: f32,
 }
 
 impl Config {
+    /// Reads `config.json` in `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let json = Document::open(dir.join("config.json"))?;
         let kind = kind(&json)?;
@@ -71,13 +77,13 @@ fn kind(json: &Document) -> Result<Kind, Error> {
 }
 
 fn mpnet(json: &Document) -> Result<Kind, Error> {
-    // transformers itself computes with 32 whatever the file says
+    // transformers itself uses 32 whatever the file says
     let buckets = json.size("relative_attention_num_buckets")?;
     let same = buckets == super::position_bias::BUCKETS;
     same.then_some(Kind::MpNet).ok_or_else(|| json.refuse("relative_attention_num_buckets", "32"))
 }
 
-/// A key that may be absent, but says nothing else than `value`.
+/// Accepts a key that is absent or holds `value`, and nothing else.
 fn only(json: &Document, key: &str, value: &str, wanted: &str) -> Result<(), Error> {
     match json.find(key) {
         Some(found) if found.as_str() != Some(value) => Err(json.refuse(key, wanted)),

@@ -7,12 +7,14 @@ use crate::embed::local::norm::Norm;
 use crate::embed::local::tensor_names::{EMBEDDING_NORM, POSITIONS, TOKEN_TYPES, WORD_EMBEDDINGS};
 use crate::embed::local::tensors::Tensors;
 
-/// The padding token of `MPNet`, fixed in its library too. Positions are counted from behind it.
+/// The padding token of `MPNet`, fixed in its library too. Positions are counted from the number
+/// after it.
 pub(super) const PADDING: u32 = 1;
 
+/// The word and position tables, and the norm after them.
 pub(super) struct Embedding {
     words: Vec<f32>,
-    /// With BERT the row of token type 0, the only one of a single text, is added in already.
+    /// For BERT, the row of token type 0, the only type in a single text, is already added in.
     positions: Vec<f32>,
     norm: Norm,
     width: usize,
@@ -20,6 +22,7 @@ pub(super) struct Embedding {
 }
 
 impl Embedding {
+    /// Reads the tables.
     pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
         let width = config.hidden;
         let words = tensors.values(WORD_EMBEDDINGS, &[config.vocabulary, width])?;
@@ -32,7 +35,7 @@ impl Embedding {
         Ok(Self { words, positions, norm, width, kind: config.kind })
     }
 
-    /// Appends the rows of one text.
+    /// Appends the rows of one text; fails on an id beyond a table.
     pub(super) fn append(&self, ids: &[u32], rows: &mut Vec<f32>) -> Result<(), Error> {
         let begin = rows.len();
         for (id, position) in ids.iter().zip(positions(self.kind, ids)) {
@@ -56,7 +59,7 @@ fn row(table: &[f32], index: u32, width: usize) -> Result<&[f32], Error> {
     })
 }
 
-/// BERT counts from 0; `MPNet` from 2, and a padding token spelled out in a text counts nothing.
+/// BERT counts from 0; `MPNet` from 2, and a padding token spelled out in a text does not count.
 fn positions(kind: Kind, ids: &[u32]) -> impl Iterator<Item = u32> {
     let mut next = match kind {
         Kind::Bert { .. } => 0,

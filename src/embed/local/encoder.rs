@@ -13,6 +13,7 @@ use crate::embed::local::norm::Norm;
 use crate::embed::local::tensor_names::LayerNames;
 use crate::embed::local::tensors::Tensors;
 
+/// All weights of the network.
 pub(super) struct Encoder {
     embedding: Embedding,
     attention: Attention,
@@ -21,7 +22,7 @@ pub(super) struct Encoder {
     width: usize,
 }
 
-/// Room for one group's rows, kept from group to group.
+/// Buffers for one group's rows, reused from group to group.
 #[derive(Default)]
 pub(super) struct Scratch {
     /// The rows themselves; after `run`, the result.
@@ -42,6 +43,7 @@ struct Layer {
 }
 
 impl Encoder {
+    /// Reads the weights of all layers.
     pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
         let embedding = Embedding::open(tensors, config)?;
         let attention = Attention::open(tensors, config)?;
@@ -71,7 +73,7 @@ impl Encoder {
         Ok(&scratch.rows)
     }
 
-    /// The attention half of a layer; only here a text's tokens see each other.
+    /// The attention half of a layer; the only place where a text's tokens see each other.
     fn attend(
         &self,
         layer: &Layer,
@@ -108,7 +110,7 @@ impl Layer {
         })
     }
 
-    /// The other half of a layer; here every row goes alone.
+    /// The other half of a layer; it treats each row on its own.
     fn feed_forward(&self, scratch: &mut Scratch) -> Result<(), Error> {
         let Scratch { rows, wide, .. } = scratch;
         wide.resize(self.up_proj.outputs_for(rows), 0.0);
@@ -120,7 +122,7 @@ impl Layer {
     }
 }
 
-/// Where the numbers of each text lie among all rows.
+/// The range of each text's numbers among all rows.
 fn spans(texts: &[Vec<u32>], width: usize) -> impl Iterator<Item = Range<usize>> {
     let mut end = 0;
     texts.iter().map(move |ids| {

@@ -1,4 +1,4 @@
-//! What can be wrong with a model directory, and what can end a call early.
+//! Errors in a model directory, and reasons for a call to end early.
 
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -7,15 +7,16 @@ use std::{fmt, io};
 pub(crate) enum Error {
     /// A file cannot be opened or read.
     Io { file: PathBuf, source: io::Error },
-    /// A file is not of the format its name promises.
+    /// A file is not in the format its name implies.
     Format { file: PathBuf, reason: String },
-    /// A file says something this encoder cannot compute with.
+    /// A file holds a value that this encoder does not support.
     Value { file: PathBuf, name: String, found: String, wanted: String },
     /// The tokenizer gave up on a text, or named a token the model has no row for.
     Text { reason: String },
     /// The network's result holds NaN or infinity: the weights are damaged.
     NotFinite,
-    /// Two matrices do not fit together. Shapes are checked at opening, so this is a bug of ours.
+    /// Two matrices do not fit together. Shapes are checked on opening, so this is a bug in this
+    /// crate.
     Shape { what: &'static str },
     /// The caller's flag was raised.
     Cancelled,

@@ -10,12 +10,14 @@ use crate::embed::local::error::Error;
 /// No size in a model comes near this; it keeps sums and products of sizes far from overflow.
 const MAX_SIZE: u64 = 1 << 24;
 
+/// A parsed file.
 pub(super) struct Document {
     file: PathBuf,
     value: Value,
 }
 
 impl Document {
+    /// Reads a file that must exist.
     pub(super) fn open(file: PathBuf) -> Result<Self, Error> {
         match fs::read(&file) {
             Ok(bytes) => Self::parse(file, &bytes),
@@ -23,7 +25,7 @@ impl Document {
         }
     }
 
-    /// `None` where the file does not exist; any other trouble with it is an error.
+    /// `None` if the file does not exist; any other failure is an error.
     pub(super) fn open_optional(file: PathBuf) -> Result<Option<Self>, Error> {
         match Self::open(file) {
             Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -31,15 +33,17 @@ impl Document {
         }
     }
 
+    /// Its path.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
 
+    /// Its top-level value.
     pub(super) fn root(&self) -> &Value {
         &self.value
     }
 
-    /// A key that is there and not null.
+    /// The value of a key that is present and not null.
     pub(super) fn find(&self, key: &str) -> Option<&Value> {
         self.value.get(key).filter(|value| !value.is_null())
     }
@@ -51,10 +55,12 @@ impl Document {
             .ok_or_else(|| self.refuse(key, "a whole number, at least 1"))
     }
 
+    /// A string; an error where the key is absent.
     pub(super) fn text(&self, key: &str) -> Result<&str, Error> {
         self.find(key).and_then(Value::as_str).ok_or_else(|| self.refuse(key, "a string"))
     }
 
+    /// A number; an error where the key is absent.
     pub(super) fn number(&self, key: &str) -> Result<f64, Error> {
         self.find(key).and_then(Value::as_f64).ok_or_else(|| self.refuse(key, "a number"))
     }
@@ -64,7 +70,7 @@ impl Document {
         self.find(key).and_then(Value::as_bool).unwrap_or_default()
     }
 
-    /// The error that says what `key` holds and what it would have to be.
+    /// The error that states what `key` holds and what is supported.
     pub(super) fn refuse(&self, key: &str, wanted: &str) -> Error {
         let found = self.value.get(key).map_or_else(|| "missing".to_owned(), Value::to_string);
         Error::Value {

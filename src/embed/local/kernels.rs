@@ -1,13 +1,13 @@
 //! The element-wise arithmetic: plain loops that LLVM vectorises, compiled once per instruction
 //! set.
 //!
-//! `Arch::dispatch` picks SSE2, AVX2 or AVX-512 at run time. What a kernel calls has to be inlined
-//! into it, or it would be compiled for SSE2 only: hence `inline(always)` below.
+//! `Arch::dispatch` picks SSE2, AVX2 or AVX-512 at run time. Whatever a kernel calls must be
+//! inlined into it, or it would be compiled for SSE2 only: hence `inline(always)` below.
 #![expect(clippy::inline_always, reason = "a kernel's parts must share its instruction set")]
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Numbers that one AVX-512 register holds; smaller registers take two or four for a group.
+/// Numbers that one AVX-512 register holds; smaller ones take two or four registers per group.
 pub(super) const LANES: usize = 16;
 
 /// `x · Φ(x)`, the activation called gelu, with the true erf.
@@ -15,8 +15,8 @@ pub(super) fn gelu(values: &mut [f32]) {
     Arch::new().dispatch(Gelu(values));
 }
 
-/// Turns each row of `step` numbers (a multiple of `LANES`), of which `valid` count, into shares of
-/// 1.
+/// Turns each row of `step` numbers (a multiple of `LANES`), of which the first `valid` count, into
+/// shares of 1.
 pub(super) fn softmax(rows: &mut [f32], step: usize, valid: usize) {
     Arch::new().dispatch(Softmax { rows, step, valid });
 }
@@ -26,7 +26,7 @@ pub(super) fn layer_norm(rows: &mut [f32], weight: &[f32], bias: &[f32], epsilon
     Arch::new().dispatch(LayerNorm { rows, weight, bias, epsilon });
 }
 
-// Structs and not closures: a closure's body cannot be forced inline.
+// Structs rather than closures: a closure's body cannot be forced inline.
 
 struct Gelu<'a>(&'a mut [f32]);
 
@@ -110,7 +110,8 @@ fn spread(row: &[f32], epsilon: f32) -> (f32, f32) {
     (mean, 1.0 / (squares * share + epsilon).sqrt())
 }
 
-/// Joins the terms of all values, `LANES` at a time: one chain of additions would wait on itself.
+/// Joins the terms of all values, `LANES` at a time: in a single chain, each addition would wait
+/// for the one before.
 #[inline(always)]
 fn fold(
     values: &[f32],
@@ -129,7 +130,7 @@ fn fold(
     rest.iter().fold(total, |total, value| join(total, term(*value)))
 }
 
-/// `f32::max` without its care for NaN, which costs two instructions more.
+/// `f32::max` without its NaN handling, which costs two more instructions.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }

@@ -8,6 +8,7 @@ use crate::embed::local::tensors::Tensors;
 /// it is 1.5 times as fast for a text of 30 tokens, 2.5 times for one of 8.
 const PANEL: usize = 64;
 
+/// The weights of one layer, repacked for gemm.
 pub(super) struct Linear {
     /// The file's matrix transposed and cut into panels of `PANEL` outputs (the last may be
     /// narrower), each `[inputs, PANEL]`: gemm's kernel then reads memory in one stream and repacks
@@ -18,6 +19,7 @@ pub(super) struct Linear {
 }
 
 impl Linear {
+    /// Reads `name.weight` and `name.bias`.
     pub(super) fn open(
         tensors: &Tensors,
         name: &str,
@@ -27,7 +29,7 @@ impl Linear {
         Self::side_by_side(tensors, &[name], inputs, outputs)
     }
 
-    /// Several layers over the same input as one, their outputs one after the other in a row.
+    /// Several layers over the same input as one; their outputs follow each other in a row.
     pub(super) fn side_by_side(
         tensors: &Tensors,
         names: &[&str],

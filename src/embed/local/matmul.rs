@@ -1,4 +1,4 @@
-//! Matrix products: views whose bounds are checked when they are made, and the only unsafe block.
+//! Matrix products: views whose bounds are checked at construction, and the only unsafe block.
 #![expect(unsafe_code, reason = "the gemm crate takes pointers; the views prove their bounds")]
 
 use gemm::Parallelism;
@@ -15,7 +15,7 @@ pub(super) struct View<'a> {
     column_step: usize,
 }
 
-/// A matrix to write: element (r, c) lies at `r * step + c`, and no two elements share a place.
+/// A matrix to write: element (r, c) lies at `r * step + c`, and no two elements overlap.
 pub(super) struct ViewMut<'a> {
     data: &'a mut [f32],
     rows: usize,
@@ -23,10 +23,12 @@ pub(super) struct ViewMut<'a> {
     step: usize,
 }
 
-/// What becomes of the numbers that are in the output already.
+/// What happens to the numbers already in the output.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Before {
+    /// Added to the product.
     Add,
+    /// Ignored.
     Overwrite,
 }
 
@@ -42,6 +44,7 @@ impl<'a> View<'a> {
         Ok(Self { data, rows, columns, row_step: step, column_step: 1 })
     }
 
+    /// The same data with rows and columns swapped.
     pub(super) fn transposed(self) -> Self {
         Self {
             rows: self.columns,
@@ -107,7 +110,7 @@ impl<'a> ViewMut<'a> {
     }
 }
 
-/// A slice has at most `isize::MAX` bytes, so steps that pass fit an `isize` too.
+/// A slice has at most `isize::MAX` bytes, so steps that pass also fit into an `isize`.
 fn check(length: usize, rows: usize, columns: usize, step: usize) -> Result<(), Error> {
     let end = rows.checked_sub(1).and_then(|last| last.checked_mul(step)?.checked_add(columns));
     let inside = end.is_some_and(|end| end <= length);

@@ -1,18 +1,19 @@
-//! A sentence-transformers model in this process: from a directory as a hub serves it to vectors.
+//! A sentence-transformers model in this process: from a directory, as downloaded from a hub, to
+//! vectors.
 //!
-//! Texts are packed without padding: the rows of all texts of a group follow each other, so the
-//! large products (`linear`) see one tall matrix and mixed lengths cost nothing; only `attention`
-//! goes text by text. Only `pool` knows of threads; a computation looks at its `cancel` flag between
+//! Texts are packed without padding: the rows of all texts in a group are contiguous, so the large
+//! products (`linear`) see one tall matrix and mixed lengths cost nothing; only `attention` works
+//! text by text. Only `pool` knows about threads; a computation checks its `cancel` flag between
 //! layers.
 //!
-//! | file | what it answers |
+//! | file | what it does |
 //! |---|---|
-//! | `pool` | the threads and their queue |
-//! | `model` | open a directory, embed texts |
-//! | `recipe`, `config`, `document` | what the directory's JSON says, and what is refused |
-//! | `tensors`, `names` | the weights, and what each architecture calls them |
+//! | `pool` | the threads and their queues |
+//! | `model` | opens a directory, embeds texts |
+//! | `pipeline`, `config`, `json_file` | the directory's JSON, and what is rejected |
+//! | `tensors`, `tensor_names` | the weights, and their names in each architecture |
 //! | `tokenizer`, `embedding` | text to ids, ids to the first rows |
-//! | `encoder`, `attention`, `distance`, `linear`, `norm` | the network |
+//! | `encoder`, `attention`, `position_bias`, `linear`, `norm` | the network |
 //! | `kernels`, `matmul` | the arithmetic; `matmul` holds the only unsafe block |
 //! | `pooling` | rows to the vector of a text |
 

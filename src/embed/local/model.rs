@@ -17,7 +17,7 @@ use crate::embed::local::tokenizer::Tokenizer;
 /// 512 are equally fast; fewer need less memory and let a cancelled call end sooner.
 const GROUP_TOKENS: usize = 256;
 
-/// Read-only after opening: any number of threads may embed with it at once.
+/// An opened model. Read-only, so any number of threads may embed with it at once.
 pub(crate) struct Model {
     tokenizer: Tokenizer,
     encoder: Encoder,
@@ -26,7 +26,7 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Opens a sentence-transformers directory as it comes from a hub: `modules.json`,
+    /// Opens a sentence-transformers directory as downloaded from a hub: `modules.json`,
     /// `config.json`, `tokenizer.json`, `model.safetensors`, the pooling's `config.json`; and where
     /// they exist `sentence_bert_config.json`, `tokenizer_config.json`,
     /// `config_sentence_transformers.json`.
@@ -42,8 +42,8 @@ impl Model {
         Ok(Self { tokenizer, encoder, pooling, dimensions })
     }
 
-    /// One vector a text, in the texts' order, and the number of tokens they had after truncation.
-    /// A raised `cancel` ends the call within one layer of one group.
+    /// One vector per text, in the same order, and their total number of tokens after truncation. A
+    /// raised `cancel` ends the call within one layer of one group.
     pub(crate) fn embed(
         &self,
         texts: &[&str],
@@ -89,6 +89,7 @@ impl Model {
 
 #[cfg(test)]
 impl Model {
+    /// Length of the vectors.
     pub(crate) fn dimensions(&self) -> NonZeroUsize {
         self.dimensions
     }
@@ -100,7 +101,7 @@ impl fmt::Debug for Model {
     }
 }
 
-/// How many of the first texts go together: as many as the budget allows, at least one.
+/// How many texts form the next group: as many as the token budget allows, at least one.
 fn group_size(texts: &[Vec<u32>]) -> usize {
     let mut tokens = 0;
     let fits = |ids: &&Vec<u32>| {

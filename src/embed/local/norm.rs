@@ -1,9 +1,10 @@
-//! `LayerNorm`: a layer's result, row by row, back to mean 0 and variance 1.
+//! `LayerNorm`: scales each row of a layer's result back to mean 0 and variance 1.
 
 use crate::embed::local::error::Error;
 use crate::embed::local::kernels;
 use crate::embed::local::tensors::Tensors;
 
+/// The weights of one `LayerNorm`.
 pub(super) struct Norm {
     weight: Vec<f32>,
     bias: Vec<f32>,
@@ -11,6 +12,7 @@ pub(super) struct Norm {
 }
 
 impl Norm {
+    /// Reads `name.weight` and `name.bias`, both of length `width`.
     pub(super) fn open(
         tensors: &Tensors,
         name: &str,
@@ -22,6 +24,7 @@ impl Norm {
         Ok(Self { weight, bias, epsilon })
     }
 
+    /// Normalises rows in place.
     pub(super) fn apply(&self, rows: &mut [f32]) {
         kernels::layer_norm(rows, &self.weight, &self.bias, self.epsilon);
     }

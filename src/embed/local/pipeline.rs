@@ -1,4 +1,4 @@
-//! What surrounds the network: modules.json, the pooling, the limit on tokens, lower-casing.
+//! The steps around the network: modules.json, the pooling, the token limit, lower-casing.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,14 @@ use crate::embed::local::error::Error;
 use crate::embed::local::json_file::Document;
 use crate::embed::local::pooling::{Mode, Pooling};
 
-/// The start, the end and something in between.
+/// The start, the end and one in between.
 const FEWEST_TOKENS: usize = 3;
 
+/// The steps of a model directory.
 pub(super) struct Recipe {
     /// Where the network's own files are: the directory itself, or `0_Transformer` in older models.
     pub(super) network: PathBuf,
+    /// How the rows become one vector.
     pub(super) pooling: Pooling,
 }
 
@@ -22,10 +24,12 @@ pub(super) struct Recipe {
 pub(super) struct TextRules {
     /// Longer texts are cut here; counts the tokens at start and end too.
     pub(super) most_tokens: usize,
+    /// Whether texts are lower-cased first.
     pub(super) lower_case: bool,
 }
 
 impl Recipe {
+    /// Reads `modules.json` and the pooling's configuration; rejects unsupported modules.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let json = Document::open(dir.join("modules.json"))?;
         let modules: Vec<(&str, &str)> =
@@ -44,6 +48,7 @@ impl Recipe {
 }
 
 impl TextRules {
+    /// Reads the limit from `sentence_bert_config.json` or `tokenizer_config.json`.
     pub(super) fn open(network: &Path, config: &Config) -> Result<Self, Error> {
         let json = Document::open_optional(network.join("sentence_bert_config.json"))?;
         let lower_case = json.as_ref().is_some_and(|json| json.flag("do_lower_case"));
@@ -72,7 +77,7 @@ fn unsupported(json: &Document, modules: &[(&str, &str)]) -> Error {
     }
 }
 
-/// sentence-transformers would put this prompt before every text; we would not.
+/// Rejects a default prompt: sentence-transformers would prepend it to every text, we would not.
 fn no_prompt(dir: &Path) -> Result<(), Error> {
     let json = Document::open_optional(dir.join("config_sentence_transformers.json"))?;
     match json {
@@ -92,7 +97,7 @@ fn mode(file: PathBuf) -> Result<Mode, Error> {
     flagged_mode(&json)
 }
 
-/// The older form: one `pooling_mode_…` key is true.
+/// The older form: exactly one `pooling_mode_…` key is true.
 fn flagged_mode(json: &Document) -> Result<Mode, Error> {
     let flags = json.root().as_object().into_iter().flatten();
     let set: Vec<&str> = flags

@@ -1,4 +1,4 @@
-//! The threads that compute: own ones, of low priority, behind a bounded queue.
+//! The computing threads: dedicated, at low priority, fed by bounded queues.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -17,19 +17,19 @@ use crate::fill::port::embedding::{InputType, RateLimits, Reply};
 use crate::fill::port::fault::ServiceFault;
 
 const NAME: &str = "vectorfill-model";
-/// More than the batches that can be in flight: one more than there are threads.
+/// More than the batches that can be in flight, which is one more than there are threads.
 const MAX_JOBS: usize = 512;
 /// The server and the engine come first.
 const NICENESS: i32 = 10;
 
-/// Texts to embed, and whom to answer.
+/// Texts to embed, and the promise to answer.
 type Job = (Vec<String>, Promise);
 
-/// A model with its threads. Dropped, it cancels what they compute.
+/// A model with its threads. Dropping it cancels their work.
 #[derive(Debug)]
 pub(in crate::embed) struct Pool {
     jobs: Sender<Job>,
-    /// A thread of their own answers these: a batch takes seconds.
+    /// Served by a thread of their own, since a batch takes seconds.
     questions: Sender<Job>,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -38,14 +38,14 @@ pub(in crate::embed) struct Pool {
 #[derive(Debug)]
 struct Shared {
     folder: PathBuf,
-    /// Opened by the first thread that needs it: reading 90 MB is nothing for the caller's thread.
+    /// Opened by the first thread that needs it: the caller's thread must not read 90 MB.
     model: OnceLock<Result<Model, String>>,
     cancel: AtomicBool,
 }
 
 impl Pool {
-    /// Starts the threads; the model is opened by them, and what is wrong with it is answered to
-    /// each request.
+    /// Starts the threads. They open the model; if that fails, every request is answered with the
+    /// reason.
     pub(in crate::embed) fn start(config: &EmbedderConfig) -> Result<Self, Error> {
         let (jobs, queue) = bounded(MAX_JOBS);
         let (questions, asked) = bounded(MAX_JOBS);
@@ -59,20 +59,21 @@ impl Pool {
                 .map_err(|e| Error::Thread { name: NAME, reason: e.to_string() })
         };
         let fill = std::iter::repeat_n((&queue, NICENESS), config.threads.get());
-        // A user waits for the answer.
+        // Normal priority: a user waits for the answer.
         let queues = fill.chain([(&asked, 0)]);
         let threads = queues.map(spawn).collect::<Result<_, _>>()?;
         Ok(Self { jobs, questions, shared, threads })
     }
 
+    /// Queues a request; never waits.
     pub(in crate::embed) fn submit(&self, input: InputType, texts: Vec<String>, promise: Promise) {
         let jobs = if input == InputType::Query { &self.questions } else { &self.jobs };
-        // What does not fit is dropped, and so answered: the promise sees to it.
+        // A job that does not fit is dropped, and its promise answers.
         jobs.try_send((texts, promise)).ok();
     }
 
-    /// Ends the threads. A thread looks at the flag between two layers, so it is not waited for
-    /// much longer than `limit`, however long its batch.
+    /// Ends the threads. Threads check the flag between layers, so they end soon however long their
+    /// batch; this waits `limit` at most.
     pub(in crate::embed) fn stop(mut self, limit: Duration) {
         let until = Instant::now() + limit;
         self.shared.cancel.store(true, Ordering::Relaxed);
@@ -96,14 +97,14 @@ impl Drop for Pool {
 }
 
 fn work(queue: &Receiver<Job>, shared: &Shared, niceness: i32) {
-    // On Linux niceness is a property of the thread. Without it we work all the same.
+    // On Linux niceness is per thread. If it cannot be set, we work all the same.
     rustix::process::nice(niceness).ok();
     for (texts, promise) in queue {
         let embed = AssertUnwindSafe(|| shared.embed(&texts));
         let panicked =
             || Err(ServiceFault::Misconfigured("the local model failed unexpectedly".into()));
         let outcome = catch_unwind(embed).unwrap_or_else(|_| panicked());
-        // Nobody limits us here.
+        // A local model has no rate limits.
         promise.keep(outcome, RateLimits::default());
     }
 }

@@ -1,27 +1,35 @@
-//! From the rows of a text's tokens to the one vector of the text.
+//! Pooling: turns the rows of a text's tokens into one vector.
 
 use crate::embed::local::error::Error;
 
-/// torch's `normalize` divides by no less than this.
+/// The smallest divisor in torch's `normalize`.
 const SMALLEST_NORM: f32 = 1e-12;
 
+/// How rows are combined.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Mode {
+    /// The mean of all rows.
     Mean,
+    /// The first row.
     Cls,
+    /// The maximum of each column.
     Max,
 }
 
+/// The pooling step of a model.
 #[derive(Debug)]
 pub(super) struct Pooling {
+    /// How rows are combined.
     pub(super) mode: Mode,
-    /// The vector is scaled to length 1.
+    /// Whether the vector is scaled to length 1.
     pub(super) normalize: bool,
 }
 
 impl Mode {
+    /// All names, for error messages.
     pub(super) const NAMES: &'static str = "mean, cls, max";
 
+    /// The mode with this name in the pooling's config.json.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
             "mean" => Some(Self::Mean),
@@ -33,7 +41,7 @@ impl Mode {
 }
 
 impl Pooling {
-    /// `rows` are the token rows of one text, each `width` long, at least one.
+    /// The vector of one text. `rows` holds its token rows, at least one, each `width` long.
     pub(super) fn vector(&self, rows: &[f32], width: usize) -> Result<Vec<f32>, Error> {
         let mut rows = rows.chunks_exact(width);
         let first = rows.next().ok_or(Error::Shape { what: "a text without tokens" })?;

@@ -1,27 +1,28 @@
-//! The relative positions of `MPNet`: how much a head's attention likes each distance between two
-//! tokens.
+//! The relative positions of `MPNet`: each head's bias for every distance between two tokens.
 
 use crate::embed::local::config::Config;
 use crate::embed::local::error::Error;
 use crate::embed::local::tensor_names::DISTANCES;
 use crate::embed::local::tensors::Tensors;
 
-/// Half of them for tokens behind, half for tokens ahead.
+/// Half of them for preceding tokens, half for following ones.
 pub(super) const BUCKETS: usize = 32;
 
-/// Distances below this have a bucket of their own; the others share, ever more widely.
+/// Distances below this each have their own bucket; larger ones share ever wider buckets.
 const EXACT: usize = BUCKETS / 4;
 
-/// From this distance on everything falls in the last bucket.
+/// All distances from here on share the last bucket.
 const FARTHEST: f32 = 128.0;
 
+/// The biases by head and distance.
 pub(super) struct Distances {
-    /// For each head the bias of the distances `1 - longest ..= longest - 1`, in that order.
+    /// For each head, the bias of the distances `1 - longest ..= longest - 1`, in that order.
     heads: Vec<Vec<f32>>,
     longest: usize,
 }
 
 impl Distances {
+    /// Reads the table and expands it to all distances.
     pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
         let table = tensors.values(DISTANCES, &[BUCKETS, config.heads])?;
         let longest = config.longest();
@@ -29,7 +30,7 @@ impl Distances {
         Ok(Self { heads, longest })
     }
 
-    /// Writes into each row of scores (one a query, `step` long) the bias for its first `tokens`
+    /// Writes into each row of scores (one per query, `step` long) the bias for its first `tokens`
     /// keys.
     pub(super) fn write(&self, head: usize, tokens: usize, scores: &mut [f32], step: usize) {
         let biases = self.heads.get(head).map_or([].as_slice(), Vec::as_slice);
@@ -49,7 +50,7 @@ fn spread_out(table: &[f32], head: usize, config: &Config) -> Vec<f32> {
     behind.chain(ahead).filter_map(|bucket| of_head.get(bucket).copied()).collect()
 }
 
-/// The formula of transformers, step by step in f32 as there: a bucket's edge must not move.
+/// The formula from transformers, in the same f32 steps: a bucket's edge must not move.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,

@@ -1,4 +1,4 @@
-//! What each architecture calls its tensors.
+//! The names of each architecture's tensors.
 
 use crate::embed::local::architecture::Kind;
 

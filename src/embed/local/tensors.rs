@@ -1,9 +1,7 @@
-//! model.safetensors: its header is read once, then each tensor by its own reads into memory we
-//! own.
+//! model.safetensors: the header is read once, then each tensor is read into memory we own.
 //!
-//! Plain reads instead of a mapping: as little memory at the peak (no second copy of the file is
-//! ever resident), no unsafe, and a file that somebody shortens meanwhile is an error instead of
-//! SIGBUS.
+//! Plain reads instead of a mapping: a low memory peak (no second copy of the file is ever
+//! resident), no unsafe, and a file truncated while we read it is an error instead of a SIGBUS.
 
 use std::fs::File;
 use std::io;
@@ -23,15 +21,15 @@ const LONGEST_HEADER: usize = 100_000_000;
 
 const LENGTH_FIELD: usize = 8;
 
-/// Every architecture has this tensor; what stands before it stands before all others too
-/// (`bert.`).
+/// Every architecture has this tensor; a prefix before its name (`bert.`) applies to all tensors.
 const LANDMARK: &str = super::tensor_names::WORD_EMBEDDINGS;
 
+/// An open file and its header.
 pub(super) struct Tensors {
     path: PathBuf,
     file: File,
     metadata: Metadata,
-    /// Where in the file the data begins.
+    /// Offset of the data in the file.
     data: u64,
     prefix: String,
 }
@@ -39,6 +37,7 @@ pub(super) struct Tensors {
 type Decode = fn(&[u8], &mut Vec<f32>);
 
 impl Tensors {
+    /// Opens the file and checks its header.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
         match File::open(&path) {
             Ok(file) => Self::read_header(path, file),
@@ -105,11 +104,11 @@ impl Tensors {
 
 struct Header {
     text: Vec<u8>,
-    /// Bytes of the file behind the header.
+    /// Bytes in the file after the header.
     behind: u64,
 }
 
-/// `None` where the file is too short for the header it announces.
+/// `None` if the file is too short for the header it announces.
 fn header(file: &File) -> io::Result<Option<Header>> {
     let total = file.metadata()?.len();
     let mut field = [0; LENGTH_FIELD];
@@ -158,8 +157,8 @@ fn brain(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
 }
 
-/// IEEE half precision: exponent and fraction moved to their places in an f32, then rescaled, which
-/// also gets subnormals right; only infinity and NaN need their exponent restored.
+/// IEEE half precision: exponent and fraction are moved to their places in an f32, then rescaled,
+/// which also handles subnormals; only infinity and NaN need their exponent restored.
 fn half(bits: u16) -> f32 {
     const RESCALE: f32 = f32::from_bits((127 + 112) << 23);
     let sign = u32::from(bits & 0x8000) << 16;

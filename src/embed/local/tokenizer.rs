@@ -1,4 +1,4 @@
-//! tokenizer.json: a text to the ids of its tokens, cut to the model's limit and never padded.
+//! tokenizer.json: turns a text into token ids, cut to the model's limit and never padded.
 
 use std::borrow::Cow;
 use std::fs;
@@ -10,15 +10,17 @@ use tokenizers::TruncationParams;
 use crate::embed::local::error::Error;
 use crate::embed::local::pipeline::TextRules;
 
-/// More than texts of most languages need, so that the first try nearly always fills the limit.
+/// More than most languages need, so that the first try nearly always fills the limit.
 const BYTES_PER_TOKEN: usize = 16;
 
+/// A tokenizer with the model's limit.
 pub(super) struct Tokenizer {
     inner: tokenizers::Tokenizer,
     rules: TextRules,
 }
 
 impl Tokenizer {
+    /// Reads `tokenizer.json` in `network`.
     pub(super) fn open(network: &Path, rules: TextRules) -> Result<Self, Error> {
         let file = network.join("tokenizer.json");
         let bytes = match fs::read(&file) {
@@ -31,9 +33,9 @@ impl Tokenizer {
         parsed.map_err(|error| Error::Format { file, reason: error.to_string() })
     }
 
-    /// At least one id, at most `most_tokens` of them.
+    /// The token ids of a text: at least one, at most `most_tokens`.
     ///
-    /// Of a long text only as much is read as fills the limit: tokenizing a megabyte whole takes a
+    /// Only as much of a long text is read as fills the limit: tokenizing a whole megabyte takes a
     /// second and 170 MB (measured), to keep 256 ids of it.
     pub(super) fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
         let mut bytes = self.rules.most_tokens.saturating_mul(BYTES_PER_TOKEN);
@@ -56,13 +58,13 @@ impl Tokenizer {
             .map_err(|error| Error::Text { reason: error.to_string() })
     }
 
-    /// The file's own truncation and padding are those of some training run. No padding also means
-    /// that `tokenizers` never starts the threads of rayon's global pool.
+    /// Replaces the file's truncation and padding, which are left over from a training run. Without
+    /// padding, `tokenizers` never starts rayon's global thread pool.
     fn parse(bytes: &[u8], rules: TextRules) -> tokenizers::Result<Self> {
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
         inner.with_padding(None).with_truncation(None)?;
         let (frame, max_length) = (inner.encode_fast("", true)?.len(), rules.most_tokens);
-        // `with_truncation` subtracts without looking
+        // `with_truncation` would underflow
         if frame == 0 || frame >= max_length {
             return Err(
                 format!("puts {frame} tokens around a text; the limit is {max_length}").into()
@@ -73,8 +75,7 @@ impl Tokenizer {
     }
 }
 
-/// The first `bytes` of a text, less the word that would be cut: no token reaches across white
-/// space.
+/// The first `bytes` of a text, without the word that would be cut: no token spans white space.
 fn start(text: &str, bytes: usize) -> &str {
     let head = text.get(..text.floor_char_boundary(bytes)).unwrap_or(text);
     let whole = head.len() == text.len();

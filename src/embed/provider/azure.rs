@@ -1,8 +1,9 @@
 //! Azure OpenAI: the deployment is in the base URL, as `…/openai/v1`, or as
-//! `…/openai/deployments/{name}?api-version=…`; the key has a header of its own.
+//! `…/openai/deployments/{name}?api-version=…`; the key is sent in a header of its own.
 
 use super::{Auth, Preset, Protocol};
 
+/// Limits as for OpenAI.
 pub(super) static PRESET: Preset = Preset {
     name: "azure",
     base_url: "",

@@ -1,4 +1,4 @@
-//! Cohere, second version of its API: `texts`, an `input_type` that has to be there, and no cutting.
+//! Cohere, version 2 of its API: `texts`, a mandatory `input_type`, and truncation turned off.
 
 use serde_json::{Value, json};
 

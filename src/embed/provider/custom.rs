@@ -1,4 +1,4 @@
-//! A service nobody has a row for: the settings say how it is spoken to.
+//! A service without a preset: the settings define how to talk to it.
 
 use super::{Preset, Protocol};
 

@@ -23,12 +23,12 @@ pub(super) static PRESET: Preset = Preset {
     },
 };
 
-/// Whether the model takes no task beside the text: it is told in front of it.
+/// Whether the model takes its task as words before the text instead of in a field.
 fn is_told_in_words(model: &str) -> bool {
     model.starts_with("gemini-embedding-2")
 }
 
-/// One request a text.
+/// One request per text.
 pub(super) fn body(ask: Ask<'_>, protocol: &Protocol) -> Value {
     let request = |text: &String| {
         let words = is_told_in_words(ask.model);

@@ -1,4 +1,4 @@
-//! Jina AI: a `task` tells documents and queries apart.
+//! Jina AI: the `task` field distinguishes documents from queries.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Mistral: the field for shorter vectors has another name, and base64 is not known.
+//! Mistral: the field for the number of dimensions has another name, and base64 is not supported.
 
 use super::{Preset, Protocol};
 

@@ -1,6 +1,6 @@
-//! The services by name: a file and a row each. What differs between them is what is sent ([`Protocol`]);
-//! what comes back is read by one reader that takes any of their shapes ([`reply`]), and what they
-//! refuse is sorted by one reader of their words ([`refusal`]).
+//! The services by name: one file and one preset each. They differ in what is sent ([`Protocol`]).
+//! One parser reads the responses in all their shapes ([`reply`]), and one classifies their error
+//! messages ([`refusal`]).
 //!
 //! Pure: texts in, bytes out, and bytes in, vectors out.
 
@@ -26,17 +26,18 @@ use crate::fill::port::embedding::InputType;
 pub(crate) struct Preset {
     /// The value of the setting `provider`.
     pub name: &'static str,
-    /// Where it is; empty = the user has to say.
+    /// Its address; empty = the user must give it.
     pub base_url: &'static str,
-    /// The model that is asked for unless the user names one; empty = the user has to.
+    /// The default model; empty = the user must name one.
     pub model: &'static str,
-    /// The variable its key is in, unless the user names one; empty = no key is needed.
+    /// The environment variable that holds its key, unless the user names another; empty = no key
+    /// is needed.
     pub key_env: &'static str,
-    /// Most texts it takes in one request.
+    /// The most texts it accepts in one request.
     pub max_texts: usize,
-    /// Most tokens it takes in one request.
+    /// The most tokens it accepts in one request.
     pub max_tokens: usize,
-    /// How it is spoken to.
+    /// How to talk to it.
     pub protocol: fn() -> Protocol,
 }
 
@@ -57,11 +58,11 @@ pub(crate) static PRESETS: [&Preset; 10] = [
 /// The shape of a request's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wire {
-    /// `model`, `input`: OpenAI's, and that of most others.
+    /// `model`, `input`: used by OpenAI and most others.
     OpenAi,
-    /// `texts`, `embedding_types`: Cohere's second version.
+    /// `texts`, `embedding_types`: version 2 of Cohere's API.
     Cohere,
-    /// One `content` a text: Gemini's `batchEmbedContents`.
+    /// One `content` per text: Gemini's `batchEmbedContents`.
     Gemini,
 }
 
@@ -70,14 +71,14 @@ pub(crate) enum Wire {
 pub(crate) enum Auth {
     /// `Authorization: Bearer …`.
     Bearer,
-    /// In a header of this name, as it is.
+    /// In a header of this name, without a prefix.
     Header(String),
 }
 
 /// How a service is told whether a text is a document or a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InputTypeField {
-    /// The field of the body.
+    /// The field in the body.
     pub field: String,
     /// Its value for documents.
     pub document: String,
@@ -85,27 +86,27 @@ pub(crate) struct InputTypeField {
     pub query: String,
 }
 
-/// How one service is spoken to.
+/// How to talk to one service.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Protocol {
     /// The shape of the body.
     pub wire: Wire,
-    /// What is added to the base URL's path; `{model}` = the model's name.
+    /// Appended to the base URL's path; `{model}` = the model's name.
     pub path: String,
     /// How the key is sent.
     pub auth: Auth,
-    /// The field that asks for vectors of a length; `None` = they cannot be asked for.
+    /// The field that requests a number of dimensions; `None` = the service has none.
     pub dimensions_field: Option<String>,
-    /// How documents and queries are told apart, if they are.
+    /// How the service distinguishes documents from queries; `None` = it does not.
     pub input_type: Option<InputTypeField>,
-    /// Put into every body.
+    /// Fields added to every body.
     pub extra: Map<String, Value>,
-    /// Vectors may be asked for as base64: a quarter of the size.
+    /// Whether to request vectors as base64, a quarter of the size.
     pub base64: bool,
 }
 
 impl Default for Protocol {
-    /// OpenAI's.
+    /// OpenAI's protocol.
     fn default() -> Self {
         Self {
             wire: Wire::OpenAi,
@@ -119,18 +120,18 @@ impl Default for Protocol {
     }
 }
 
-/// A request, before it becomes bytes.
+/// A request before it is serialised.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
     /// The model's name.
     pub model: &'a str,
-    /// What is embedded.
+    /// The texts to embed.
     pub texts: &'a [String],
-    /// What the texts are.
+    /// Whether the texts are documents or a query.
     pub input: InputType,
-    /// Length of the vectors; `None` = the model's own.
+    /// The number of dimensions; `None` = the model's default.
     pub dimensions: Option<usize>,
-    /// Vectors are to come as base64, if the protocol knows it.
+    /// Whether to request base64, if the protocol supports it.
     pub base64: bool,
 }
 
@@ -174,7 +175,7 @@ impl InputTypeField {
     }
 }
 
-/// Fields put into every body.
+/// Fields to add to every body.
 fn extra(fields: &[(&str, Value)]) -> Map<String, Value> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }

@@ -1,5 +1,5 @@
-//! Ollama's own API: on its OpenAI-compatible path a text that is too long is cut silently, here it is
-//! refused.
+//! Ollama's own API: its OpenAI-compatible path silently cuts a text that is too long, this one
+//! refuses it.
 
 use serde_json::json;
 

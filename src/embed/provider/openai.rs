@@ -1,4 +1,4 @@
-//! `OpenAI`, and every service that is called compatible: vLLM, Together, LM Studio and many more.
+//! `OpenAI`, and every compatible service: vLLM, Together, LM Studio and many more.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ pub(super) static PRESET: Preset = Preset {
     protocol: Protocol::default,
 };
 
-/// `model`, `input`, and base64 where it is understood.
+/// `model`, `input`, and base64 where supported.
 pub(super) fn body(ask: Ask<'_>, base64: bool) -> Value {
     if base64 && ask.base64 {
         json!({ "model": ask.model, "input": ask.texts, "encoding_format": "base64" })

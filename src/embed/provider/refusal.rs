@@ -1,5 +1,5 @@
-//! Sorts what a service says when it refuses: its words from whatever shape its body has, and what
-//! they mean where the status alone does not tell.
+//! Classifies a service's error responses: extracts the message from a body of any shape, and what
+//! it means where the status alone does not tell.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::embed::http::rate_limit::duration;
 use crate::fill::port::fault::Says;
 use crate::text::one_line;
 
-/// Longest piece of a service's own words that is passed on, in characters.
+/// Longest part of a service's message that is passed on, in characters.
 const MESSAGE_CHARS: usize = 200;
-/// How deep a body is looked into.
+/// How many levels of a body are searched.
 const MAX_DEPTH: usize = 8;
-/// Where services put their words, the best place first.
+/// Fields where services put their message, best first.
 const WORDS: [&str; 9] = [
     "message",
     "error",
@@ -25,27 +25,28 @@ const WORDS: [&str; 9] = [
     "title",
     "reason",
 ];
-/// Where they put words for machines.
+/// Fields where they put error codes.
 const CODES: [&str; 5] = ["code", "type", "status", "error_code", "error_type"];
 
-/// A refusal, read.
+/// A parsed error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// The service's words, on one line, without the key.
+    /// The service's message, on one line, without the key.
     pub message: String,
-    /// What they mean.
+    /// What the message means.
     pub says: Says,
-    /// How long the service asks to be left alone, where it says so in the body.
+    /// How long to wait before retrying, if the body says so.
     pub retry_after: Option<Duration>,
-    /// The status that the body names: of the service behind a gateway.
+    /// The status named in the body: that of the service behind a gateway.
     pub status: Option<u16>,
 }
 
-/// Reads the body of a refusal. `scrub` takes the key out of what is told, before anything is cut off.
+/// Parses the body of an error response. `scrub` removes the key from the message, before it is
+/// shortened.
 pub(crate) fn parse(body: &[u8], scrub: impl Fn(&str) -> String) -> Refusal {
     let json = serde_json::from_slice::<Value>(body).ok();
     let plain = || String::from_utf8_lossy(body).into_owned();
-    // Written anew where no words are found, with no more escapes than JSON needs.
+    // Without a message, the JSON is printed again, so that only necessary escapes remain.
     let words = json.as_ref().map_or_else(
         || without_tags(&plain()),
         |json| words(json, MAX_DEPTH).unwrap_or_else(|| json.to_string()),
@@ -63,7 +64,7 @@ pub(crate) fn parse(body: &[u8], scrub: impl Fn(&str) -> String) -> Refusal {
     Refusal { message: one_line(&words, MESSAGE_CHARS), says, retry_after, status }
 }
 
-/// The first words found: in a list, those of its first item that has any.
+/// The first message found; in a list, that of the first item with one.
 fn words(json: &Value, depth: usize) -> Option<String> {
     let depth = depth.checked_sub(1)?;
     match json {
@@ -76,7 +77,7 @@ fn words(json: &Value, depth: usize) -> Option<String> {
     }
 }
 
-/// Collects codes, and how long is to be waited.
+/// Collects error codes, and how long to wait.
 fn look_around(json: &Value, depth: usize, codes: &mut Vec<String>, retry: &mut Option<Duration>) {
     let Some(depth) = depth.checked_sub(1) else { return };
     match json {
@@ -96,7 +97,7 @@ fn look_around(json: &Value, depth: usize, codes: &mut Vec<String>, retry: &mut 
     }
 }
 
-/// A web page as the words on it.
+/// The visible text of a web page.
 fn without_tags(page: &str) -> String {
     if !page.trim_start().starts_with('<') {
         return page.to_owned();
@@ -109,7 +110,7 @@ fn without_tags(page: &str) -> String {
         rest = tag.split_once('>').map_or("", |(_, after)| after);
     }
     words.push_str(rest);
-    // A page that shows nothing is told as it is.
+    // A page without visible text is returned unchanged.
     if words.trim().is_empty() { page.to_owned() } else { words }
 }
 
@@ -130,10 +131,10 @@ fn retry_in_words(words: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(number * unit).ok()
 }
 
-/// Words about how fast we may be: waiting cures that.
+/// Phrases about a rate limit: waiting helps.
 const RATE: [&str; 7] =
     ["per min", "per day", "per second", "rate limit", "rate_limit", "tpm", "rpm"];
-/// Words about an account that is empty: 1113 is a code of Zhipu's.
+/// Phrases about an empty account; 1113 is Zhipu's code for it.
 const NO_MONEY: [&str; 11] = [
     "insufficient",
     "balance",
@@ -147,9 +148,9 @@ const NO_MONEY: [&str; 11] = [
     "payment",
     "1113",
 ];
-/// Words about a request that is too large whenever it is sent.
+/// Phrases about a request that is too large no matter when it is sent.
 const TOO_LARGE: [&str; 3] = ["request too large", "must be reduced", "tokens per request"];
-/// Words about a text that is too long.
+/// Phrases about a text that is too long.
 const TOO_LONG: [&str; 12] = [
     "context length",
     "context window",
@@ -164,7 +165,7 @@ const TOO_LONG: [&str; 12] = [
     "max_position",
     "n_ctx",
 ];
-/// Words about a limit, and about what a request has many of.
+/// Phrases about a limit, and words for the items of a request.
 const LIMIT: [&str; 9] = [
     "exceed",
     "maximum",
@@ -179,11 +180,11 @@ const LIMIT: [&str; 9] = [
 const MANY: [&str; 8] =
     ["inputs", "texts", "items", "documents", "sentences", "elements", "array", "batch"];
 
-/// What the words mean, in small letters; `retry` = they say how long to wait.
+/// What a message means. `words` is in lower case; `retry` = it says how long to wait.
 fn says(words: &str, retry: bool) -> Says {
     let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
     let numbers = numbers(words);
-    // A limit of tokens is never this low, and a status or a version is seldom higher.
+    // Skips small numbers: no token limit is below 32, while version numbers and counts often are.
     let limit = numbers.iter().copied().filter(|number| *number >= 32).min();
     let rate = has(&RATE);
     if has(&TOO_LARGE) && has(&["token"]) {
@@ -205,7 +206,7 @@ fn says(words: &str, retry: bool) -> Says {
     Says::Nothing
 }
 
-/// The whole numbers that stand alone in a text; `352,911` is one.
+/// The free-standing whole numbers in a text; `352,911` is one number.
 fn numbers(words: &str) -> Vec<u64> {
     let number = |word: &str| {
         let digits: String = word.chars().filter(|c| *c != ',').collect();

@@ -1,9 +1,9 @@
-//! Reads the body of an answer, whichever service's shape it has, straight into numbers of 32 bits.
+//! Parses the body of a response, in any service's shape, straight into 32-bit floats.
 //!
-//! Known shapes: `data[].embedding` (OpenAI and compatible), `embeddings[]` (Ollama), `embeddings.float[]`
-//! (Cohere), `embeddings[].values` (Gemini), `embedding` (one text), and a bare list of vectors
-//! (text-embeddings-inference). An `index` counts where there is one; where there is none, the place in
-//! the list does.
+//! Known shapes: `data[].embedding` (OpenAI and compatible), `embeddings[]` (Ollama),
+//! `embeddings.float[]` (Cohere), `embeddings[].values` (Gemini), `embedding` (one text), and a
+//! bare list of vectors (text-embeddings-inference). An `index` decides where there is one;
+//! otherwise the position in the list does.
 
 use std::fmt;
 
@@ -16,14 +16,14 @@ use crate::fill::port::embedding::Reply;
 use crate::fill::port::fault::{Malformed, ServiceFault};
 use crate::text::one_line;
 
-/// Longest piece of a parser's words that is passed on, in characters.
+/// Longest part of a parser error that is passed on, in characters.
 const MESSAGE_CHARS: usize = 200;
-/// Longest beginning of an answer that is shown, in characters.
+/// How much of an unparsable response is shown, in characters.
 const BEGINNING_CHARS: usize = 80;
-/// What a parser says about vectors within vectors.
+/// The parser's error for vectors within vectors.
 const NESTED: &str = "nested vectors";
 
-/// What an answer was: vectors, or an error that came with a success.
+/// A parsed response: vectors, or an error that came with a success status.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Answer {
     /// Vectors.
@@ -32,7 +32,8 @@ pub(crate) enum Answer {
     Refusal,
 }
 
-/// Refuses what cannot become an answer at its first bytes: nobody wants all of a wrong page.
+/// Rejects a body that cannot be JSON by its first bytes, instead of downloading all of a wrong
+/// page.
 pub(crate) fn check_beginning(
     bytes: &[u8],
     scrub: impl Fn(&str) -> String,
@@ -48,16 +49,16 @@ pub(crate) fn check_beginning(
     }
 }
 
-/// Some services put a byte-order mark in front of their JSON. The first bytes of one may come alone.
+/// Strips the byte-order mark that some services put before their JSON. It may arrive in parts.
 fn without_bom(bytes: &[u8]) -> &[u8] {
     const BOM: &[u8] = b"\xef\xbb\xbf";
     let begun = BOM.starts_with(bytes);
     if begun { &[] } else { bytes.strip_prefix(BOM).unwrap_or(bytes) }
 }
 
-/// Reads the body of a successful answer. `scrub` takes the key out of what is told: after JSON's
-/// escapes are resolved, or a key could hide in them, and before anything is cut off, because a part
-/// of the key is a secret, too.
+/// Parses the body of a successful response. `scrub` removes the key from error messages: after
+/// JSON escapes are resolved, or the key could hide in them, and before shortening, because a part
+/// of the key is a secret too.
 pub(crate) fn parse(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<Answer, ServiceFault> {
     let mut parser = serde_json::Deserializer::from_slice(without_bom(body));
     let parsed = parser.deserialize_any(AnswerVisitor).and_then(|found| {
@@ -84,9 +85,8 @@ fn malformed(words: &str) -> ServiceFault {
     ServiceFault::Malformed(Malformed::NotJson(one_line(words, MESSAGE_CHARS)))
 }
 
-/// Each vector with its index: the one it came with, or its place where none came with one. Where some
-/// did, those that are missing (Google leaves out a zero) are their place, as long as no index is there
-/// twice.
+/// Each vector with its index: the one it came with, or else its position in the list, since some
+/// services (Google) omit an index of zero. `by_index` rejects an index that appears twice.
 fn placed(vectors: Vec<Item>) -> Result<Vec<(usize, Vec<f32>)>, ServiceFault> {
     let vector = |(place, item): (usize, Item)| Some((item.index.unwrap_or(place), item.vector?));
     let total = vectors.len();
@@ -103,7 +103,7 @@ fn placed(vectors: Vec<Item>) -> Result<Vec<(usize, Vec<f32>)>, ServiceFault> {
 struct Found {
     vectors: Option<Vec<Item>>,
     tokens: Option<u64>,
-    /// There is an error object, or words of one.
+    /// The body holds an error object or message.
     refusal: bool,
 }
 
@@ -299,7 +299,7 @@ impl<'de> Visitor<'de> for FloatsVisitor {
         let bytes = STANDARD.decode(text).map_err(|e| E::custom(format!("bad base64: {e}")))?;
         let (numbers, rest) = bytes.as_chunks::<4>();
         if !rest.is_empty() {
-            return Err(E::custom(format!("{} bytes are no list of f32", bytes.len())));
+            return Err(E::custom(format!("{} bytes are not a list of f32", bytes.len())));
         }
         Ok(Floats(numbers.iter().copied().map(f32::from_le_bytes).collect()))
     }
@@ -319,7 +319,7 @@ impl<'de> DeserializeSeed<'de> for NumberSeed {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "vectors have 32 bits; what is beyond them becomes infinite, and is refused as such"
+    reason = "vectors are 32-bit; larger numbers become infinite, and are rejected as such"
 )]
 impl<'de> Visitor<'de> for NumberSeed {
     type Value = f32;
@@ -340,7 +340,7 @@ impl<'de> Visitor<'de> for NumberSeed {
         Ok(number as f32)
     }
 
-    /// JSON has no NaN: a null among the numbers is one, and is refused as such later.
+    /// JSON has no NaN: a null among the numbers is read as NaN, which is rejected later.
     fn visit_unit<E>(self) -> Result<f32, E> {
         Ok(f32::NAN)
     }

@@ -1,4 +1,5 @@
-//! Hugging Face's text-embeddings-inference: 32 texts a request unless it was started otherwise.
+//! Hugging Face's text-embeddings-inference: 32 texts per request unless it was started with
+//! another limit.
 
 use super::{Preset, Protocol};
 

@@ -1,5 +1,5 @@
-//! Voyage AI: documents and queries are told apart, and a text that is too long is cut silently unless
-//! that is forbidden. All models of the fourth generation share one space of vectors.
+//! Voyage AI: it distinguishes documents from queries, and silently cuts a text that is too long
+//! unless told not to. All fourth-generation models share one vector space.
 
 use serde_json::json;
 

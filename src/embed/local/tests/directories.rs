@@ -1,4 +1,5 @@
-//! A bad directory is refused with the file, what it says and what would be right; nothing panics.
+//! A bad directory is refused with an error naming the file, the value and what is supported;
+//! nothing panics.
 
 use serde_json::{Value, json};
 
@@ -6,7 +7,7 @@ use crate::embed::local::Model;
 use crate::embed::local::tests::tiny;
 use crate::embed::local::tests::tiny::Tiny;
 
-/// The error's words, after checking that each of `parts` is among them.
+/// Checks that the error contains each of `parts`.
 fn refused(tiny: &Tiny, parts: &[&str]) {
     let error = Model::open(tiny.path()).expect_err("must be refused").to_string();
     assert!(parts.iter().all(|part| error.contains(part)), "{error}\nlacks one of {parts:?}");
@@ -143,7 +144,7 @@ fn no_damage_to_a_file_panics() {
             tiny.write(name, &whole[..at]);
             assert!(Model::open(tiny.path()).is_err(), "{name} cut at {at}");
             tiny.write(name, &garbled(&whole, at, step));
-            // opening may even work: what counts is that both come back
+            // opening may even succeed: what counts is that both return
             if let Ok(model) = Model::open(tiny.path()) {
                 model.embed(&["the graph holds"], &false.into()).ok();
             }
@@ -151,7 +152,7 @@ fn no_damage_to_a_file_panics() {
     }
 }
 
-/// Some bytes from `at` on replaced: digits mostly, they keep JSON valid more often.
+/// Replaces some bytes from `at` on, mostly with digits, which keep JSON valid more often.
 fn garbled(whole: &[u8], at: usize, step: usize) -> Vec<u8> {
     let mut bytes = whole.to_vec();
     let noise = b"0123456789-.eE\"{}[],:\xff\x00";

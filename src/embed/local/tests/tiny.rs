@@ -1,5 +1,5 @@
-//! A tiny `MPNet` in a directory of its own: the committed JSON files, and weights made by the
-//! formula that `tests/golden/make_golden.py` uses too.
+//! A tiny `MPNet` in a directory of its own: the committed JSON files, and weights from the same
+//! formula as in `tests/golden/make_golden.py`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::embed::local::tests::golden;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// Removed when dropped.
+/// The directory; removed on drop.
 pub(super) struct Tiny(PathBuf);
 
 impl Tiny {
@@ -49,7 +49,7 @@ impl Tiny {
         fs::remove_file(self.0.join(name)).unwrap();
     }
 
-    /// Changes one key of a JSON file; null removes nothing, it is null.
+    /// Sets one key of a JSON file; null is stored as null.
     pub(super) fn set(&self, name: &str, key: &str, value: Value) {
         let mut json: Value = serde_json::from_slice(&self.read(name)).unwrap();
         json[key] = value;
@@ -64,7 +64,7 @@ impl Drop for Tiny {
     }
 }
 
-/// The model's file, its tensors' names behind `prefix`, its numbers as `encode` writes them.
+/// The model's file, with `prefix` before its tensors' names and its numbers encoded by `encode`.
 pub(super) fn safetensors(prefix: &str, dtype: &str, encode: fn(f32) -> Vec<u8>) -> Vec<u8> {
     let (mut header, mut data) = (json!({}), Vec::new());
     for (name, tensor) in golden::read("mpnet/tensors.json").as_object().unwrap() {
@@ -76,7 +76,7 @@ pub(super) fn safetensors(prefix: &str, dtype: &str, encode: fn(f32) -> Vec<u8>)
     file(&header, &data)
 }
 
-/// A header and its data as a file of the format.
+/// A header and its data as a safetensors file.
 pub(super) fn file(header: &Value, data: &[u8]) -> Vec<u8> {
     let header = header.to_string().into_bytes();
     [&(header.len() as u64).to_le_bytes(), header.as_slice(), data].concat()

@@ -1,4 +1,4 @@
-//! The vectors are those of sentence-transformers, however the texts are grouped.
+//! The vectors equal those of sentence-transformers, however the texts are grouped.
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
