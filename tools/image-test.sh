@@ -1,6 +1,7 @@
 #!/bin/sh
-# Starts FalkorDB with vectorfill as the official image does, without docker: with the REDIS_ARGS of
-# the README's compose file, with those of our Dockerfile, and with a file, for values with spaces.
+# Starts FalkorDB with vectorfill as the official image does, without docker: with the REDIS_ARGS
+# from the README's compose file, with those from our Dockerfile, and with a file, for values with
+# spaces.
 #   make image-test        on all engines; ENGINES=4.22 for one
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,7 +12,7 @@ module=${VECTORFILL_MODULE:?run this with make image-test}
 python=${VECTORFILL_PYTHON:-.deps/venv/bin/python}
 model=${VECTORFILL_MODEL_DIR:-$PWD/.deps/model}
 
-# What the image sets.
+# Set by the image.
 FALKORDB_ARGS="MAX_QUEUED_QUERIES 25 TIMEOUT 1000 RESULTSET_SIZE 10000"
 # Where our Dockerfile puts the library.
 installed=/var/lib/falkordb/bin/libvectorfill.so
@@ -19,7 +20,7 @@ installed=/var/lib/falkordb/bin/libvectorfill.so
 home=$(mktemp -d)
 port=$("$python" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
 pid=
-# Neither a key nor a setting of whoever runs this.
+# No keys or settings from the caller's environment.
 unset OPENAI_API_KEY OPENAI_BASE_URL EMBEDDING_MODEL SLEEP_INTERVAL
 
 main() {
@@ -69,7 +70,7 @@ END
     start "$home/redis.conf"
     expect "a value with a space" CONFIG GET vectorfill.document-prefix : '"passage: "'
     expect "a node is written" GRAPH.QUERY kb "CREATE (:Doc {text: 'The ferry leaves at seven'})" : "Nodes created: 1"
-    # A write by itself wakes the filler, which may be first.
+    # A write wakes the filler on its own, which may get there first.
     expect "it is filled" VECTORFILL.RUN kb WAIT 20000 : '"deferred": 0'
     expect "and found" VECTORFILL.SEARCH kb Doc 1 "When does the boat go?" : "The ferry leaves at seven"
     stop
@@ -78,7 +79,7 @@ END
     stop
 }
 
-# The folded lines below REDIS_ARGS are those that are indented more.
+# The folded lines below REDIS_ARGS are the ones indented further.
 compose_args() {
     awk '/^ *REDIS_ARGS: >-/ { depth = match($0, /[^ ]/); next }
          depth && match($0, /[^ ]/) <= depth { exit }
@@ -109,7 +110,7 @@ start() {
     done
 }
 
-# As docker does, which waits ten seconds and then kills.
+# Like docker, waits ten seconds and then kills.
 stop() {
     kill -TERM "$pid"
     tries=0
@@ -130,7 +131,7 @@ expect() {
     echo "ok  $what"
 }
 
-# A server that stands still answers nobody: thirty seconds are enough.
+# A hung server never answers: thirty seconds are enough.
 ask() {
     "$python" - "$port" "$@" <<'END'
 import json, sys, redis
