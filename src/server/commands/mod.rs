@@ -85,7 +85,7 @@ fn may(ctx: &Context, graph: &GraphName, permission: &AclPermissions) -> bool {
     ctx.acl_check_key_permission(&user, &key, permission).is_ok()
 }
 
-/// Rejects users who may not run GRAPH.RO_QUERY on the graph themselves: our commands grant nothing
+/// Rejects users who may not run `GRAPH.RO_QUERY` on the graph themselves: our commands grant nothing
 /// beyond that. A query can run without end, or fetch a CSV from another host.
 fn may_query(ctx: &Context, graph: &GraphName, what: &str) -> Result<(), RedisError> {
     if user_may(ctx, &[b"GRAPH.RO_QUERY", graph.as_str().as_bytes(), b"RETURN 1"]) {
