@@ -63,7 +63,7 @@ lint: deps ## format, clippy, spelling, licences
 	@if cargo deny --version >/dev/null 2>&1; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and duplicates are not checked"; fi
 
-unit: deps ## unit tests and simulation, without a server
+unit: deps ## unit tests and simulated lives, without a server
 	$(TEST) --lib
 
 integration: $(INTEGRATION) ## tests on a real server, once with every engine
@@ -79,7 +79,7 @@ $(IMAGE_TEST): image-test-%: build engines
 	$(call on,$*) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/debug/libvectorfill.so tools/image-test.sh
 
 # VECTORFILL_SOAK_MINUTES, _NODES and _SEED change what the real server is put through.
-soak: release ## a million simulated runs, then ten minutes of a real server with a faulty service
+soak: release ## a million simulated lives, then ten minutes of a real server with a faulty service
 	tools/deps.sh $(call fetched,$(ENGINE))
 	VECTORFILL_SEEDS=10000..1000000 cargo test --locked --release --lib sim
 	$(call on,$(ENGINE)) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/release/libvectorfill.so \

@@ -238,7 +238,7 @@ impl Caller {
     fn refused(&self, status: u16, refusal: Refusal, wait: Option<Duration>) -> ServiceFault {
         let Refusal { mut message, says, retry_after, .. } = refusal;
         if matches!(status, 404 | 405) {
-            // Usually the address is what is wrong.
+            // Usually the address is wrong.
             message = format!("POST {}: {message}", shown(&self.url));
         }
         ServiceFault::Refused { status, message, retry_after: wait.or(retry_after), says }

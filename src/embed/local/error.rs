@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
+/// Why a model cannot be opened or a text cannot be embedded.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// A file cannot be opened or read.

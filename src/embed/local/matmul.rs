@@ -57,6 +57,7 @@ impl<'a> View<'a> {
 }
 
 impl<'a> ViewMut<'a> {
+    /// Rows of `columns` numbers, each `step` after the one before; an error if beyond `data`.
     pub(super) fn new(
         data: &'a mut [f32],
         rows: usize,

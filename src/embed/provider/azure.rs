@@ -3,7 +3,7 @@
 
 use super::{Auth, Preset, Protocol};
 
-/// Limits as for OpenAI.
+/// With OpenAI's limits.
 pub(super) static PRESET: Preset = Preset {
     name: "azure",
     base_url: "",

@@ -1,4 +1,5 @@
-//! The settings for the embedder: who embeds, and how to talk to the service.
+//! The settings for the embedder: who embeds, and how to talk to the service. redis.conf.example
+//! explains each of them.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering;

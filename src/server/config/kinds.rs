@@ -12,30 +12,44 @@ use crate::error::Error;
 
 /// A whole number within inclusive bounds.
 pub(super) struct IntSetting {
+    /// Its name without the module's prefix.
     pub(super) name: &'static str,
+    /// The default in the table.
     pub(super) default: i64,
+    /// The smallest valid value.
     pub(super) min: i64,
+    /// The largest valid value.
     pub(super) max: i64,
+    /// The environment variable that overrides the default.
     pub(super) env: Option<&'static str>,
+    /// The current value.
     pub(super) value: AtomicI64,
 }
 
 /// Yes or no.
 pub(super) struct BoolSetting {
+    /// Its name without the module's prefix.
     pub(super) name: &'static str,
+    /// The default in the table.
     pub(super) default: bool,
+    /// The current value.
     pub(super) value: AtomicBool,
 }
 
 /// A string that must pass a check.
 pub(super) struct StringSetting {
+    /// Its name without the module's prefix.
     pub(super) name: &'static str,
+    /// The default in the table.
     pub(super) default: &'static str,
+    /// The environment variable that overrides the default.
     pub(super) env: Option<&'static str>,
     /// Changing it can send the data or the key elsewhere, so CONFIG SET needs
     /// `enable-protected-configs`.
     pub(super) protected: bool,
+    /// Rejects invalid values; gets the setting's name for the error.
     pub(super) check: fn(&'static str, &str) -> Result<(), Error>,
+    /// The current value; empty until registered.
     pub(super) value: Mutex<String>,
 }
 

@@ -153,7 +153,7 @@ pub(super) fn current() -> Option<Arc<Current>> {
     CURRENT.load_full()
 }
 
-/// Reads all settings anew.
+/// Reads and parses all settings, and makes them [`current`].
 pub(super) fn read() -> Result<Arc<Current>, Error> {
     let (settings, embedder) = settings()?;
     let current = Arc::new(Current { settings, embedder });

@@ -32,8 +32,8 @@ impl Mode {
     fn letters(self) -> &'static CStr {
         match self {
             Self::Inline => c"vE",
-            // Without `!` Redis drops what the engine itself replicates inside the call: the vectors
-            // would reach neither the AOF nor a replica.
+            // Without `!` Redis drops what the engine itself replicates inside the call: the
+            // vectors would reach neither the AOF nor a replica.
             Self::Write => c"vEM!",
             Self::Checked => c"vEMSD",
             Self::Pool => c"vEK",
@@ -91,8 +91,8 @@ pub(in crate::server) fn call(
     args: &[&[u8]],
 ) -> Option<Reply> {
     let args = Arguments::new(args);
-    // SAFETY: on the main thread, with a context of this module; the arguments outlive the call, which
-    // keeps its own references; the letters are those of the variadic arguments that follow.
+    // SAFETY: on the main thread, with a context of this module; the arguments outlive the call,
+    // which keeps its own references; the letters are those of the variadic arguments that follow.
     let reply = unsafe {
         raw::RedisModule_Call?(
             ctx.ctx,

@@ -1,4 +1,5 @@
-//! **Where the server is held.** The only file that makes a [`Hold`], and the only way to the engine.
+//! **Where the server is held.** The only file that makes a [`Hold`], and the only path to the
+//! engine.
 //!
 //! A hold is a turn on the main thread: a posted job ([`post`]), or a client's command. Since
 //! 4.18.11 and 4.20.0 the engine takes the server's lock itself when called on any other thread, so
