@@ -262,8 +262,8 @@ impl Caller {
 fn tls_remedy(words: &str) -> Option<&'static str> {
     let untrusted = ["UnknownIssuer", "CaUsedAsEndEntity", "UnsupportedCertVersion"];
     untrusted.iter().any(|word| words.contains(word)).then_some(
-        " (its certificate is self-signed, or its issuer is not trusted here: add the issuer to the \
-         system's certificates, or give the service a trusted certificate)",
+        " (its certificate is self-signed, or its issuer is not trusted here: add the issuer to \
+         the system's certificates, or give the service a trusted certificate)",
     )
 }
 

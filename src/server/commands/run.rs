@@ -27,7 +27,7 @@ use crate::worker;
     since: "0.1.0",
     arity: -1,
     key_spec: [{
-        notes: "The graph is optional; without it, the pass covers all graphs. WAIT is not a graph.",
+        notes: "The graph is optional; without it, the pass covers all. WAIT is not a graph.",
         flags: [ReadWrite, Update, VariableFlags],
         begin_search: Index({ index: 1 }),
         find_keys: Range({ last_key: 0, steps: 1, limit: 0 }),

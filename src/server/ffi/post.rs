@@ -59,8 +59,8 @@ extern "C" fn one_shot(data: *mut c_void) {
         let ctx = context();
         let loading = ContextFlags::LOADING | ContextFlags::ASYNC_LOADING;
         if ctx.get_flags().intersects(loading) {
-            // There is no telling for how long timers will not run. SAFETY: the pointer that `post`
-            // gave away; it is not passed on.
+            // There is no telling for how long timers will not run.
+            // SAFETY: the pointer that `post` gave away; it is not passed on.
             return (unsafe { Box::from_raw(data.cast::<Job>()) })(Err(Refusal::Loading));
         }
         // SAFETY: on the main thread, with a context of the module; the pointer goes on to `timer`.
