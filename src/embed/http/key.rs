@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::Read as _;
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 /// Where to find the key. Does not hold the key itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeySource {
@@ -12,34 +14,28 @@ pub(crate) struct KeySource {
     pub variable: Option<String>,
 }
 
-/// A key. It can be sent in a header, but not printed.
-#[derive(Clone)]
-pub(crate) struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(***)")
-    }
-}
+/// A key. It can be sent in a header, but not printed, and is wiped from memory after use.
+#[derive(Debug, Clone)]
+pub(crate) struct Secret(SecretString);
 
 impl Secret {
     /// The value for the `Authorization` header.
     pub(crate) fn bearer(&self) -> String {
-        format!("Bearer {}", self.0)
+        format!("Bearer {}", self.0.expose_secret())
     }
 
     /// The value for a service-specific header.
     pub(crate) fn plain(&self) -> String {
-        self.0.clone()
+        self.0.expose_secret().to_owned()
     }
 
     /// `text` with the key replaced, in case a service echoes it: verbatim or escaped as in JSON.
     pub(crate) fn scrub(&self, text: &str) -> String {
-        let quoted = self.0.replace('\\', r"\\").replace('"', "\\\"");
+        let key = self.0.expose_secret();
+        let quoted = key.replace('\\', r"\\").replace('"', "\\\"");
         let slashed = quoted.replace('/', r"\/");
-        [&slashed, &quoted, &self.0]
-            .into_iter()
-            .fold(text.to_owned(), |t, key| t.replace(key, "***"))
+        let forms = [slashed.as_str(), &quoted, key];
+        forms.into_iter().fold(text.to_owned(), |text, form| text.replace(form, "***"))
     }
 }
 
@@ -91,7 +87,7 @@ fn read_variable(name: &str) -> Result<Secret, String> {
 fn secret(text: &str) -> Option<Secret> {
     let key = text.trim();
     let printable = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic());
-    printable.then(|| Secret(key.to_owned()))
+    printable.then(|| Secret(key.into()))
 }
 
 #[cfg(test)]
@@ -101,7 +97,7 @@ mod tests {
     #[test]
     fn a_key_is_not_printed() {
         let secret = secret(" sk-verysecret\n").unwrap();
-        assert_eq!(format!("{secret:?}"), "Secret(***)");
+        assert!(!format!("{secret:?}").contains("verysecret"));
         assert_eq!(secret.scrub("bad key sk-verysecret!"), "bad key ***!");
         assert_eq!(secret.bearer(), "Bearer sk-verysecret");
         let secret = Secret(r#"a/b"c\d"#.into());

@@ -14,6 +14,8 @@ mod outcome;
 mod query;
 mod request_limits;
 mod shorten;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;

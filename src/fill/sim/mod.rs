@@ -94,7 +94,7 @@ struct World {
 }
 
 /// Settings differ from life to life.
-fn settings(seed: u64) -> Settings {
+pub(in crate::fill) fn settings(seed: u64) -> Settings {
     let scheduled = !seed.is_multiple_of(3);
     // Some lives have a rate ceiling, some send one request at a time.
     let requests_per_minute = if seed.is_multiple_of(7) { 1_200 } else { 0 };
