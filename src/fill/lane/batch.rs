@@ -99,9 +99,12 @@ impl Batch {
     /// Parts of at most so many texts.
     pub(crate) fn split(self, max: usize) -> Vec<Self> {
         let (mut inputs, batch) = self.take_inputs();
+        // As many parts as it takes, of about the same size.
+        let number = inputs.len().div_ceil(max.max(1)).max(1);
+        let size = inputs.len().div_ceil(number).max(1);
         let mut parts = Vec::new();
         while !inputs.is_empty() {
-            let rest = inputs.split_off(max.clamp(1, inputs.len()));
+            let rest = inputs.split_off(size.min(inputs.len()));
             parts.push(Self { inputs: std::mem::replace(&mut inputs, rest), ..batch.clone() });
         }
         parts

@@ -75,7 +75,7 @@ impl RequestLimits {
         // While nobody knows whether a request was too large, no other is as large.
         let doubtful = self.families.values().filter(|apart| apart.proved);
         let doubtful = doubtful.map(|apart| (apart.refused / 2).max(apart.largest));
-        let texts = doubtful.max().unwrap_or(usize::MAX).min(self.configured.texts);
+        let texts = doubtful.min().unwrap_or(usize::MAX).min(self.configured.texts);
         BatchLimits {
             texts: least(self.texts, texts).max(1),
             tokens: least(self.tokens, self.configured.tokens).max(1),

@@ -20,8 +20,10 @@ impl World {
                 }
             }
         }
-        let most = (CONCURRENCY * BATCH * 2 + BATCH) * self.graphs.len().max(1);
         let schedule = &self.filler.schedule;
+        // A pass may hold nodes of a graph that is gone.
+        let graphs = self.graphs.len().max(schedule.passes().count()).max(1);
+        let most = (CONCURRENCY * BATCH * 2 + BATCH) * graphs;
         for pass in schedule.passes().filter(|pass| pass.is_ending()) {
             // Nothing waits for a request any more: what it holds is on its way out.
             let leaving = pass.held() > 0 || pass.awaits_store();
