@@ -42,6 +42,8 @@
 //! [`port::fault::classify`], and what follows from it once, in `lane/outcome.rs`.
 
 mod drive;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub(crate) mod lane;
 mod pass;
 pub(crate) mod port;
@@ -50,7 +52,7 @@ mod retry;
 mod route;
 mod schedule;
 #[cfg(test)]
-mod sim;
+pub(crate) mod sim;
 pub(crate) mod status;
 mod store;
 mod sweep;

@@ -200,3 +200,6 @@ impl Inbox {
         phase.compare_exchange(STOP_WANTED, ENDED, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

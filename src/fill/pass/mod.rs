@@ -321,3 +321,6 @@ impl Pass {
 fn rate(written: u64, elapsed: Duration) -> f64 {
     written as f64 / elapsed.as_secs_f64().max(0.001)
 }
+
+#[cfg(test)]
+mod tests;

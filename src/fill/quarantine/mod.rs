@@ -130,3 +130,6 @@ impl QuarantineJobs {
         self.open.extract_if(.., |job| job.is_over(now)).map(QuarantineJob::done).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -231,3 +231,6 @@ impl Schedule {
 
 /// How soon to look again at a server that is not ready, should no event tell of the change.
 pub(crate) const SURVEY_AGAIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 mod invariants;
 mod service;
-mod store;
+pub(crate) mod store;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
@@ -33,10 +33,10 @@ const TOOK: Duration = Duration::from_micros(100);
 
 /// A node: its text, the text its vector was made from, its mark.
 #[derive(Debug, Clone, Default)]
-struct Node {
-    text: String,
-    vector: Option<Vec<f32>>,
-    error: Option<String>,
+pub(crate) struct Node {
+    pub(crate) text: String,
+    pub(crate) vector: Option<Vec<f32>>,
+    pub(crate) error: Option<String>,
 }
 
 impl Node {
@@ -47,7 +47,8 @@ impl Node {
     }
 }
 
-type Graph = BTreeMap<u64, Node>;
+/// Nodes by id.
+pub(crate) type Graph = BTreeMap<u64, Node>;
 
 /// The vector of a text; it tells the text it was made from.
 fn vector_of(text: &str) -> Vec<f32> {
@@ -94,7 +95,7 @@ struct World {
 }
 
 /// Settings differ from life to life.
-pub(in crate::fill) fn settings(seed: u64) -> Settings {
+pub(crate) fn settings(seed: u64) -> Settings {
     let scheduled = !seed.is_multiple_of(3);
     // Some lives have a rate ceiling, some send one request at a time.
     let requests_per_minute = if seed.is_multiple_of(7) { 1_200 } else { 0 };

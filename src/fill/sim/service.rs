@@ -1,12 +1,13 @@
 //! The embedding service of a simulated world, with its lies and limits.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use crate::entity::Text;
 use crate::fill::port::embedding::{Allowance, Completion, Embed, RateLimits, Reply};
 use crate::fill::port::event::Event;
 use crate::fill::port::fault::{Says, ServiceFault};
 use crate::fill::sim::*;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 impl World {
     pub(super) fn perform_embed(&mut self, request: &Embed) {

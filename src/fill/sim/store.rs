@@ -1,5 +1,8 @@
 //! The store of a simulated world: FalkorDB as it behaves, with its faults.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::entity::{NodeId, Text};
 use crate::fill::port::event::{Event, ServerState};
 use crate::fill::port::fault::StoreFault;
@@ -8,8 +11,6 @@ use crate::fill::port::store::{
     Window, Write, Written,
 };
 use crate::fill::sim::*;
-use std::sync::Arc;
-use std::time::Duration;
 
 impl World {
     pub(super) fn perform_read(&mut self, read: &Read) {
@@ -80,7 +81,8 @@ impl World {
     }
 }
 
-fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
+/// What the engine says of a graph; `indexed` = whether its index is built, if there is one.
+pub(crate) fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
     let inside = |window: &Window| graph.range(window.lo..window.hi);
     let beyond = |window: &Window| {
         let beyond = graph.range(window.hi..).next().filter(|_| !window.last);
@@ -143,7 +145,8 @@ fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
     Marked { seen: Seen { rows: rows.len(), last, longest: 9, beyond, took: TOOK }, rows }
 }
 
-fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {
+/// Makes a change where its guards allow it, and returns the nodes that matched.
+pub(crate) fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {
     match change {
         Change::Release(ids) => {
             let lift = |id: &NodeId| graph.get_mut(&id.0)?.error.take().map(|_| *id);

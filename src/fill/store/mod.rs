@@ -143,3 +143,128 @@ impl StoreAccess {
         Ticket(self.tickets)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fill::fixture::{just_before, settings};
+
+    const HELD: Duration = Duration::from_millis(5);
+    const MOMENT: Duration = Duration::from_nanos(1);
+
+    fn graph() -> GraphName {
+        GraphName::new("g")
+    }
+
+    fn pass() -> Owner {
+        Owner::Pass(graph())
+    }
+
+    fn job() -> Owner {
+        Owner::Job(RunId(1))
+    }
+
+    fn read(store: &mut StoreAccess, now: Instant, owner: Owner) -> Ticket {
+        let rule = settings().rule;
+        let order = ReadOrder { owner, graph: graph(), rule, query: Query::Indexes };
+        store.read(now, order).ticket
+    }
+
+    fn write(store: &mut StoreAccess, now: Instant, owner: Owner) -> Ticket {
+        let order = WriteOrder {
+            owner,
+            graph: graph(),
+            rule: settings().rule,
+            change: Change::Release(Vec::new()),
+            readers: Readers::Wait,
+            effects: false,
+        };
+        store.write(now, order).ticket
+    }
+
+    fn owner(read: Option<PendingRead>) -> Option<Owner> {
+        read.map(|read| read.owner)
+    }
+
+    #[test]
+    fn passes_have_a_few_reads_in_flight_and_jobs_are_not_counted() {
+        let (mut store, now) = (StoreAccess::default(), Instant::now());
+        let of_a_job = read(&mut store, now, job());
+        (0..9).for_each(|_| _ = read(&mut store, now, job()));
+        let mut of_passes = Vec::new();
+        while store.may_read() {
+            of_passes.push(read(&mut store, now, pass()));
+        }
+        assert_eq!(of_passes.len(), MAX_READS);
+        assert_eq!(owner(store.answered(of_a_job)), Some(job()));
+        assert!(!store.may_read(), "it was not one of theirs");
+        assert_eq!(owner(store.answered(of_passes[0])), Some(pass()));
+        assert!(store.may_read());
+    }
+
+    #[test]
+    fn one_write_is_made_at_a_time() {
+        let (mut store, now) = (StoreAccess::default(), Instant::now());
+        assert!(store.may_write(now));
+        let ticket = write(&mut store, now, pass());
+        assert!(!store.may_write(now) && store.may_read());
+        assert_eq!(store.written(ticket), Some(pass()));
+        assert!(store.may_write(now));
+    }
+
+    #[test]
+    fn an_answer_goes_to_who_asked_once_and_an_unknown_one_to_nobody() {
+        let (mut store, now) = (StoreAccess::default(), Instant::now());
+        let asked = read(&mut store, now, pass());
+        let wrote = write(&mut store, now, job());
+        assert!(store.answered(Ticket(99)).is_none() && store.answered(wrote).is_none());
+        assert_eq!((store.written(Ticket(99)), store.written(asked)), (None, None));
+        assert!(!store.may_write(now), "the write is still out");
+        let answered = store.answered(asked).unwrap();
+        assert_eq!((answered.owner, answered.query), (pass(), Query::Indexes));
+        assert_eq!(store.written(wrote), Some(job()));
+        assert!(store.answered(asked).is_none() && store.written(wrote).is_none());
+    }
+
+    #[test]
+    fn a_lost_read_is_given_up_after_the_limit_and_its_late_answer_is_ignored() {
+        let (mut store, now) = (StoreAccess::default(), Instant::now());
+        let lost = read(&mut store, now, pass());
+        let young = read(&mut store, now + MOMENT, job());
+        assert_eq!(store.deadline(now), Some(now + LIMIT));
+        assert!(store.take_lost_read(just_before(now + LIMIT)).is_none());
+        assert_eq!(owner(store.take_lost_read(now + LIMIT)), Some(pass()));
+        assert!(store.take_lost_read(now + LIMIT).is_none(), "the other is younger");
+        assert!(store.answered(lost).is_none());
+        assert_eq!(store.deadline(now), Some(now + MOMENT + LIMIT));
+        assert_eq!(owner(store.answered(young)), Some(job()));
+        assert_eq!(store.deadline(now), None);
+    }
+
+    #[test]
+    fn a_lost_write_is_given_up_after_the_limit_and_its_late_answer_is_not_taken_for_the_next() {
+        let (mut store, now) = (StoreAccess::default(), Instant::now());
+        let lost = write(&mut store, now, pass());
+        assert_eq!(store.deadline(now), Some(now + LIMIT));
+        assert_eq!(store.take_lost_write(just_before(now + LIMIT)), None);
+        assert_eq!(store.take_lost_write(now + LIMIT), Some(pass()));
+        let next = write(&mut store, now + LIMIT, job());
+        assert_eq!(store.written(lost), None);
+        assert!(!store.may_write(now + LIMIT));
+        assert_eq!(store.written(next), Some(job()));
+    }
+
+    #[test]
+    fn the_next_write_waits_as_long_as_the_last_held_a_server_that_others_use() {
+        let (mut store, now) = (StoreAccess::default(), Instant::now());
+        let ids = Vec::new();
+        let held = Written { ids, held: HELD, contended: true };
+        store.held(now, &held);
+        assert!(!store.may_write(now) && !store.may_write(just_before(now + HELD)));
+        assert_eq!(store.deadline(now), Some(now + HELD));
+        assert!(store.may_write(now + HELD));
+        store.held(now, &Written { contended: false, ..held });
+        assert!(store.may_write(now), "nobody else wants it");
+        assert_eq!(store.deadline(now), None);
+    }
+}

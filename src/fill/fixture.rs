@@ -1,0 +1,22 @@
+//! What the tests of single machines need, so that each of them names only what it is about.
+
+use std::time::{Duration, Instant};
+
+use crate::fill::port::settings::Settings;
+use crate::fill::port::store::Seen;
+use crate::fill::sim;
+
+/// Everything on, passes only on request, no ceiling on the rate.
+pub(crate) fn settings() -> Settings {
+    Settings { interval: None, ..sim::settings(1) }
+}
+
+/// A moment before.
+pub(crate) fn just_before(at: Instant) -> Instant {
+    at.checked_sub(Duration::from_nanos(1)).unwrap()
+}
+
+/// A window with so many rows, the last of them of this id; `beyond` = where the graph goes on.
+pub(crate) fn seen(rows: usize, last: Option<u64>, beyond: Option<u64>) -> Seen {
+    Seen { rows, last, longest: 9, beyond, took: Duration::from_micros(100) }
+}
