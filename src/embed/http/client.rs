@@ -10,6 +10,7 @@ use reqwest::{Client, Response, Url};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::embed::config::EmbedderConfig;
+use crate::embed::http::diagnosis::{causes, is_tls, proxy_of, tls_remedy};
 use crate::embed::http::endpoint::{Endpoint, shown};
 use crate::embed::http::key::{KeySource, Secret};
 use crate::embed::http::rate_limit::{rate_limits, retry_after};
@@ -258,25 +259,6 @@ impl Caller {
     }
 }
 
-/// What to do about an untrusted certificate.
-fn tls_remedy(words: &str) -> Option<&'static str> {
-    let untrusted = ["UnknownIssuer", "CaUsedAsEndEntity", "UnsupportedCertVersion"];
-    untrusted.iter().any(|word| words.contains(word)).then_some(
-        " (its certificate is self-signed, or its issuer is not trusted here: add the issuer to \
-         the system's certificates, or give the service a trusted certificate)",
-    )
-}
-
-/// The proxy the environment names for requests to a service.
-fn proxy_of(endpoint: &Endpoint) -> Option<String> {
-    let variable = if endpoint.needs_tls() { "HTTPS_PROXY" } else { "HTTP_PROXY" };
-    let names =
-        [variable.to_lowercase(), variable.to_owned(), "all_proxy".into(), "ALL_PROXY".into()];
-    let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
-    // Leaves out user and password, which must not show up in messages.
-    Some(value.rsplit('@').next().unwrap_or_default().to_owned())
-}
-
 /// A service without base64 support rejects the parameter with a 400 or 422.
 fn complains_of_format(fault: &ServiceFault) -> bool {
     matches!(fault, ServiceFault::Refused { status: 400 | 422, message, .. }
@@ -300,24 +282,4 @@ fn headers(key: Option<&Secret>, auth: &Auth) -> Result<HeaderMap, ServiceFault>
     value.set_sensitive(true);
     headers.insert(name, value);
     Ok(headers)
-}
-
-/// The innermost cause of an error: reqwest's own message is only "error sending request".
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = String::new();
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        // The outermost message holds the URL, and is left out; the innermost says what happened.
-        text = cause.to_string();
-        next = cause.source();
-    }
-    text
-}
-
-/// Whether TLS failed. An I/O error does not report the error it wraps as its source.
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || wrapped.is_some_and(|wrapped| is_tls(wrapped))
-        || error.source().is_some_and(is_tls)
 }

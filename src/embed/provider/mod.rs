@@ -15,6 +15,7 @@ mod openai;
 pub(super) mod refusal;
 pub(super) mod reply;
 mod tei;
+mod vectors;
 mod voyage;
 
 use serde_json::{Map, Value, json};

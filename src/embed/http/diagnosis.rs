@@ -1,0 +1,42 @@
+//! What went wrong with a connection, in words for people.
+
+use crate::embed::http::endpoint::Endpoint;
+
+/// What to do about an untrusted certificate.
+pub(super) fn tls_remedy(words: &str) -> Option<&'static str> {
+    let untrusted = ["UnknownIssuer", "CaUsedAsEndEntity", "UnsupportedCertVersion"];
+    untrusted.iter().any(|word| words.contains(word)).then_some(
+        " (its certificate is self-signed, or its issuer is not trusted here: add the issuer to \
+         the system's certificates, or give the service a trusted certificate)",
+    )
+}
+
+/// The proxy the environment names for requests to a service.
+pub(super) fn proxy_of(endpoint: &Endpoint) -> Option<String> {
+    let variable = if endpoint.needs_tls() { "HTTPS_PROXY" } else { "HTTP_PROXY" };
+    let names =
+        [variable.to_lowercase(), variable.to_owned(), "all_proxy".into(), "ALL_PROXY".into()];
+    let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
+    // Leaves out user and password, which must not show up in messages.
+    Some(value.rsplit('@').next().unwrap_or_default().to_owned())
+}
+
+/// The innermost cause of an error: reqwest's own message is only "error sending request".
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        // The outermost message holds the URL, and is left out; the innermost says what happened.
+        text = cause.to_string();
+        next = cause.source();
+    }
+    text
+}
+
+/// Whether TLS failed. An I/O error does not report the error it wraps as its source.
+pub(super) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|wrapped| is_tls(wrapped))
+        || error.source().is_some_and(is_tls)
+}
