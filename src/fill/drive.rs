@@ -1,4 +1,4 @@
-//! What can be done now: reads, requests, writes and ends of passes are handed out, graph by graph in
+//! Hands out what can be done now: reads, requests, writes and ends of passes, graph by graph in
 //! turn.
 
 use std::time::Instant;
@@ -12,17 +12,17 @@ use crate::fill::port::store::Change;
 use crate::fill::quarantine::{JobDone, JobRead};
 use crate::fill::store::{Owner, ReadOrder, WriteOrder};
 
-/// Memory all stages may hold in texts and vectors.
+/// Memory that all stages together may hold in texts and vectors.
 const HELD_BYTES: usize = 64 << 20;
-/// Bytes of text that may wait for a request before no more is selected.
+/// Bytes of text waiting to be sent at which selecting stops.
 const HELD_TEXT_BYTES: usize = 16 << 20;
-/// A guess for the length of a vector before the first one has come.
+/// Assumed vector length before the first vector arrives.
 const GUESSED_DIMENSIONS: usize = 1_536;
-/// A guess for what a node holds besides its vector: its text, and our own bookkeeping.
+/// Assumed memory per node besides its vector: its text, and our own bookkeeping.
 const NODE_BYTES: usize = 2_048;
 
 impl Filler {
-    /// Does everything that can be done at this time.
+    /// Does everything that can be done now.
     pub(super) fn drive(&mut self, now: Instant) {
         if self.schedule.take_survey(now) {
             self.actions.push_back(Action::Survey);
@@ -38,12 +38,12 @@ impl Filler {
             self.schedule.extend_passes(now);
             self.read_for_passes(now);
             self.run_jobs(now);
-            // The one request that a cooling lane allows is the one that tells most.
+            // A cooling lane allows one request: spend it on the one that reveals the most.
             let resolved = self.lane.is_cooling() && self.resolve_suspects(now);
             self.send_batches(now);
             let resolved = self.resolve_suspects(now) || resolved;
             self.write(now);
-            // A pass that moved on, or made room for another, may need something at once.
+            // A pass that moved on or made room for another may need something right away.
             if !self.step_passes(now) && !resolved {
                 break;
             }
@@ -53,7 +53,7 @@ impl Filler {
         }
     }
 
-    /// What the store never answered is not waited for any more.
+    /// Gives up on reads and writes that the store never answered.
     fn give_up_lost(&mut self, now: Instant) {
         while let Some(read) = self.store.take_lost_read(now) {
             self.hand_over_read(now, &read.owner, &read.query, Err(StoreFault::NoReply));
@@ -80,8 +80,8 @@ impl Filler {
         }
     }
 
-    /// What a pass may hold: enough to keep the embedder busy twice over, and never more than its
-    /// share of the memory.
+    /// How much a pass may hold: enough to keep the embedder busy twice over, but never more than
+    /// its share of the memory.
     fn room(&self) -> Room {
         let limits = self.lane.batch_limits();
         let dimensions = self.lane.dimensions().unwrap_or(GUESSED_DIMENSIONS);
@@ -93,7 +93,7 @@ impl Filler {
         Room { nodes: share.max(limits.texts.min(fitting)), heavy, limits }
     }
 
-    /// Reads for jobs about the quarantine, and ends those that are done.
+    /// Reads for quarantine jobs, and ends those that are done.
     fn run_jobs(&mut self, now: Instant) {
         while let Some(read) = self.quarantine.take_read(now) {
             let JobRead { run, graph, query } = read;
@@ -141,7 +141,8 @@ impl Filler {
         }
     }
 
-    /// A pass that has nodes to embed while the lane is rejected would wait for a person.
+    /// Ends passes with nodes to embed while the lane is rejected: they would wait for the
+    /// operator.
     fn end_rejected(&mut self) {
         let Some(reason) = self.lane.rejection() else { return };
         self.schedule.each_pass(|pass| {
@@ -192,7 +193,7 @@ impl Filler {
         None
     }
 
-    /// Lets every pass move on that can. Returns whether one did.
+    /// Moves on every pass that can. Returns whether any did.
     fn step_passes(&mut self, now: Instant) -> bool {
         let mut moved = false;
         for name in self.schedule.in_turn() {

@@ -1,45 +1,46 @@
-//! The core: decides what is selected, embedded and written, and when. It carries nothing out.
+//! The core: decides what is selected, embedded and written, and when. It does no I/O itself.
 //!
-//! [`Filler`] is a state machine without Redis, HTTP, thread, clock or log: [`Filler::handle`] takes an
-//! [`Event`] and the time, [`Filler::poll`] gives the [`Action`]s that follow, and [`Filler::deadline`]
-//! says when to come back at the latest. So all of its rules can be tested in milliseconds, and a
-//! simulator (`sim/`) can put it through years of failures in seconds.
+//! [`Filler`] is a state machine without Redis, HTTP, thread, clock or log: [`Filler::handle`]
+//! takes an [`Event`] and the time, [`Filler::poll`] returns the [`Action`]s that follow, and
+//! [`Filler::deadline`] the latest time to come back. All of its rules can therefore be tested in
+//! milliseconds, and a simulator (`sim/`) can put it through years of failures in seconds.
 //!
-//! In the field's words it is a level-triggered reconciler (a pass compares a graph with what it should
-//! be) with debounced wake-ups, AIMD and pacing for the embedder, a circuit breaker, request coalescing
-//! and poison-message isolation.
+//! In standard terms it is a level-triggered reconciler (a pass compares a graph with what it
+//! should be) with debounced wake-ups, AIMD and pacing for the embedder, a circuit breaker, request
+//! coalescing and poison-message isolation.
 //!
 //! # The flow
 //!
-//! The graph itself is the queue: a node is *pending* when it has a text, no vector and no quarantine
-//! mark. Nothing else has to survive a crash. A *pass* over one graph ([`pass`]) counts, reads which labels
-//! have a vector index, fills, and creates the index that is missing. While it fills, three stages run at
-//! once:
+//! The graph itself is the queue: a node is *pending* if it has a text, no vector and no quarantine
+//! mark. Nothing else has to survive a crash. A *pass* over one graph ([`pass`]) counts nodes,
+//! reads which labels have a vector index, fills, and creates a missing index. While it fills,
+//! three stages run at once:
 //!
-//! 1. **select**: a [`sweep::Sweep`] walks over the node ids in windows; what it finds goes into the
-//!    [`lane::batcher::Batcher`];
-//! 2. **embed**: whenever the lane ([`lane::Lane`]) has room, the next batch is sent; the answer is paired
-//!    with the texts by index ([`lane::batch::Embedded::pair`]), the one place where a vector meets its
-//!    node;
-//! 3. **write**: the rows are written in slices, sized so that a hold of the server stays within its budget
-//!    (`pass/write_sizer.rs`), each row guarded by id and text; a row that no longer matches is *stale*.
+//! 1. **select**: a [`sweep::Sweep`] walks over the node ids in windows; the nodes it finds go into
+//!    the [`lane::batcher::Batcher`];
+//! 2. **embed**: whenever the lane ([`lane::Lane`]) has room, the next batch is sent; the reply is
+//!    paired with the texts by index ([`lane::batch::Embedded::pair`]), the one place where a
+//!    vector meets its node;
+//! 3. **write**: the rows are written in slices, sized so that each hold of the server stays within
+//!    its budget (`pass/write_sizer.rs`), each row guarded by id and text; a row that no longer
+//!    matches is *stale*.
 //!
-//! A graph that holds as many nodes as its share of the memory allows selects no more: that bounds every
-//! queue. Graphs take turns at each stage, so none starves another.
+//! A graph whose nodes use up its share of the memory selects no more: that bounds every queue.
+//! Graphs take turns at each stage, so none starves another.
 //!
 //! # The machines
 //!
 //! | machine | owns | returns |
 //! |---|---|---|
 //! | [`schedule`] | graphs, passes, runs, what the server lets us do | which pass begins, which run is fulfilled |
-//! | [`store`] | reads and the write that are out, the duty cycle | whose an answer is |
+//! | [`store`] | reads and the write in flight, the duty cycle | who a reply belongs to |
 //! | [`lane`] | everything about one embedder: limiter, cache, queries, suspects | [`lane::Follow`]s |
-//! | [`quarantine`] | what users ask of the quarantine | reads, writes and replies |
-//! | [`pass`] | the nodes of one graph on their way | queries, batches, writes |
+//! | [`quarantine`] | users' requests about the quarantine | reads, writes and replies |
+//! | [`pass`] | the nodes of one graph in every stage | queries, batches, writes |
 //!
-//! They do not know each other. `route.rs` hands each event to the machine it concerns, `drive.rs` hands
-//! out what can be done now. What a failure of the embedder means is decided once, in
-//! [`port::fault::classify`], and what follows from it once, in `lane/outcome.rs`.
+//! They do not know about each other. `route.rs` hands each event to the machine it concerns,
+//! `drive.rs` hands out what can be done now. What a failure of the embedder means is decided in
+//! one place, [`port::fault::classify`], and what follows from it in one place, `lane/outcome.rs`.
 
 mod drive;
 #[cfg(test)]
@@ -71,14 +72,14 @@ use crate::fill::schedule::Schedule;
 use crate::fill::status::{LaneState, Snapshot};
 use crate::fill::store::StoreAccess;
 
-/// Keeps every node supplied with a vector. See the [module documentation](self).
+/// Keeps an up-to-date vector on every node. See the [module documentation](self).
 ///
-/// A router: each machine owns its state, and what one of them finds out that another has to know goes
+/// A router: each machine owns its state, and anything one machine learns that another needs passes
 /// through here.
 #[derive(Debug)]
 pub(crate) struct Filler {
     settings: Settings,
-    /// When the last event came.
+    /// When the last event arrived.
     last: Instant,
     schedule: Schedule,
     store: StoreAccess,
@@ -88,7 +89,7 @@ pub(crate) struct Filler {
 }
 
 impl Filler {
-    /// A filler that looks at the server first of all. `seed` decides the jitter of its backoffs.
+    /// A filler that starts by surveying the server. `seed` determines the jitter of its backoffs.
     pub(crate) fn new(settings: Settings, seed: u64, now: Instant) -> Self {
         Self {
             schedule: Schedule::new(settings.enabled, now),
@@ -101,7 +102,7 @@ impl Filler {
         }
     }
 
-    /// Takes in what happened. Follow it with [`poll`](Self::poll) until that gives nothing.
+    /// Processes an event. Call [`poll`](Self::poll) afterwards until it returns `None`.
     pub(crate) fn handle(&mut self, now: Instant, event: Event) {
         let now = now.max(self.last);
         self.last = now;
@@ -140,7 +141,7 @@ impl Filler {
         self.actions.pop_front()
     }
 
-    /// When to send a [`Event::Tick`] at the latest; `None` = only when something happens.
+    /// The latest time to send an [`Event::Tick`]; `None` = only when something happens.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let machines = [
             self.schedule.deadline(now),
@@ -156,10 +157,10 @@ impl Filler {
         self.schedule.is_busy() || !self.quarantine.is_empty() || self.lane.is_awaited()
     }
 
-    /// The picture STATUS shows.
+    /// The snapshot that STATUS shows.
     pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
         let (lane, queries) = self.lane.figures(now);
-        // Passes with texts to embed wait where nothing is sent, and nothing is to come back.
+        // Passes with texts to embed are waiting if nothing can be sent and nothing is in flight.
         let waits = lane.in_flight == 0 && lane.state != LaneState::Ready;
         let (engine, next_run, totals) = self.schedule.figures();
         Snapshot {
@@ -175,7 +176,7 @@ impl Filler {
         }
     }
 
-    /// Ends all passes early, for the reason given.
+    /// Ends all passes early, for the given reason.
     fn end_passes(&mut self, ending: Ending, reason: Option<&str>) {
         self.schedule.each_pass(|pass| pass.end(ending, reason));
     }
@@ -186,7 +187,7 @@ impl Filler {
         }
     }
 
-    /// Tells a user what came of their request.
+    /// Answers a user's request.
     fn answer(&mut self, run: RunId, outcome: Result<Outcome, RunFault>) {
         self.actions.push_back(Action::Answer { run, outcome });
     }

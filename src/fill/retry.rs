@@ -1,4 +1,4 @@
-//! Pauses between two tries.
+//! Pauses between two attempts.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(crate) fn doubled(first: Duration, times: u32, max: Duration) -> Duration {
     first.saturating_mul(1 << times.min(MAX_DOUBLINGS)).min(max)
 }
 
-/// Pauses between two tries at the store; the longer, the more often it has failed.
+/// Pauses between two attempts at the store: the more failures, the longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StorePause {
     pub(crate) first: Duration,
@@ -20,14 +20,15 @@ pub(crate) struct StorePause {
 }
 
 impl StorePause {
-    /// By what the store said.
+    /// The pause for this fault.
     pub(crate) fn after(fault: &StoreFault) -> Self {
         let first = Duration::from_millis(4);
         let max = if *fault == StoreFault::Readers {
-            // A gap between two readers is short, and asking for it costs a tenth of a millisecond.
+            // A gap between two readers is short, and checking for one costs a tenth of a
+            // millisecond.
             Duration::from_millis(20)
         } else if *fault == StoreFault::Begun {
-            // What has just begun is soon over, or known for a long one.
+            // A query that has just begun is soon over, or turns out to be a long one.
             first
         } else {
             Duration::from_millis(500)

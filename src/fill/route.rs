@@ -1,4 +1,4 @@
-//! What each event means, and which machine hears of it.
+//! Routes each event to the machines it concerns.
 
 use std::time::Instant;
 
@@ -17,10 +17,10 @@ use crate::fill::store::Owner;
 impl Filler {
     pub(super) fn configure(&mut self, now: Instant, settings: Settings, embedder_replaced: bool) {
         let before = std::mem::replace(&mut self.settings, settings);
-        // Any change may be what mends a rejected embedder.
+        // Any change may be what fixes a rejected embedder.
         let restart = embedder_replaced || self.lane.rejection().is_some();
         if embedder_replaced {
-            // What has not been handed out yet would be paid for twice.
+            // Requests not handed out yet would be paid for twice.
             self.actions.retain(|action| !matches!(action, Action::Embed(_)));
             self.lane.reset(&self.settings);
         }
@@ -45,7 +45,7 @@ impl Filler {
         }
     }
 
-    /// A user asks something of a graph's quarantine.
+    /// A user asks about a graph's quarantine.
     pub(super) fn ask(
         &mut self,
         now: Instant,
@@ -55,7 +55,7 @@ impl Filler {
     ) {
         let reads_only = matches!(request, QuarantineRequest::List { .. });
         let server = self.schedule.server();
-        // A replica can be read.
+        // A replica can still be read.
         let readable = reads_only && server == ServerState::Replica;
         let fault = server.fault().filter(|_| !readable);
         let max_rows = self.schedule.max_rows();
@@ -121,7 +121,7 @@ impl Filler {
         }
     }
 
-    /// A write came back.
+    /// A write has finished.
     pub(super) fn written(
         &mut self,
         now: Instant,
@@ -131,7 +131,7 @@ impl Filler {
         if let Ok(written) = &outcome {
             self.store.held(now, written);
         }
-        // What was given up is left to the next pass, with its nodes.
+        // A write that was given up is left to the next pass, with its nodes.
         let Some(owner) = self.store.written(write.ticket) else { return };
         match (owner, write.change, outcome) {
             (Owner::Job(run), Change::Release(ids), outcome) => {
@@ -154,7 +154,7 @@ impl Filler {
         }
     }
 
-    /// A fault may say that the server as a whole cannot be filled.
+    /// A fault may mean that the server as a whole cannot be filled.
     pub(super) fn note_server(&mut self, now: Instant, fault: &StoreFault) {
         if let Some(server) = fault.server() {
             self.schedule.server_is(now, server);
@@ -162,7 +162,7 @@ impl Filler {
         }
     }
 
-    /// Does what follows from what the lane did.
+    /// Carries out what follows from the lane's outcomes.
     pub(super) fn follow(&mut self) {
         while let Some(follow) = self.lane.poll() {
             let mut pass = |graph: &GraphName, change: &mut dyn FnMut(&mut Pass)| {

@@ -1,4 +1,4 @@
-//! The published picture: what STATUS and INFO read without ever waiting.
+//! The published snapshot: what STATUS and INFO read without ever waiting.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use crate::entity::GraphName;
 use crate::fill::port::event::ServerState;
 use crate::fill::tally::Tally;
 
-/// Everything STATUS tells that the core knows.
+/// Everything the core contributes to STATUS.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
     /// Whether anything may start.
@@ -22,7 +22,7 @@ pub(crate) struct Snapshot {
     pub next_run: Option<Instant>,
     /// The embedding lane.
     pub lane: LaneFigures,
-    /// What users have asked.
+    /// The users' queries.
     pub queries: QueryFigures,
     /// Sum of all passes since load.
     pub totals: Tally,
@@ -33,9 +33,9 @@ pub(crate) struct Snapshot {
 /// The engine, as the last survey found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EngineFigures {
-    /// Its name and version; `None` = it is not loaded.
+    /// Its name and version; `None` = not loaded.
     pub name: Option<String>,
-    /// Whether this version was tried.
+    /// Whether this version has been tested.
     pub tested: bool,
 }
 
@@ -45,13 +45,13 @@ impl Default for EngineFigures {
     }
 }
 
-/// The graphs in figures. Whoever reads them holds the server, so what costs time is done by who makes
-/// them.
+/// The graphs in figures. Their reader holds the server, so anything expensive is done when they
+/// are built.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct GraphsFigures {
     /// By name.
     all: Vec<(GraphName, Arc<GraphFigures>)>,
-    /// Places of those worth a look, the worst first: at most [`MAX_RANKED`].
+    /// Indexes of those worth a look, the worst first: at most [`MAX_RANKED`].
     ranked: Vec<usize>,
     /// Over all graphs.
     pub sums: Sums,
@@ -76,11 +76,11 @@ pub(crate) struct Sums {
     pub busy: u64,
 }
 
-/// Most graphs that are ranked: as many as INFO lists.
+/// Maximum number of ranked graphs: as many as INFO lists.
 const MAX_RANKED: usize = 100;
 
 impl GraphsFigures {
-    /// Sums and ranks; the graphs come in the order of their names.
+    /// Sums and ranks the graphs, which must be sorted by name.
     pub(crate) fn new(all: Vec<(GraphName, Arc<GraphFigures>)>) -> Self {
         let mut sums = Sums { graphs: all.len() as u64, ..Sums::default() };
         let mut behind = Vec::new();
@@ -125,7 +125,7 @@ impl Sums {
         self.busy += u64::from(graph.state != GraphState::Idle);
     }
 
-    /// Its figures under their public names, `coverage` apart.
+    /// The figures under their public names, except `coverage`.
     pub(crate) fn figures(&self) -> [(&'static str, u64); 6] {
         [
             ("graphs", self.graphs),
@@ -157,19 +157,19 @@ pub(crate) struct LaneFigures {
     pub reason: Option<String>,
     /// Requests in flight.
     pub in_flight: usize,
-    /// Most that the lane allows itself.
+    /// Maximum requests in flight that the lane currently allows itself.
     pub window: usize,
-    /// When a request may be sent that may not now.
+    /// When a request that has to wait now may be sent.
     pub next_try: Option<Instant>,
     /// Length of the vectors; `None` = not known yet.
     pub dimensions: Option<usize>,
     /// Requests since load.
     pub requests: u64,
-    /// Of these, repetitions after a fault.
+    /// Of these, retries after a fault.
     pub retries: u64,
     /// Tokens since load.
     pub tokens: u64,
-    /// Moving average of a request's time, in milliseconds.
+    /// Moving average of the request time, in milliseconds.
     pub latency_ms: f64,
 }
 
@@ -196,7 +196,7 @@ pub(crate) enum GraphState {
     Counting,
     /// Selecting, embedding, writing.
     Filling,
-    /// A write waits for the queries of others on this graph.
+    /// A write is waiting for other clients' queries on this graph.
     Waiting,
     /// The index is being created or built.
     Indexing,
@@ -217,11 +217,11 @@ pub(crate) struct GraphFigures {
     pub quarantined: u64,
     /// Nodes selected and not settled.
     pub in_flight: u64,
-    /// Nodes written a second in this pass.
+    /// Nodes written per second in this pass.
     pub rate_per_s: f64,
     /// When the last pass ended.
     pub last_run: Option<Instant>,
-    /// What became of the nodes of the last pass.
+    /// The outcome of the nodes of the last pass.
     pub last_pass: Option<Tally>,
     /// The last fault, until a pass ends without one.
     pub last_error: Option<String>,
@@ -257,12 +257,12 @@ impl GraphFigures {
         coverage(self.embedded, self.eligible)
     }
 
-    /// Whether there is nothing to be done, and nothing went wrong.
+    /// Whether there is nothing to do and nothing went wrong.
     pub(crate) fn is_finished(&self) -> bool {
         self.state == GraphState::Idle && self.pending == 0 && self.last_error.is_none()
     }
 
-    /// Seconds until nothing is pending at the present rate.
+    /// Seconds until nothing is pending at the current rate.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -282,9 +282,9 @@ pub(crate) enum LaneState {
     Ready,
     /// The service asked for a pause.
     Throttled,
-    /// The service is out of reach; one request at a time tries it.
+    /// The service is unreachable; one request at a time probes it.
     Cooling,
-    /// A person has to mend something; one request tries when a pass begins.
+    /// Needs operator action; one request probes when a pass begins.
     Rejected,
 }
 
@@ -300,14 +300,14 @@ impl LaneState {
     }
 }
 
-/// What STATUS tells of queries.
+/// What STATUS reports about queries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct QueryFigures {
-    /// Texts that were asked for.
+    /// Texts that users asked for.
     pub asked: u64,
     /// Of these, texts whose vector was known.
     pub hits: u64,
-    /// Vectors that are kept.
+    /// Vectors in the cache.
     pub kept: usize,
 }
 

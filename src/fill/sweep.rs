@@ -1,20 +1,21 @@
-//! The cursor of one sweep over a graph: windows of node ids, sized by the time the last one took.
+//! The cursor of one sweep over a graph: windows of node ids, sized by how long the last one took.
 //!
-//! A window costs only its own ids, so a sweep is one pass over the graph however many nodes are
-//! finished already, and no query of ours keeps one of the engine's threads for long.
+//! A window costs only its own ids, so a sweep is linear in the graph's ids no matter how many
+//! nodes are already finished, and none of our queries occupies one of the engine's threads for
+//! long.
 
 use std::time::Duration;
 
 use crate::fill::port::store::{Seen, Window};
 
-/// What one window may cost one of the engine's threads.
+/// Time one window may take on one of the engine's threads.
 const TARGET: Duration = Duration::from_millis(3);
-/// Ids of the first window.
+/// Ids in the first window.
 pub(crate) const INITIAL_WIDTH: u64 = 4_096;
 const MIN_WIDTH: u64 = 64;
 const MAX_WIDTH: u64 = 1 << 20;
 
-/// Rows of one reply are limited so that about this many bytes of text come at once.
+/// The rows of a reply are limited so that about this many bytes of text arrive at once.
 const REPLY_BYTES: usize = 512 * 1024;
 const FIRST_ROWS: usize = 16;
 
@@ -30,7 +31,7 @@ pub(crate) struct Sweep {
 }
 
 impl Sweep {
-    /// From this id on, at most `max_rows` rows a window.
+    /// A sweep from this id on, at most `max_rows` rows per window.
     pub(crate) fn new(first: u64, max_rows: usize) -> Self {
         let max_rows = max_rows.max(1);
         Self {
@@ -42,12 +43,12 @@ impl Sweep {
         }
     }
 
-    /// The same over a graph that is known to end before `end`.
+    /// A sweep over a graph that is known to end before `end`.
     pub(crate) fn up_to(end: u64, max_rows: usize) -> Self {
         Self { end: Some(end), ..Self::new(0, max_rows) }
     }
 
-    /// The window to ask for next, of at most `room` rows; `None` once all ids have been seen.
+    /// The next window to read, of at most `room` rows; `None` once all ids have been seen.
     pub(crate) fn window(&self, room: usize) -> Option<Window> {
         let lo = self.next?;
         let hi = self.end.map_or(lo.saturating_add(self.width), |end| end.max(lo));
@@ -59,11 +60,11 @@ impl Sweep {
         self.next.is_none()
     }
 
-    /// Moves on behind what was seen.
+    /// Moves past what was seen.
     pub(crate) fn advance(&mut self, window: Window, seen: Seen) {
         let full = seen.rows >= window.rows;
         let next = if full {
-            // The rows ran out before the ids did: go on after the last row.
+            // The row limit was reached before the end of the window: continue after the last row.
             seen.last.map(|last| last.saturating_add(1))
         } else {
             self.resize(seen.took);
@@ -73,7 +74,7 @@ impl Sweep {
         self.fit_rows(seen);
     }
 
-    /// After a query that the engine's TIMEOUT ended: the same ids again, fewer at a time.
+    /// After a query ended by the engine's TIMEOUT: the same ids again, fewer at a time.
     pub(crate) fn narrow(&mut self) {
         self.width = (self.width / 4).max(MIN_WIDTH);
         self.rows = (self.rows / 4).max(1);
@@ -92,7 +93,7 @@ impl Sweep {
         self.width = width.clamp(MIN_WIDTH, MAX_WIDTH);
     }
 
-    /// The next texts may all be as long as the longest of these.
+    /// Limits the rows, as the next texts may all be as long as the longest of these.
     fn fit_rows(&mut self, seen: Seen) {
         if seen.rows > 0 {
             let fitting = REPLY_BYTES / seen.longest.max(1);

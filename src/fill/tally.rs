@@ -1,21 +1,22 @@
-//! The figures of a pass. At its end always: selected = written + stale + quarantined + deferred.
+//! The figures of a pass. At its end, selected = written + stale + quarantined + deferred always
+//! holds.
 
 use std::time::Duration;
 
-/// What became of the nodes that a pass selected.
+/// The outcome of the nodes that a pass selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Graphs the pass covered.
     pub graphs: u64,
     /// Nodes that had a text and no vector.
     pub selected: u64,
-    /// Nodes that got their vector.
+    /// Nodes that received their vector.
     pub written: u64,
-    /// Nodes deleted, edited or filled by someone else meanwhile.
+    /// Nodes deleted, edited or filled by someone else in the meantime.
     pub stale: u64,
     /// Nodes whose text the service refuses, now marked with the reason.
     pub quarantined: u64,
-    /// Nodes left pending by a fault that is not their own.
+    /// Nodes left pending because of a fault that is not their own.
     pub deferred: u64,
     /// Texts that were cut at `max-text-chars`.
     pub truncated: u64,
@@ -30,7 +31,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds the figures of another pass; durations add up, the later error stays.
+    /// Adds the figures of another pass; durations add up, the later error is kept.
     pub(crate) fn add(&mut self, other: &Self) {
         self.graphs += other.graphs;
         self.selected += other.selected;
@@ -47,7 +48,7 @@ impl Tally {
         }
     }
 
-    /// Its figures under their public names.
+    /// The figures under their public names.
     pub(crate) fn figures(&self) -> [(&'static str, u64); 10] {
         let duration_ms = u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX);
         [
@@ -64,7 +65,7 @@ impl Tally {
         ]
     }
 
-    /// Whether there was anything to tell: nothing is logged of a pass that found nothing.
+    /// Whether there is anything to report: a pass that found nothing is not logged.
     pub(crate) fn is_eventful(&self) -> bool {
         self.selected > 0 || self.error.is_some()
     }
