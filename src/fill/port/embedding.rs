@@ -1,4 +1,4 @@
-//! What is asked of an embedder, and what it answers.
+//! Requests to an embedder, and its answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,40 +8,40 @@ use crate::entity::Text;
 use crate::fill::port::fault::{Malformed, ServiceFault};
 use crate::fill::port::id::RequestId;
 
-/// What a text is embedded for. Some models want to be told.
+/// What a text is embedded for. Some models need to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InputType {
     /// To be found: the text of a node.
     Document,
-    /// To find others.
+    /// To find others: the text of a query.
     Query,
 }
 
-/// A request to an embedder: answered by a [`Completion`].
+/// A request to an embedder, answered by a [`Completion`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Embed {
-    /// Names the request in the answer.
+    /// Identifies the request in the answer.
     pub id: RequestId,
     /// What the texts are.
     pub input: InputType,
-    /// What to embed.
+    /// The texts to embed.
     pub texts: Vec<Text>,
-    /// Length of the vectors, where it is known: a longer answer is not read.
+    /// Length of the vectors, if known: a longer answer is not read.
     pub dimensions: Option<usize>,
 }
 
-/// What an embedder answered: vectors with the index of the text each belongs to.
+/// An embedder's answer: vectors, each with the index of the text it belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {
     /// `(index, vector)` in any order.
     pub vectors: Vec<(usize, Vec<f32>)>,
-    /// Tokens the service says it counted.
+    /// Tokens as counted by the service.
     pub tokens: Option<u64>,
 }
 
 impl Reply {
-    /// The length of its vectors. Vectors of two lengths are no answer of any model: nothing is
-    /// known about the settings then.
+    /// The length of its vectors. No model returns vectors of two lengths: such an answer says
+    /// nothing about the settings.
     pub(crate) fn dimensions(&self) -> Result<usize, ServiceFault> {
         let length = self.vectors.first().map_or(0, |(_, vector)| vector.len());
         match self.vectors.iter().find(|(_, vector)| vector.len() != length) {
@@ -53,23 +53,23 @@ impl Reply {
     }
 }
 
-/// What a service says it still allows, of requests or of tokens.
+/// What a service reports that it still allows, in requests or in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Allowance {
-    /// What it allows in all.
+    /// What it allows in total.
     pub limit: u64,
     /// What is left.
     pub remaining: u64,
-    /// Until nothing is used up any more.
+    /// Time until the full limit is available again.
     pub reset: Duration,
 }
 
-/// What a service says about its limits, if it does.
+/// What a service reports about its limits, if anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RateLimits {
-    /// Of requests.
+    /// For requests.
     pub requests: Option<Allowance>,
-    /// Of tokens.
+    /// For tokens.
     pub tokens: Option<Allowance>,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct Completion {
     pub request: RequestId,
     /// Vectors, or what went wrong.
     pub outcome: Result<Reply, ServiceFault>,
-    /// What the service says about its limits.
+    /// What the service reports about its limits.
     pub limits: RateLimits,
     /// From submission to completion.
     pub took: Duration,
@@ -89,8 +89,8 @@ pub(crate) struct Completion {
 /// The vector of one text, or what is wrong with it.
 pub(crate) type Embedding = Result<Arc<[f32]>, &'static str>;
 
-/// Vectors in the order of the texts, each index exactly once. A vector that is of no use is a fault of
-/// its text alone, as long as others are of use.
+/// Vectors in the order of the texts, each index exactly once. An unusable vector is a fault of its
+/// text alone, as long as others are usable.
 pub(crate) fn by_index(
     reply: Reply,
     expected: usize,
@@ -124,7 +124,7 @@ fn usable(vector: Vec<f32>) -> Embedding {
     if vector.iter().any(|number| !number.is_finite()) {
         return Err("a vector that holds NaN or an infinite number");
     }
-    // Numbers so small that their squares vanish: there is no cosine.
+    // The numbers are so small that their squares vanish: there is no cosine.
     let squares: f32 = vector.iter().map(|number| number * number).sum();
     if squares < f32::MIN_POSITIVE {
         return Err("a vector of nothing but zeros, which has no direction");

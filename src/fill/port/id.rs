@@ -1,27 +1,27 @@
-//! Names of what is asked for, by which its answer is known.
+//! Identifiers of requests, which match the answers to them.
 
 /// Identifies a request in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestId(pub u64);
 
-/// Names a user's request.
+/// Identifies a user's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RunId(pub u64);
 
-/// Names a read.
+/// Identifies a read or a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Ticket(pub u64);
 
-/// Requests that were sent at the same moment: they meet the service in the same state, so one that is
-/// answered well tells something about one that is not. Later waves compare greater.
+/// Identifies requests sent at the same moment: they meet the service in the same state, so one
+/// that succeeds tells us something about one that fails. Later waves compare greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Wave(u64);
 
 impl Wave {
-    /// One that nothing is ever sent in.
+    /// A wave in which nothing is ever sent.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// The one after.
+    /// The following wave.
     pub(crate) fn next(self) -> Self {
         Self(self.0 + 1)
     }

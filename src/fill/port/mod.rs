@@ -1,4 +1,4 @@
-//! All of the core's contact with the world: what it is told, and what it asks for.
+//! All of the core's contact with the outside world: its events and its actions.
 
 pub(crate) mod embedding;
 pub(crate) mod event;

@@ -1,11 +1,11 @@
-//! What the user decides, as the core needs it.
+//! The user's settings, in the form the core needs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rule::{Rule, Similarity};
 
-/// The settings that decide about passes. Parsed: no value here can be wrong.
+/// The settings that govern passes. Already parsed: no value here can be invalid.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
     /// Whether anything new may start.
@@ -20,51 +20,51 @@ pub(crate) struct Settings {
     pub batch: BatchLimits,
     /// How many requests there may be.
     pub lane: LaneLimits,
-    /// Answers to questions that are kept.
+    /// Number of query embeddings that are cached.
     pub query_cache: usize,
-    /// Tries of one batch in one pass.
+    /// Attempts per batch in one pass.
     pub max_attempts: u32,
-    /// What is done with a text that is too long for the service, in tokens.
+    /// What to do with a text that is too long for the service, in tokens.
     pub overlong: Overlong,
-    /// Length every vector must have; `None` = what the model gives.
+    /// Length every vector must have; `None` = whatever the model returns.
     pub dimensions: Option<usize>,
     /// Longest single hold of the server by a write.
     pub write_budget: Duration,
-    /// How long a write waits for queries on its graph; `None` = for ever.
+    /// How long a write waits for queries on its graph; `None` = forever.
     pub write_patience: Option<Duration>,
     /// Whether vectors may be written as the engine's effects.
     pub write_effects: bool,
-    /// The index to create where one is missing; `None` = none.
+    /// The kind of index to create where one is missing; `None` = create none.
     pub auto_index: Option<Similarity>,
 }
 
 /// What one request may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BatchLimits {
-    /// Most texts (`batch-size`).
+    /// Maximum number of texts (`batch-size`).
     pub texts: usize,
-    /// Most estimated tokens (`batch-tokens`).
+    /// Maximum number of estimated tokens (`batch-tokens`).
     pub tokens: usize,
 }
 
-/// Ceilings the user sets.
+/// The user's own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LaneLimits {
-    /// Most requests in flight (`concurrency`).
+    /// Maximum requests in flight (`concurrency`).
     pub concurrency: usize,
-    /// Questions that may be in flight beside these.
+    /// Queries that may be in flight in addition to these.
     pub extra: usize,
-    /// `requests-per-minute`; 0 = none.
+    /// `requests-per-minute`; 0 = unlimited.
     pub requests_per_minute: u32,
-    /// `tokens-per-minute`; 0 = none.
+    /// `tokens-per-minute`; 0 = unlimited.
     pub tokens_per_minute: u32,
 }
 
-/// What is done with a text that is too long for the service, in tokens.
+/// What to do with a text that is too long for the service, in tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overlong {
-    /// It is shortened until it is taken.
+    /// Shorten it until the service accepts it.
     Shorten,
-    /// It is refused, as the service does.
+    /// Refuse it, as the service does.
     Refuse,
 }

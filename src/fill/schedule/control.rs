@@ -1,4 +1,4 @@
-//! What users' wishes mean for the schedule: new settings, a run, a write to a graph.
+//! Applies users' requests to the schedule: new settings, a run, a write to a graph.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::fill::schedule::Schedule;
 use crate::fill::schedule::graph::Graph;
 
 impl Schedule {
-    /// New settings. `restart` = there is a reason to look through the server at once.
+    /// Applies new settings. `restart` = there is a reason to sweep the whole server at once.
     pub(crate) fn configure(
         &mut self,
         now: Instant,
@@ -30,7 +30,7 @@ impl Schedule {
         }
     }
 
-    /// A pass over one graph, or all, is asked for; `run` waits for its end.
+    /// Requests a pass over one graph, or all; `run` waits for its end.
     pub(crate) fn run(&mut self, now: Instant, run: Option<RunId>, graph: Option<GraphName>) {
         if let Some(name) = graph {
             let pass = self.graphs.edit(&name, Graph::want);
@@ -51,7 +51,7 @@ impl Schedule {
         self.runs.close(run);
     }
 
-    /// Graphs that were written elsewhere are looked for as those that are written here.
+    /// Graphs written elsewhere are about to arrive: treated like writes to unknown graphs.
     pub(crate) fn graphs_arrive(&mut self, now: Instant, settings: &Settings) {
         if !self.may_begin() {
             self.writes_missed = true;
@@ -60,10 +60,10 @@ impl Schedule {
         }
     }
 
-    /// Somebody writes to a graph.
+    /// A client writes to a graph.
     pub(crate) fn touched(&mut self, now: Instant, name: &GraphName, settings: &Settings) {
         if !self.may_begin() {
-            // Names are not kept: the whole server is looked through once it may be filled.
+            // Names are not kept: the whole server is swept once it may be filled.
             self.writes_missed = true;
             return;
         }

@@ -1,42 +1,42 @@
 //! When a graph is swept after a write to it, and how much of it.
 //!
-//! Most writes add nodes, and a new node's id lies behind all others: a sweep from there on costs next
-//! to nothing, however large the graph is. Whether the write has changed an older node as well, or
-//! taken the id of one that was deleted, only a sweep over the whole graph tells: that sweep is deferred
-//! until the cool-down of the last one ends.
+//! Most writes add nodes, and a new node's id comes after all others: a sweep from there on costs
+//! next to nothing, however large the graph is. Only a full sweep shows whether the write also
+//! changed an older node, or reused the id of a deleted one: that sweep is deferred until the
+//! cool-down of the last one ends.
 
 use std::time::{Duration, Instant};
 
 use crate::fill::sweep::Scope;
 
 /// When a graph is swept after a write to it. The wake-up comes *before* the write commits, and a
-/// transaction may take its time, so one look is not enough.
+/// transaction may take a while, so one look is not enough.
 const LOOKS: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(500), Duration::from_secs(5)];
-/// A woken sweep over the whole graph waits this many times what the last one took, so that it costs
-/// at most 4 % of one of the engine's threads however often the graph is written.
+/// A full sweep after a wake-up waits this many times the duration of the last one, so that it
+/// costs at most 4 % of one of the engine's threads however often the graph is written.
 const REST: u32 = 25;
-/// The same for a sweep over what is new: at most 1 %.
+/// The same for a sweep over the new nodes: at most 1 %.
 const NEW_REST: u32 = 100;
-/// Longest time of a sweep that is counted.
+/// Sweep durations are capped at this for the cool-down.
 const MAX_SWEPT: Duration = Duration::from_mins(1);
 
 /// The wake-ups of one graph.
 #[derive(Debug, Default)]
 pub(crate) struct DirtySchedule {
     at: Vec<Instant>,
-    /// What is new has been swept after a write; the rest of the graph has not.
+    /// The new nodes have been swept after a write; the rest of the graph has not.
     full_sweep_due: bool,
     rest_until: Option<Instant>,
-    /// From where on nodes are new, once a sweep has seen the end of the graph.
+    /// New nodes have ids from here on; known once a sweep has seen the end of the graph.
     end: Option<u64>,
     new_rest_until: Option<Instant>,
 }
 
 impl DirtySchedule {
-    /// Somebody writes to the graph.
+    /// A client writes to the graph.
     pub(crate) fn mark(&mut self, now: Instant) {
-        // Wake-ups merge: those that are still to come serve this write as well.
+        // Wake-ups merge: pending ones cover this write as well.
         let first = self.at.first().filter(|at| **at <= now + LOOKS[0]).copied();
         self.at = LOOKS.iter().map(|after| now + *after).collect();
         if let (Some(first), Some(earliest)) = (first, self.at.first_mut()) {
@@ -67,20 +67,20 @@ impl DirtySchedule {
         Some(scope)
     }
 
-    /// When all of the graph is swept.
+    /// When the next full sweep is due.
     fn whole_at(&self) -> Option<Instant> {
-        // A full sweep that is due waits for nothing but the graph's rest.
+        // A full sweep that is owed waits only for the graph's cool-down.
         let woken = if self.full_sweep_due { None } else { Some(*self.at.first()?) };
         woken.max(self.rest_until)
     }
 
-    /// When what is new is swept.
+    /// When the next sweep over the new nodes is due.
     fn new_at(&self) -> Option<Instant> {
         let woken = *self.at.first()?;
         self.end.and(Some(woken).max(self.new_rest_until))
     }
 
-    /// A sweep is over that took so long; `end` = where it saw the graph end, if it came so far.
+    /// A sweep has ended after `took`; `end` = where it saw the graph end, if it got that far.
     pub(crate) fn swept(&mut self, now: Instant, scope: Scope, took: Duration, end: Option<u64>) {
         let took = took.min(MAX_SWEPT);
         match scope {
@@ -90,7 +90,7 @@ impl DirtySchedule {
         self.end = end.or(self.end);
     }
 
-    /// Nothing is swept before then.
+    /// Nothing is swept before `until`.
     pub(crate) fn hold_off(&mut self, until: Instant) {
         self.rest_until = self.rest_until.max(Some(until));
         self.new_rest_until = self.new_rest_until.max(Some(until));

@@ -1,4 +1,4 @@
-//! What the core remembers of one graph between passes.
+//! What the core remembers about one graph between passes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,32 +9,32 @@ use crate::fill::schedule::dirty::DirtySchedule;
 use crate::fill::status::{GraphFigures, GraphState};
 use crate::fill::sweep::Scope;
 
-/// How long wake-ups leave a graph alone whose last pass left nodes behind; doubled each time, so
-/// that a text which the service never answers is not tried by every write.
+/// How long wake-ups leave a graph alone after a pass that deferred nodes; doubled each time, so
+/// that a text which the service never answers is not retried on every write.
 const DEFERRED_REST: Duration = Duration::from_secs(5);
 const MAX_DEFERRED_REST: Duration = Duration::from_secs(320);
 
 /// One graph.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
-    /// A pass has been asked for and not begun.
+    /// A pass has been requested and has not begun.
     pub(crate) wanted: Option<Scope>,
-    /// Passes begun so far; names the pass a run waits for.
+    /// Passes begun so far; identifies the pass a run waits for.
     pub(crate) begun: u64,
-    /// Shared with whoever reads the published picture.
+    /// Shared with the readers of the published snapshot.
     figures: Arc<GraphFigures>,
-    /// A pass has seen to the indexes, and nobody has written to the graph since: nobody can have
-    /// dropped one.
+    /// A pass has checked the indexes, and no client has written to the graph since, so none can
+    /// have been dropped.
     indexes_checked: bool,
-    /// Somebody has written since the pass began.
+    /// A client has written since the pass began.
     written: bool,
-    /// Passes in a row that left nodes behind.
+    /// Consecutive passes that deferred nodes.
     deferrals: u32,
     pub(crate) dirty: DirtySchedule,
 }
 
 impl Graph {
-    /// Somebody writes to the graph: another pass will look for it, if `wake` is wanted.
+    /// A client writes to the graph; `wake` = another pass will look for the change.
     pub(crate) fn touch(&mut self, now: Instant, wake: bool) {
         self.indexes_checked = false;
         self.written = true;
@@ -43,7 +43,7 @@ impl Graph {
         }
     }
 
-    /// A pass that was wanted begins. Returns what it sweeps, and whether it looks at the indexes.
+    /// Begins the requested pass. Returns what it sweeps, and whether it checks the indexes.
     pub(crate) fn begin(&mut self) -> Option<(Scope, bool)> {
         let scope = self.wanted.take()?;
         self.written = false;
@@ -56,19 +56,19 @@ impl Graph {
         self.indexes_checked = false;
     }
 
-    /// Asks for a pass, and returns the number of the pass that will cover all that is there now.
+    /// Requests a pass, and returns the number of the pass that will cover everything there is now.
     pub(crate) fn want(&mut self) -> u64 {
         self.wanted = Some(Scope::Full);
         self.begun + 1
     }
 
-    /// These many nodes were released from quarantine: they are tried again at once.
+    /// This many nodes were released from quarantine: they are tried again at once.
     pub(crate) fn released(&mut self, nodes: u64) {
         self.advance(&Progress { released: nodes, ..Progress::default() });
         self.wanted = Some(Scope::Full);
     }
 
-    /// What a pass has seen or done.
+    /// Takes over what a pass has seen or done.
     pub(crate) fn advance(&mut self, progress: &Progress) {
         let figures = Arc::make_mut(&mut self.figures);
         if let Some(counted) = progress.counted {
@@ -85,20 +85,20 @@ impl Graph {
             (figures.pending + found + released).saturating_sub(embedded + quarantined);
     }
 
-    /// Whether a pass has been asked for and has not begun.
+    /// Whether a pass has been requested and has not begun.
     pub(crate) fn is_wanted(&self) -> bool {
         self.wanted.is_some()
     }
 
-    /// Whether anybody expects a pass: the graph must not be forgotten.
+    /// Whether a pass is still expected, so that the graph must not be forgotten.
     pub(crate) fn is_expected(&self) -> bool {
         self.wanted.is_some() || self.dirty.is_set()
     }
 
-    /// Turns a wake-up that is due into the wish for a pass. Returns whether it did.
+    /// Turns a wake-up that is due into a request for a pass. Returns whether it did.
     pub(crate) fn wake(&mut self, now: Instant) -> bool {
         let Some(scope) = self.dirty.take(now) else { return false };
-        // Whoever wants all of it gets what is new as well.
+        // A full sweep also covers the new nodes.
         if self.wanted != Some(Scope::Full) {
             self.wanted = Some(scope);
         }
@@ -109,7 +109,7 @@ impl Graph {
     pub(crate) fn finish(&mut self, now: Instant, pass: &Finished) -> bool {
         self.dirty.swept(now, pass.scope, pass.swept, pass.end_of_graph);
         if pass.tally.deferred > 0 {
-            // What was left behind is tried again by the next pass: not by every write.
+            // Deferred nodes are retried by the next pass, not on every write.
             let rest = doubled(DEFERRED_REST, self.deferrals, MAX_DEFERRED_REST);
             self.deferrals = self.deferrals.saturating_add(1);
             self.dirty.hold_off(now + rest);
@@ -124,7 +124,7 @@ impl Graph {
         pass.gone && !self.is_expected()
     }
 
-    /// The graph as STATUS shows it, with the pass that is under way.
+    /// The graph as STATUS shows it, including the pass under way.
     pub(crate) fn figures(
         &self,
         now: Instant,

@@ -1,5 +1,6 @@
-//! All graphs that are known, with what is due and what is under way kept apart: a server holds
-//! thousands of graphs of which a handful need anything, and no event may look at all of them.
+//! All known graphs, with what is due and what is under way indexed separately: a server may hold
+//! thousands of graphs of which only a handful need anything, and no event may iterate over all of
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -9,11 +10,11 @@ use crate::entity::GraphName;
 use crate::fill::pass::Pass;
 use crate::fill::schedule::graph::Graph;
 
-/// The graphs, the passes that are under way, and two indexes.
+/// The graphs, the passes under way, and two indexes.
 #[derive(Debug, Default)]
 pub(crate) struct Graphs {
     known: BTreeMap<GraphName, Graph>,
-    /// A pass has been asked for and may begin.
+    /// Graphs whose pass has been requested and may begin.
     wanted: BTreeSet<GraphName>,
     /// Passes under way.
     passes: BTreeMap<GraphName, Pass>,
@@ -36,7 +37,7 @@ impl Graphs {
         self.known.iter()
     }
 
-    /// Changes a graph, which is taken up if it is not known: its wishes, its wake-ups.
+    /// Changes a graph's requests or wake-ups; an unknown graph is added.
     pub(crate) fn edit<T>(&mut self, name: &GraphName, change: impl FnOnce(&mut Graph) -> T) -> T {
         let graph = self.known.entry(name.clone()).or_default();
         let before = graph.dirty.next();
@@ -62,7 +63,7 @@ impl Graphs {
         self.wanted.remove(name);
     }
 
-    /// Takes out the pass of a graph: it has ended.
+    /// Takes out the pass of a graph, which has ended.
     pub(crate) fn end(&mut self, name: &GraphName) -> Option<Pass> {
         let pass = self.passes.remove(name);
         let wanted = self.known.get(name).is_some_and(|graph| graph.wanted.is_some());
@@ -78,7 +79,7 @@ impl Graphs {
         self.passes.get_mut(name)
     }
 
-    /// A graph and its pass, to change what no index speaks of.
+    /// A graph and its pass, for changes that affect no index.
     pub(crate) fn in_pass(&mut self, name: &GraphName) -> Option<(&mut Graph, &mut Pass)> {
         self.known.get_mut(name).zip(self.passes.get_mut(name))
     }
@@ -95,7 +96,7 @@ impl Graphs {
         }
     }
 
-    /// Changes all graphs, in ways no index speaks of.
+    /// Changes all graphs, in ways that affect no index.
     pub(crate) fn for_each(&mut self, change: impl FnMut(&mut Graph)) {
         self.known.values_mut().for_each(change);
     }
@@ -107,7 +108,8 @@ impl Graphs {
         }
     }
 
-    /// Forgets graphs that are gone. One that is expected ends by itself when its pass finds nothing.
+    /// Forgets graphs that are gone. One with an expected pass is forgotten when that pass finds
+    /// nothing.
     pub(crate) fn keep(&mut self, there: &BTreeSet<&GraphName>) {
         let gone = |(name, graph): (&GraphName, &Graph)| {
             let kept =
@@ -120,11 +122,11 @@ impl Graphs {
         }
     }
 
-    /// Turns wake-ups that are due into wishes for a pass. Returns whether there were any.
+    /// Turns wake-ups that are due into requests for a pass. Returns whether there were any.
     pub(crate) fn wake(&mut self, now: Instant) -> bool {
         let mut woken = false;
         while let Some((_, name)) = self.due.first().filter(|(at, _)| *at <= now).cloned() {
-            // Each wake-up that is taken makes the next one later.
+            // Each wake-up that is taken moves the next one later.
             if !self.edit(&name, |graph| graph.wake(now)) {
                 break;
             }
@@ -133,7 +135,7 @@ impl Graphs {
         woken
     }
 
-    /// When the next wake-up is due that is not due yet.
+    /// When the next future wake-up is due.
     pub(crate) fn next_wake(&self, now: Instant) -> Option<Instant> {
         let later = (now + Duration::from_nanos(1), GraphName::new(""));
         self.due.range(later..).next().map(|(at, _)| *at)

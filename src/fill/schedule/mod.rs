@@ -1,7 +1,8 @@
-//! The schedule: when the server is surveyed, which graphs get a pass, and which run each pass fulfils.
+//! The schedule: when the server is surveyed, which graphs get a pass, and which run each pass
+//! fulfils.
 //!
-//! A level-triggered reconciler: a pass compares a graph as it is with what it should be, so that a
-//! lost wake-up costs time and never a node. Writes mark a graph dirty, and dirty marks are debounced
+//! A level-triggered reconciler: a pass compares a graph as it is with what it should be, so a lost
+//! wake-up costs time but never a node. Writes mark a graph dirty, and dirty marks are debounced
 //! ([`dirty`]).
 
 mod control;
@@ -25,29 +26,29 @@ use crate::fill::schedule::runs::Runs;
 use crate::fill::status::{EngineFigures, GraphsFigures};
 use crate::fill::tally::Tally;
 
-/// Most rows of one reply, whatever their size.
+/// Maximum rows per reply, whatever their size.
 const MAX_ROWS: usize = 128;
-/// Passes that select and embed at the same time; the others wait for their turn.
+/// Passes that select and embed at the same time; the others wait their turn.
 const MAX_OPEN: usize = 8;
-/// Passes in all, with those that wait for the queries of others.
+/// Passes in total, including those that wait for other clients' queries.
 const MAX_PASSES: usize = 64;
 
-/// When what is done for which graph.
+/// Decides when to do what for which graph.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     enabled: bool,
     server: ServerState,
     engine: EngineFigures,
-    /// Most rows the engine returns.
+    /// Maximum rows the engine returns.
     max_rows: usize,
-    /// Since when the answer to a survey is waited for.
+    /// When the survey still unanswered was started.
     surveying: Option<Instant>,
     survey_at: Option<Instant>,
     next_run: Option<Instant>,
     /// Graphs were written while they could not be filled.
     writes_missed: bool,
-    /// Stands for all graphs that are written to and not known. Anybody can name a graph, even a
-    /// client that may do nothing: one is taken up when the server lists it.
+    /// Stands for all unknown graphs that are written to. Any client can name a graph, even one
+    /// without permissions, so a graph is added only when the server lists it.
     unknown_graphs: DirtySchedule,
     /// The next survey looks for graphs we do not know yet.
     discovery_due: bool,
@@ -57,7 +58,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule that looks at the server first of all.
+    /// A schedule that starts by surveying the server.
     pub(crate) fn new(enabled: bool, now: Instant) -> Self {
         Self {
             enabled,
@@ -86,12 +87,12 @@ impl Schedule {
         self.server
     }
 
-    /// Most rows of one reply, those that tell of what lies beyond left out.
+    /// Maximum rows per reply, not counting those that describe what lies beyond.
     pub(crate) fn max_rows(&self) -> usize {
         self.max_rows.saturating_sub(2).clamp(1, MAX_ROWS)
     }
 
-    /// When to come back at the latest.
+    /// The latest time to come back.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let may_begin = self.may_begin();
         let due = [
@@ -110,12 +111,12 @@ impl Schedule {
         self.surveying.is_some() || self.graphs.is_active()
     }
 
-    /// Turns dirty marks that are due into wishes for a pass. Returns whether there were any.
+    /// Turns dirty marks that are due into requests for a pass. Returns whether there were any.
     pub(crate) fn wake(&mut self, now: Instant) -> bool {
         self.graphs.wake(now)
     }
 
-    /// **Where passes begin**, each graph in its turn.
+    /// **Where passes begin**, graph by graph in turn.
     pub(crate) fn begin_passes(&mut self, now: Instant, settings: &Settings) {
         if !self.may_begin() {
             return;
@@ -141,7 +142,8 @@ impl Schedule {
         }
     }
 
-    /// Lets passes look for new nodes whose graph is wanted again before they can end.
+    /// Lets a pass look for new nodes if another pass over its graph is requested before it can
+    /// end.
     pub(crate) fn extend_passes(&mut self, now: Instant) {
         for name in self.graphs.in_turn() {
             let wanted = self.graphs.get(&name).is_some_and(Graph::is_wanted);
@@ -185,19 +187,19 @@ impl Schedule {
         self.graphs.pass(name)
     }
 
-    /// The pass over a graph, to tell it something.
+    /// The pass over a graph, mutably.
     pub(crate) fn pass_mut(&mut self, name: &GraphName) -> Option<&mut Pass> {
         self.graphs.pass_mut(name)
     }
 
-    /// Tells every pass something.
+    /// Changes every pass.
     pub(crate) fn each_pass(&mut self, mut change: impl FnMut(&mut Pass)) {
         for name in self.graphs.in_turn() {
             self.pass_mut(&name).into_iter().for_each(&mut change);
         }
     }
 
-    /// Tells the pass over a graph something that changes what is known of the graph.
+    /// Changes the pass over a graph, and applies its progress to the graph's figures.
     pub(crate) fn in_pass(&mut self, name: &GraphName, change: impl FnOnce(&mut Pass) -> Progress) {
         if let Some((graph, pass)) = self.graphs.in_pass(name) {
             graph.advance(&change(pass));
@@ -209,12 +211,12 @@ impl Schedule {
         self.graphs.edit(name, |graph| graph.released(nodes));
     }
 
-    /// Takes out the runs that wait for nothing any more.
+    /// Takes out the runs with nothing left to wait for.
     pub(crate) fn take_fulfilled(&mut self) -> Vec<(RunId, Tally)> {
         self.runs.fulfilled()
     }
 
-    /// The graphs in figures; `waits` = what has to be embedded waits for the embedder.
+    /// The graphs in figures; `waits` = nodes to embed are waiting for the embedder.
     pub(crate) fn graphs_figures(&self, now: Instant, waits: bool) -> GraphsFigures {
         let figures = self
             .graphs
@@ -229,7 +231,7 @@ impl Schedule {
     }
 }
 
-/// How soon to look again at a server that is not ready, should no event tell of the change.
+/// How soon to survey a server that is not ready again, in case no event reports the change.
 pub(crate) const SURVEY_AGAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

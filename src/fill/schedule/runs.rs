@@ -1,4 +1,4 @@
-//! The users' requests for a pass, and which of them each ended pass fulfils.
+//! Users' requests for a pass, and which of them each finished pass fulfils.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ pub(crate) struct Runs {
 #[derive(Debug)]
 struct Run {
     id: RunId,
-    /// By graph, the number of the pass that fulfils the run; `None` = the graphs are not known yet.
+    /// By graph, the number of the pass that fulfils the run; `None` = the graphs are not listed
+    /// yet.
     waits_for: Option<BTreeMap<GraphName, u64>>,
     tally: Tally,
 }
@@ -32,7 +33,7 @@ impl Runs {
         self.open.push(Run { id, waits_for, tally: Tally::default() });
     }
 
-    /// The graphs are known: this is what the runs over all of them wait for.
+    /// The graphs are listed: these passes are what the runs over all of them wait for.
     pub(crate) fn listed(&mut self, passes: &BTreeMap<GraphName, u64>) {
         for run in &mut self.open {
             run.waits_for.get_or_insert_with(|| passes.clone());
@@ -45,7 +46,7 @@ impl Runs {
             let Some(waits_for) = &mut run.waits_for else { continue };
             if waits_for.get(graph).is_some_and(|number| *number <= pass) {
                 waits_for.remove(graph);
-                // The passes of several graphs overlap: the longest tells how long the run took.
+                // Passes over several graphs overlap: the run took as long as the longest one.
                 let duration = run.tally.duration.max(tally.duration);
                 run.tally.add(tally);
                 run.tally.duration = duration;
@@ -53,18 +54,18 @@ impl Runs {
         }
     }
 
-    /// Takes out the runs that wait for nothing any more.
+    /// Takes out the runs with nothing left to wait for.
     pub(crate) fn fulfilled(&mut self) -> Vec<(RunId, Tally)> {
         let done = |run: &mut Run| run.waits_for.as_ref().is_some_and(BTreeMap::is_empty);
         self.open.extract_if(.., done).map(|run| (run.id, run.tally)).collect()
     }
 
-    /// Nobody waits for this run any more.
+    /// The user no longer waits for this run.
     pub(crate) fn close(&mut self, id: RunId) {
         self.open.retain(|run| run.id != id);
     }
 
-    /// Takes out all runs: no pass can be.
+    /// Takes out all runs: no pass can be made.
     pub(crate) fn drain(&mut self) -> Vec<RunId> {
         self.open.drain(..).map(|run| run.id).collect()
     }

@@ -1,4 +1,4 @@
-//! What a survey of the server means: whether it may be filled, and which graphs there are.
+//! Surveys of the server: whether it may be filled, and which graphs there are.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use crate::fill::schedule::graph::Graph;
 use crate::fill::schedule::{SURVEY_AGAIN, Schedule};
 use crate::fill::status::EngineFigures;
 
-/// What the store has not answered by then it never will: the server itself gives up earlier.
+/// A survey unanswered for this long never will be answered: the server itself gives up earlier.
 pub(super) const LIMIT: Duration = Duration::from_mins(1);
 /// How soon to look again at graphs that were written while they could not be filled.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl Schedule {
-    /// Whether the server is to be surveyed now, which is then waited for.
+    /// Whether to survey the server now; if so, the survey counts as in flight.
     pub(crate) fn take_survey(&mut self, now: Instant) -> bool {
         let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         let scheduled = self.may_begin() && due(self.next_run);
@@ -52,7 +52,7 @@ impl Schedule {
             self.next_run = settings.interval.map(|interval| now + interval);
         }
         if std::mem::take(&mut self.writes_missed) {
-            // What was written since the server listed its graphs is not among them.
+            // Graphs written since the server listed its graphs are not among them.
             self.next_run = Some(now + LOOK_AGAIN);
         }
         if scheduled || self.enabled && self.runs.need_listing() {
@@ -64,7 +64,7 @@ impl Schedule {
         scheduled
     }
 
-    /// Takes up graphs we do not know yet.
+    /// Adds the graphs we do not know yet.
     fn discover<'a>(&mut self, now: Instant, graphs: impl Iterator<Item = &'a GraphName>) {
         for name in graphs {
             if self.graphs.get(name).is_none() {
@@ -73,17 +73,17 @@ impl Schedule {
         }
     }
 
-    /// The survey failed: it is made again.
+    /// The survey failed and is repeated.
     pub(crate) fn not_surveyed(&mut self, now: Instant) {
         self.surveying = None;
         self.survey_at = Some(now + SURVEY_AGAIN);
     }
 
-    /// The server is in a state in which it cannot be filled, as a failed survey, read or write says.
+    /// The server cannot be filled, as a failed survey, read or write shows.
     pub(crate) fn server_is(&mut self, now: Instant, server: ServerState) {
         self.server = server;
         self.survey_at = Some(now + SURVEY_AGAIN);
-        // A server that becomes ready is looked through at once.
+        // A server that becomes ready is swept at once.
         self.next_run = Some(now);
     }
 
@@ -92,12 +92,12 @@ impl Schedule {
         self.survey_at = Some(now);
     }
 
-    /// Takes out all runs: no pass can be.
+    /// Takes out all runs: no pass can be made.
     pub(crate) fn drain_runs(&mut self) -> Vec<RunId> {
         self.runs.drain()
     }
 
-    /// Why a run cannot be, if it cannot.
+    /// Why a run is impossible, if it is.
     pub(crate) fn refusal(&self) -> Option<RunFault> {
         if self.enabled { self.server.fault() } else { Some(RunFault::Disabled) }
     }

@@ -9,7 +9,7 @@ pub(crate) struct DutyCycle {
 }
 
 impl DutyCycle {
-    /// Notes a hold that has just ended; `contended` = other clients were served meanwhile.
+    /// Notes a hold that has just ended; `contended` = other clients were served in the meantime.
     pub(crate) fn held(&mut self, now: Instant, held: Duration, contended: bool) {
         self.not_before = contended.then(|| now + held);
     }

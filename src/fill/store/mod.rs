@@ -1,5 +1,5 @@
-//! Access to the store: which reads and which write are out, whose they are, and when the next write
-//! may be made.
+//! Access to the store: which reads and which write are in flight, who they belong to, and when the
+//! next write may be made.
 
 pub(crate) mod duty;
 
@@ -13,18 +13,18 @@ use crate::fill::port::store::{Change, Query, Read, Readers, Write, Written};
 use crate::fill::store::duty::DutyCycle;
 use crate::rule::Rule;
 
-/// What the store has not answered by then it never will: the server itself gives up earlier.
+/// A request unanswered for this long never will be answered: the server itself gives up earlier.
 const LIMIT: Duration = Duration::from_mins(1);
-/// Reads of passes in flight: one more than one, so that the engine's answer to the first does not
-/// find us idle; not many, because each takes a thread from the users.
+/// Maximum reads of passes in flight: two, so that the engine has the next one when it answers the
+/// first; not more, because each takes a thread from the users.
 const MAX_READS: usize = 2;
 
-/// Who waits for an answer of the store.
+/// Who waits for an answer from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The pass over a graph.
     Pass(GraphName),
-    /// A job about the quarantine.
+    /// A quarantine job.
     Job(RunId),
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct PendingRead {
     since: Instant,
 }
 
-/// A write that has not come back.
+/// A write that has not finished.
 #[derive(Debug)]
 struct PendingWrite {
     ticket: Ticket,
@@ -44,7 +44,7 @@ struct PendingWrite {
     since: Instant,
 }
 
-/// What is read, and for whom.
+/// A read to be made, and for whom.
 #[derive(Debug)]
 pub(crate) struct ReadOrder {
     pub(crate) owner: Owner,
@@ -53,7 +53,7 @@ pub(crate) struct ReadOrder {
     pub(crate) query: Query,
 }
 
-/// What is written, for whom, and how.
+/// A write to be made, for whom, and how.
 #[derive(Debug)]
 pub(crate) struct WriteOrder {
     pub(crate) owner: Owner,
@@ -61,16 +61,16 @@ pub(crate) struct WriteOrder {
     pub(crate) rule: Arc<Rule>,
     pub(crate) change: Change,
     pub(crate) readers: Readers,
-    /// It may be handed over as the engine's effects.
+    /// It may be sent as the engine's effects.
     pub(crate) effects: bool,
 }
 
-/// What is out at the store.
+/// Everything in flight at the store.
 #[derive(Debug, Default)]
 pub(crate) struct StoreAccess {
     tickets: u64,
     reads: BTreeMap<Ticket, PendingRead>,
-    /// One at a time: it holds the server, and the next is sized by what it took.
+    /// One at a time: it holds the server, and the next is sized by how long it took.
     write: Option<PendingWrite>,
     duty: DutyCycle,
 }
@@ -90,7 +90,7 @@ impl StoreAccess {
         Read { ticket, graph, rule, query }
     }
 
-    /// A read was answered; `None` = nobody waits for it any more.
+    /// A read was answered; `None` = no longer waited for.
     pub(crate) fn answered(&mut self, ticket: Ticket) -> Option<PendingRead> {
         self.reads.remove(&ticket)
     }
@@ -114,7 +114,7 @@ impl StoreAccess {
         self.duty.held(now, written.held, written.contended);
     }
 
-    /// A write came back; `None` = nobody waits for it any more.
+    /// A write has finished; `None` = no longer waited for.
     pub(crate) fn written(&mut self, ticket: Ticket) -> Option<Owner> {
         self.write.take_if(|write| write.ticket == ticket).map(|write| write.owner)
     }
@@ -131,7 +131,7 @@ impl StoreAccess {
         self.write.take_if(|write| write.since + LIMIT <= now).map(|write| write.owner)
     }
 
-    /// When to come back at the latest.
+    /// The latest time to come back.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let reads = self.reads.values().map(|read| read.since + LIMIT);
         let write = self.write.as_ref().map(|write| write.since + LIMIT);
