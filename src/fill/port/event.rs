@@ -1,4 +1,4 @@
-//! What the core is told and what it asks for: the whole of its contact with the world.
+//! The core's inputs and outputs: the whole of its contact with the outside world.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,40 +14,40 @@ use crate::fill::tally::Tally;
 /// Something happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The settings are these now.
+    /// The settings have changed.
     Configured {
         /// All of them.
         settings: Box<Settings>,
-        /// Another embedder was made: what the old one had in flight never comes back.
+        /// A new embedder was created: requests in flight at the old one are never answered.
         embedder_replaced: bool,
     },
     /// Role, loading state, modules or data set may have changed.
     ServerChanged,
-    /// Graphs are about to come that were written elsewhere.
+    /// Graphs written elsewhere are about to arrive.
     GraphsArrive,
-    /// Somebody is about to write to this graph.
+    /// A client is about to write to this graph.
     Touched(GraphName),
     /// A user asks for a pass.
     Run {
-        /// Names the request in the answer; `None` = nobody waits for one.
+        /// Identifies the request in the answer; `None` = no answer is needed.
         run: Option<RunId>,
         /// One graph, or all.
         graph: Option<GraphName>,
     },
-    /// A user asks something of a graph's quarantine.
+    /// A user makes a request about a graph's quarantine.
     Quarantine {
-        /// Names the request in the answer.
+        /// Identifies the request in the answer.
         run: RunId,
         /// The graph.
         graph: GraphName,
-        /// What is asked.
+        /// The request.
         request: QuarantineRequest,
     },
     /// A user waits for the vectors of some texts.
     Query {
-        /// Names the request in the answer.
+        /// Identifies the request in the answer.
         run: RunId,
-        /// What is to be embedded.
+        /// The texts to embed.
         texts: Vec<Text>,
     },
     /// The user has given up waiting; the pass goes on.
@@ -58,23 +58,23 @@ pub(crate) enum Event {
     Read {
         /// Which read.
         ticket: Ticket,
-        /// What came.
+        /// The answer, or why there is none.
         outcome: Result<Answer, StoreFault>,
     },
     /// The end of an [`Action::Embed`].
     Embedded(Completion),
     /// The end of an [`Action::Write`].
     Written {
-        /// What was asked.
+        /// The write.
         write: Write,
-        /// What came of it.
+        /// Its result.
         outcome: Result<Written, StoreFault>,
     },
     /// Time has passed.
     Tick,
 }
 
-/// Something is to be done. Each is answered by the event it names, sooner or later.
+/// Something to do. Each is answered by the event named here, sooner or later.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Look at the server and its graphs: [`Event::Surveyed`].
@@ -85,42 +85,42 @@ pub(crate) enum Action {
     Embed(Embed),
     /// Write in one hold of the server: [`Event::Written`].
     Write(Write),
-    /// Tell the user what came of their request. Not answered.
+    /// Report the result of a user's request. Not answered.
     Answer {
         /// Which request.
         run: RunId,
-        /// What came of it, or why nothing did.
+        /// The result, or why there is none.
         outcome: Result<Outcome, RunFault>,
     },
     /// A pass has ended. Not answered.
     Report(Report),
 }
 
-/// What a user asks of a graph's quarantine.
+/// A user's request about a graph's quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum QuarantineRequest {
-    /// The quarantined nodes, each with its reason.
+    /// List the quarantined nodes, each with its reason.
     List {
-        /// Most nodes.
+        /// Maximum number of nodes.
         most: usize,
     },
-    /// That they are tried again.
+    /// Release nodes, so that they are tried again.
     Release {
         /// These nodes; `None` = all.
         ids: Option<Vec<NodeId>>,
     },
 }
 
-/// What came of a user's request.
+/// The result of a user's request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Outcome {
-    /// The figures of the passes asked for.
+    /// The figures of the requested passes.
     Pass(Tally),
-    /// To [`QuarantineRequest::List`].
+    /// For [`QuarantineRequest::List`].
     Failures(Vec<Failure>),
-    /// To a query: one vector a text, in the order of the texts.
+    /// For a query: one vector per text, in the order of the texts.
     Vectors(Vec<Arc<[f32]>>),
-    /// To [`QuarantineRequest::Release`]: how many nodes are tried again.
+    /// For [`QuarantineRequest::Release`]: how many nodes are tried again.
     Released(u64),
 }
 
@@ -133,22 +133,22 @@ pub(crate) struct Failure {
     pub words: String,
 }
 
-/// Why a run cannot be.
+/// Why a user's request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum RunFault {
-    /// `enabled` is no.
+    /// `enabled` is `no`.
     #[error("vectorfill is disabled: CONFIG SET vectorfill.enabled yes")]
     Disabled,
     /// A replica never fills.
     #[error("this server is a replica: run it on the master")]
     Replica,
-    /// Not yet.
+    /// The server is still loading.
     #[error("the server is loading its data")]
     Loading,
-    /// Not yet, though it could.
+    /// The server has just restarted, and its role is not certain yet.
     #[error("{}", StoreFault::Settling)]
     Settling,
-    /// Not with this engine.
+    /// The engine does not behave like the known ones.
     #[error("{}", StoreFault::Foreign)]
     Foreign,
     /// No FalkorDB.
@@ -157,13 +157,13 @@ pub(crate) enum RunFault {
     /// There is no such graph.
     #[error("there is no graph '{0}'")]
     NoGraph(GraphName),
-    /// Too many requests of the kind are under way.
+    /// Too many requests of this kind are under way.
     #[error("too many requests of this kind are under way: try again")]
     Busy,
     /// It took too long.
     #[error("the graph was busy for too long: {done} nodes are done; ask again")]
     Late {
-        /// Nodes that were dealt with.
+        /// Nodes that were processed.
         done: u64,
     },
     /// The engine's words.
@@ -181,19 +181,19 @@ pub(crate) enum ServerState {
     Ready,
     /// A replica.
     Replica,
-    /// Reading its data set, or not yet asked.
+    /// Loading its data set, or not surveyed yet.
     #[default]
     Loading,
-    /// GRAPH.* is not there.
+    /// The GRAPH.* commands do not exist.
     NoEngine,
-    /// Restarted so recently that another server may be the master by now.
+    /// Restarted so recently that another server may have become the master.
     Settling,
-    /// With an engine that nobody has tried and that answers otherwise.
+    /// With an untested engine that answers differently from the known ones.
     Foreign,
 }
 
 impl ServerState {
-    /// Why no pass can be, if none can.
+    /// Why no pass is possible, if so.
     pub(crate) fn fault(self) -> Option<RunFault> {
         match self {
             Self::Ready => None,
@@ -206,25 +206,25 @@ impl ServerState {
     }
 }
 
-/// A server that may be filled, as it is.
+/// The state of a server that may be filled.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Survey {
-    /// The engine's name and version; `None` = it is not loaded.
+    /// The engine's name and version; `None` = not loaded.
     pub engine: Option<String>,
-    /// Whether this version was tried.
+    /// Whether this version has been tested.
     pub engine_tested: bool,
-    /// Every graph there is.
+    /// All graphs.
     pub graphs: Vec<GraphName>,
-    /// Most rows the engine returns (`RESULTSET_SIZE`).
+    /// Maximum rows the engine returns (`RESULTSET_SIZE`).
     pub max_rows: Option<usize>,
 }
 
-/// A pass has ended: what the log tells.
+/// The report on a finished pass, for the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     /// The graph.
     pub graph: GraphName,
-    /// What became of its nodes.
+    /// The outcome of its nodes.
     pub tally: Tally,
     /// Labels that got an index in this pass, with its dimension.
     pub indexed: BTreeMap<String, usize>,

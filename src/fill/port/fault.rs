@@ -1,10 +1,10 @@
-//! What a failure means: whether the node, the batch, the lane or nobody is to blame.
+//! What a failure means: whether the node, the batch, the lane or nothing is to blame.
 
 use std::time::Duration;
 
 use crate::fill::port::event::ServerState;
 
-/// Why an embedder gave no usable vectors. Made by `embed/` and by [`Embedded::pair`].
+/// Why an embedder returned no usable vectors. Created by `embed/` and by [`Embedded::pair`].
 ///
 /// [`Embedded::pair`]: crate::fill::lane::batch::Embedded::pair
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,11 +14,11 @@ pub(crate) enum ServiceFault {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The service's words, at most 200 characters, without the key.
+        /// The service's message, at most 200 characters, without the key.
         message: String,
-        /// How long the service asks to be left alone.
+        /// The pause the service asks for.
         retry_after: Option<Duration>,
-        /// What the words mean where the status does not tell.
+        /// What the message means, where the status does not show it.
         says: Says,
     },
     /// No answer within `request-timeout-ms`.
@@ -34,50 +34,50 @@ pub(crate) enum ServiceFault {
     Connection {
         /// The service's host.
         host: String,
-        /// The system's words.
+        /// The system's message.
         reason: String,
     },
-    /// The request was given up on our side before an answer came.
+    /// The request was cancelled on our side before an answer arrived.
     #[error("the request was given up")]
     Cancelled,
-    /// The answer is not what the protocol says.
+    /// The answer does not follow the protocol.
     #[error("the answer is not usable: {0}")]
     Malformed(Malformed),
-    /// The vectors have another length than the index, the setting or the vectors before.
+    /// The vectors differ in length from the index, the setting or earlier vectors.
     #[error("the model gives vectors of {received} dimensions where {expected} are expected")]
     Dimension {
-        /// What the index, the setting or the first answer says.
+        /// The length according to the index, the setting or the first answer.
         expected: usize,
-        /// What came.
+        /// The length received.
         received: usize,
     },
-    /// No API key is to be had.
+    /// No API key is available.
     #[error("no API key: {0}")]
     NoKey(String),
     /// The embedder cannot take this text.
     #[cfg_attr(not(feature = "local"), expect(dead_code, reason = "only a local model says so"))]
     #[error("the text cannot be embedded: {0}")]
     Text(String),
-    /// The embedder cannot be made from its settings.
+    /// The embedder cannot be created from its settings.
     #[error("{0}")]
     Misconfigured(String),
 }
 
-/// In which way a request failed: what fails twice in one way may fail for one reason.
+/// How a request failed: two failures of the same kind may have the same cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     /// With this status.
     Status(u16),
-    /// With an answer that is of no use.
+    /// With an unusable answer.
     Unusable,
     /// Without an answer in time.
     Timeout,
-    /// Otherwise.
+    /// In any other way.
     Other,
 }
 
 impl ServiceFault {
-    /// In which way the request failed.
+    /// How the request failed.
     pub(crate) fn kind(&self) -> FaultKind {
         match self {
             Self::Refused { status, .. } => FaultKind::Status(*status),
@@ -94,23 +94,23 @@ impl ServiceFault {
     }
 }
 
-/// What a service says in words.
+/// What a service's error message means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Says {
-    /// Nothing that its status does not say.
+    /// Nothing beyond its status.
     #[default]
     Nothing,
-    /// The account is empty: no waiting cures that.
+    /// The account is empty: waiting does not help.
     NoMoney,
-    /// One request holds too many texts; the most it may hold, where that is said.
+    /// The request holds too many texts; with the maximum, if stated.
     TooManyTexts(Option<u64>),
-    /// One request holds more tokens than ever are allowed; the most, where that is said.
+    /// The request holds more tokens than are ever allowed; with the maximum, if stated.
     TooLarge(Option<u64>),
-    /// One text is too long, in tokens; the most, and what was received, where that is said.
+    /// One text is too long, in tokens; with the maximum and the received number, if stated.
     TooLong {
-        /// Most tokens of a text.
+        /// Maximum tokens per text.
         limit: Option<u64>,
-        /// Tokens of the text that was refused.
+        /// Tokens of the refused text.
         received: Option<u64>,
     },
 }
@@ -118,10 +118,10 @@ pub(crate) enum Says {
 /// What is wrong with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
-    /// It cannot be read: in which way.
+    /// It cannot be parsed, for this reason.
     #[error("{0}")]
     NotJson(String),
-    /// It goes on and on.
+    /// It exceeds the maximum length.
     #[error("it is longer than {0} bytes")]
     TooLong(usize),
     /// Each vector is a list of vectors.
@@ -132,7 +132,7 @@ pub(crate) enum Malformed {
     /// Its vectors have more than one length.
     #[error("received vectors of {0} and of {1} dimensions")]
     MixedDimensions(usize, usize),
-    /// There is not one vector for each text.
+    /// It does not have exactly one vector for each text.
     #[error(
         "expected one vector for each of {expected} texts, received {received}, with {indexes} of the expected indexes"
     )]
@@ -141,10 +141,10 @@ pub(crate) enum Malformed {
         expected: usize,
         /// Vectors received.
         received: usize,
-        /// Of the expected indexes, those that came.
+        /// How many of the expected indexes were received.
         indexes: usize,
     },
-    /// A vector is of no use.
+    /// A vector is unusable.
     #[error("received {0}")]
     Vector(&'static str),
 }
@@ -152,30 +152,30 @@ pub(crate) enum Malformed {
 /// How to react to a [`ServiceFault`], and what it costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// A text is to blame: find it by bisecting, quarantine it when it fails alone.
+    /// A text is to blame: find it by bisecting, quarantine it if it fails alone.
     Input,
-    /// A text may be to blame, or the settings: blame a text only where others are answered well.
+    /// A text or the settings may be to blame: blame a text only if others succeed.
     Denied,
-    /// The settings or the account are to blame: stop, blame no node, wait for a person.
+    /// The settings or the account are to blame: stop, blame no node, wait for the operator.
     Configuration,
     /// We are too fast. Costs no attempt.
     RateLimited(Option<Duration>),
-    /// The request holds too many texts: fewer, at most so many where that is known.
+    /// The request holds too many texts: send fewer, at most this many if known.
     TooManyTexts(Option<u64>),
-    /// The request holds too many tokens: fewer, at most so many where that is known.
+    /// The request holds too many tokens: send fewer, at most this many if known.
     TooLarge(Option<u64>),
     /// A text is too long, in tokens.
     TooLong {
-        /// Most tokens of a text.
+        /// Maximum tokens per text.
         limit: Option<u64>,
-        /// Tokens of the text that was refused.
+        /// Tokens of the refused text.
         received: Option<u64>,
     },
-    /// Too slow for a request of this size: smaller ones, one at a time.
+    /// Too slow for a request of this size: send smaller ones, one at a time.
     TooSlow(Duration),
-    /// Nobody is to blame: try again later, at most `max-attempts` times in a pass.
+    /// Nothing of ours is to blame: retry later, at most `max-attempts` times in a pass.
     Transient {
-        /// There is a service at the other end: one text may be what it stumbles over.
+        /// A service was reached: one of the texts may be what makes it fail.
         reached: bool,
     },
 }
@@ -193,7 +193,8 @@ pub(crate) fn classify(fault: &ServiceFault) -> Verdict {
             Says::Nothing => classify_status(*status, *retry_after),
         },
         ServiceFault::Text(_) => Verdict::Input,
-        // Without indexes nobody knows which texts are missing; fewer at once may all be answered.
+        // Without indexes there is no way to tell which texts are missing; a smaller request may be
+        // answered in full.
         ServiceFault::Malformed(Malformed::Count { expected, received, .. })
             if received < expected && *expected > 1 =>
         {
@@ -214,47 +215,48 @@ fn classify_status(status: u16, retry_after: Option<Duration>) -> Verdict {
     match status {
         429 => Verdict::RateLimited(retry_after),
         500..=599 if retry_after.is_some() => Verdict::RateLimited(retry_after),
-        // Bad request, payload too large, unprocessable: what a service says about a text.
+        // Bad request, payload too large, unprocessable: complaints about a text.
         400 | 413 | 422 => Verdict::Input,
         408 | 409 | 424 | 425 | 500..=599 => Verdict::Transient { reached: true },
-        // Forbidden and not found: said of flagged texts and by gateways, too.
+        // Forbidden and not found are also used for flagged texts, and by gateways.
         403 | 404 | 406 | 410..=423 | 426..=499 => Verdict::Denied,
         // 401, 402, 405 and the like; a 3xx is a redirect, which is not followed.
         _ => Verdict::Configuration,
     }
 }
 
-/// Why the engine did not do what was asked. Made by `server/`; no node is ever blamed for one.
+/// Why the engine did not do what was asked. Created by `server/`; no node is ever blamed for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StoreFault {
-    /// The key is gone, or holds something that is no graph.
+    /// The key is gone, or does not hold a graph.
     #[error("there is no such graph")]
     NoGraph,
-    /// GRAPH.* is not there: FalkorDB is not loaded.
+    /// The GRAPH.* commands do not exist: FalkorDB is not loaded.
     #[error("FalkorDB is not loaded")]
     NoEngine,
-    /// The server reads its data set.
+    /// The server is loading its data set.
     #[error("the server is loading its data")]
     Loading,
-    /// The server is a replica: its master fills.
+    /// The server is a replica: its master does the filling.
     #[error("the server is a replica")]
     Replica,
-    /// The server was restarted, and may have been replaced as master meanwhile.
+    /// The server was restarted, and may have been replaced as master in the meantime.
     #[error("the server has just been restarted and waits until its role as a master is certain")]
     Settling,
-    /// An engine nobody has tried, which does not answer as the known ones do.
+    /// An untested engine that does not answer as the known ones do.
     #[error("this version of FalkorDB is unknown to the module, and does not answer as others do")]
     Foreign,
     /// CLIENT PAUSE, a failover or the like: no write may happen now.
     #[error("writes are paused")]
     Paused,
-    /// The server takes no writes from anybody now: too few replicas, or a disk that fails.
+    /// The server currently accepts no writes: too few replicas, or a failing disk.
     #[error("{0}")]
     Denied(String),
-    /// A query on the graph runs or waits; a write now would stop the server until it ends.
+    /// A query on the graph is running or waiting; a write now would block the server until it
+    /// ends.
     #[error("a query on this graph is running")]
     Readers,
-    /// A query on the graph runs and may yet take long: nobody knows so soon.
+    /// A query on the graph has just begun, and it is too early to tell how long it will take.
     #[error("a query on this graph has just begun")]
     Begun,
     /// `maxmemory` is reached.
@@ -263,19 +265,19 @@ pub(crate) enum StoreFault {
     /// The engine's queue of queries is full.
     #[error("the engine's queue is full")]
     QueueFull,
-    /// The engine killed the query by its own TIMEOUT.
+    /// The engine killed the query because of its own TIMEOUT.
     #[error("the engine's TIMEOUT ended the query")]
     Timeout,
-    /// No reply came at all.
+    /// No reply at all.
     #[error("the engine did not reply")]
     NoReply,
-    /// Anything else, in the engine's words.
+    /// Anything else, with the engine's message.
     #[error("{0}")]
     Other(String),
 }
 
 impl StoreFault {
-    /// What it says of the server as a whole, if it does.
+    /// The state of the server as a whole, if the fault implies one.
     pub(crate) fn server(&self) -> Option<ServerState> {
         match self {
             Self::NoEngine => Some(ServerState::NoEngine),
@@ -296,12 +298,12 @@ impl StoreFault {
         }
     }
 
-    /// Whether nothing at all may be written until it passes.
+    /// Whether nothing at all may be written until the fault passes.
     pub(crate) fn pauses_all(&self) -> bool {
         matches!(self, Self::Paused | Self::Denied(_) | Self::OutOfMemory)
     }
 
-    /// Whether waiting is the cure, however long it takes.
+    /// Whether the fault passes on its own, however long it takes.
     pub(crate) fn passes_by_itself(&self) -> bool {
         self.pauses_all() || matches!(self, Self::Readers | Self::Begun | Self::QueueFull)
     }

@@ -1,4 +1,4 @@
-//! What is asked of the store, and what it answers.
+//! Requests to the store, and its answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,86 +11,87 @@ use crate::rule::{Rule, Similarity};
 /// A query for the engine's own threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Read {
-    /// Names the read in the answer.
+    /// Identifies the read in the answer.
     pub ticket: Ticket,
     /// The graph.
     pub graph: GraphName,
-    /// The rule of the pass that asks.
+    /// The rule of the pass that reads.
     pub rule: Arc<Rule>,
-    /// What is asked.
+    /// The query.
     pub query: Query,
 }
 
-/// What is asked of a graph.
+/// A query on a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Query {
     /// The vector indexes on the target.
     Indexes,
     /// The counts of a whole graph, and its end, if it is small.
     CountAll {
-        /// A graph of so many nodes is not small.
+        /// A graph of this many nodes is not small.
         nodes: u64,
-        /// Most rows in the reply.
+        /// Maximum rows in the reply.
         rows: usize,
         /// Whether to list the labels that have vectors.
         labels: bool,
     },
-    /// How many nodes of a window have a text, a vector, an error; and their labels.
+    /// How many nodes in a window have a text, a vector, an error; and their labels.
     Count {
         /// Which ids.
         window: Window,
         /// Whether to list the labels that have vectors.
         labels: bool,
     },
-    /// The pending nodes of a window.
+    /// The pending nodes in a window.
     Select(Window),
-    /// The quarantined nodes of a window.
+    /// The quarantined nodes in a window.
     Marked {
         /// Which ids.
         window: Window,
-        /// Whether their texts are wanted, too.
+        /// Whether their texts are needed too.
         texts: bool,
     },
-    /// One vector of this label.
+    /// One vector of a node with this label.
     Sample(Name),
 }
 
 impl Answer {
-    /// What is said about quarantined nodes, if it is that.
+    /// The quarantined nodes, if that is what the answer contains.
     pub(crate) fn marked(self) -> Option<Marked> {
         if let Self::Marked(marked) = self { Some(marked) } else { None }
     }
 }
 
-/// What the engine answered, by the kind of question.
+/// The engine's answer, by the kind of query.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Answer {
-    /// To [`Query::Indexes`].
+    /// For [`Query::Indexes`].
     Indexes(Vec<Index>),
-    /// To [`Query::CountAll`]; `None` = the graph is not small. `beyond` is then one past its last id.
+    /// For [`Query::CountAll`]; `None` = the graph is not small. Otherwise `beyond` is one past its
+    /// last id.
     CountAll(Option<Count>),
-    /// To [`Query::Count`].
+    /// For [`Query::Count`].
     Count(Count),
-    /// To [`Query::Select`].
+    /// For [`Query::Select`].
     Selection(Selection),
-    /// To [`Query::Marked`].
+    /// For [`Query::Marked`].
     Marked(Marked),
-    /// To [`Query::Sample`]: the vector's length; `None` = no node of the label has one.
+    /// For [`Query::Sample`]: the vector's length; `None` = no node with the label has one.
     Sample(Option<usize>),
 }
 
 /// A vector index on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Index {
-    /// Of nodes with this label.
+    /// The label it covers.
     pub label: String,
-    /// Length of the vectors it takes; others it leaves out without a word.
+    /// Length of the vectors it accepts; others are silently left out.
     pub dimension: usize,
     /// Whether it is built.
     pub ready: bool,
 }
 
-/// Counts of one window.
+/// Counts for one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Count {
     /// Nodes with a text.
@@ -101,25 +102,25 @@ pub(crate) struct Count {
     pub quarantined: u64,
     /// Labels that have vectors.
     pub labels: Vec<String>,
-    /// What the window says about the ids.
+    /// What the reply shows about the ids.
     pub seen: Seen,
 }
 
-/// Pending nodes of one window.
+/// Pending nodes in one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// Id, text, first label.
     pub rows: Vec<(NodeId, Vec<u8>, Option<String>)>,
-    /// What the window says about the ids.
+    /// What the reply shows about the ids.
     pub seen: Seen,
 }
 
-/// Quarantined nodes of one window.
+/// Quarantined nodes in one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marked {
     /// The nodes.
     pub rows: Vec<MarkedNode>,
-    /// What the window says about the ids.
+    /// What the reply shows about the ids.
     pub seen: Seen,
 }
 
@@ -128,90 +129,90 @@ pub(crate) struct Marked {
 pub(crate) struct MarkedNode {
     /// Its id.
     pub id: NodeId,
-    /// What its error property says.
+    /// The value of its error property.
     pub note: String,
-    /// Its text; empty when it was not asked for.
+    /// Its text; empty if it was not requested.
     pub text: Vec<u8>,
     /// Its first label.
     pub label: Option<String>,
 }
 
-/// A change of a graph, made in one hold of the server.
+/// A change to a graph, made in one hold of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Write {
     /// The graph.
     pub graph: GraphName,
     /// The rule of the pass that writes.
     pub rule: Arc<Rule>,
-    /// What is written.
+    /// What to write.
     pub change: Change,
-    /// Names the write in the answer.
+    /// Identifies the write in the answer.
     pub ticket: Ticket,
-    /// What to do where queries of others run on the graph.
+    /// What to do if other clients' queries are running on the graph.
     pub readers: Readers,
-    /// Vectors may be handed over as the engine's effects, if this engine's are known.
+    /// Vectors may be sent as the engine's effects, if this engine's format is known.
     pub effects: bool,
 }
 
-/// What a write does about queries that run on its graph: it would wait for them with the server in
-/// hand.
+/// What a write does about queries running on its graph: it would wait for them while holding the
+/// server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
     /// Waits until there are none.
     Wait,
-    /// Goes ahead beside one that has just begun: one always has.
+    /// Goes ahead despite one that has just begun: there always is one.
     AllowRecent,
-    /// Goes ahead: patience has ended.
+    /// Goes ahead: patience has run out.
     Ignore,
 }
 
 /// How often a write is put off because a query has just begun. It may be a long one, and a write
-/// would wait for it with the server in hand; where one short query follows the other without a gap,
-/// a write that never dared would never come.
+/// would wait for it while holding the server; but where short queries follow one another without a
+/// gap, a write that is always put off would never be made.
 const MAX_PUT_OFF: u32 = 8;
 
 impl Readers {
-    /// What a write does that was put off so often because a query had just begun.
+    /// What a write does after being put off this many times because a query had just begun.
     pub(crate) fn after(put_off: u32) -> Self {
         if put_off >= MAX_PUT_OFF { Self::AllowRecent } else { Self::Wait }
     }
 }
 
-/// Who writes what.
+/// The origin of a write, and what it writes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Change {
-    /// A pass does its job.
+    /// A write of a pass.
     Job(Job),
-    /// Marks of quarantine are taken away from these nodes.
+    /// Removes the quarantine marks from these nodes.
     Release(Vec<NodeId>),
 }
 
 /// What a pass writes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Job {
-    /// Vectors: a slice.
+    /// A slice of vectors.
     Vectors(Vec<Row>),
-    /// Marks of quarantine.
+    /// Quarantine marks.
     Quarantine(Vec<Mark>),
     /// A vector index.
     CreateIndex(NewIndex),
 }
 
-/// A node to be marked.
+/// A node to mark.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mark {
     /// The node.
     pub(crate) id: NodeId,
-    /// The text that was refused; a node that holds another is not marked.
+    /// The refused text; a node that holds a different one is not marked.
     pub(crate) text: Text,
-    /// What the error property is to say.
+    /// The value for the error property.
     pub(crate) note: String,
 }
 
-/// An index to be created.
+/// An index to create.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NewIndex {
-    /// Of nodes with this label.
+    /// The label it covers.
     pub(crate) label: Name,
     /// For vectors of this length.
     pub(crate) dimensions: usize,
@@ -229,7 +230,7 @@ impl Job {
         }
     }
 
-    /// About how long the query is.
+    /// Approximate length of the query.
     pub(crate) fn query_bytes(&self) -> usize {
         match self {
             Self::Vectors(rows) => rows.iter().map(Row::query_bytes).sum(),
@@ -240,7 +241,7 @@ impl Job {
 }
 
 impl Write {
-    /// The vectors it writes, if it is that.
+    /// The vectors it writes, if it writes vectors.
     pub(crate) fn vectors(&self) -> Option<&[Row]> {
         if let Change::Job(Job::Vectors(rows)) = &self.change { Some(rows) } else { None }
     }
@@ -253,7 +254,7 @@ pub(crate) struct Written {
     pub ids: Vec<NodeId>,
     /// How long the server was held.
     pub held: Duration,
-    /// Whether other clients were served since the write before.
+    /// Whether other clients were served since the previous write.
     pub contended: bool,
 }
 
@@ -262,46 +263,46 @@ pub(crate) struct Written {
 pub(crate) struct Row {
     /// The node.
     pub node: Node,
-    /// The text the vector was made from; the write is refused where the node holds another.
+    /// The text the vector was made from; the row is not written if the node holds a different one.
     pub text: Text,
-    /// Finite numbers of the right dimension.
+    /// Finite numbers, of the right dimension.
     pub vector: Arc<[f32]>,
 }
 
-/// Bytes of query text one number of a vector takes, with its comma.
+/// Bytes of query text per number of a vector, including its comma.
 const BYTES_PER_NUMBER: usize = 12;
 
 impl Row {
-    /// About how long the row is as query text.
+    /// Approximate length of the row as query text.
     pub(crate) fn query_bytes(&self) -> usize {
         self.text.query_bytes() + self.vector.len() * BYTES_PER_NUMBER
     }
 }
 
-/// Ids `lo..hi`, of which at most `rows` come back.
+/// Ids `lo..hi`, of which at most `rows` are returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     /// First id.
     pub lo: u64,
-    /// One behind the last id.
+    /// One past the last id.
     pub hi: u64,
-    /// Most rows in the reply.
+    /// Maximum rows in the reply.
     pub rows: usize,
-    /// It is known that no node lies beyond: that need not be asked.
+    /// No node is known to lie beyond, so the query need not check.
     pub last: bool,
 }
 
-/// What a window's reply says about the ids.
+/// What a window's reply shows about the ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// Rows that came.
+    /// Number of rows received.
     pub rows: usize,
     /// The last id among them.
     pub last: Option<u64>,
     /// Bytes of the longest text among them.
     pub longest: usize,
-    /// The first id at or behind the window's end; `None` = the graph ends here.
+    /// The first id at or after the window's end; `None` = the graph ends here.
     pub beyond: Option<u64>,
-    /// What the engine says the query took.
+    /// Execution time as reported by the engine.
     pub took: Duration,
 }

@@ -1,4 +1,4 @@
-//! One request of a user about the quarantine, and how far it has come.
+//! One user request about the quarantine, and its progress.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -14,22 +14,22 @@ use crate::fill::sweep::Sweep;
 
 /// How long a user waits at most.
 const LIMIT: Duration = Duration::from_mins(1);
-/// Nodes of one write: a few microseconds each.
+/// Maximum nodes per write: a few microseconds each.
 const MAX_RELEASED: usize = 128;
 
-/// A request, and how far it has come.
+/// A request, and its progress.
 #[derive(Debug)]
 pub(super) struct QuarantineJob {
     run: RunId,
     graph: GraphName,
     request: QuarantineRequest,
-    /// The window to be read next; `None` = nothing has to be read.
+    /// The sweep to read from; `None` = nothing has to be read.
     sweep: Option<Sweep>,
     failures: Vec<Failure>,
-    /// Nodes whose marks are to be taken away.
+    /// Nodes whose marks are to be removed.
     ids: VecDeque<NodeId>,
     released: u64,
-    /// A read or a write has not come back.
+    /// A read or a write is in flight.
     waits: bool,
     put_off: u32,
     not_before: Option<Instant>,
@@ -75,7 +75,7 @@ impl QuarantineJob {
         !self.waits && !resting && self.fault.is_none()
     }
 
-    /// The window to read: one at a time, and only when nothing is left to be released.
+    /// The window to read: one at a time, and only when nothing is left to release.
     pub(super) fn take_read(&mut self, now: Instant) -> Option<JobRead> {
         let query = self.next_query().filter(|_| self.is_idle(now))?;
         self.waits = true;
@@ -148,7 +148,7 @@ impl QuarantineJob {
         }
     }
 
-    /// What passes by itself is waited for; anything else ends the job.
+    /// Waits for a fault that passes on its own; anything else ends the job.
     fn failed(&mut self, now: Instant, fault: &StoreFault) {
         if fault.passes_by_itself() || *fault == StoreFault::Timeout {
             self.not_before = Some(now + StorePause::after(&StoreFault::Readers).max);

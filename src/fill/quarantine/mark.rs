@@ -1,14 +1,13 @@
-//! What the error property of a quarantined node says: the service's words, and which text they are
-//! about.
+//! The error property of a quarantined node: the service's message, and which text it is about.
 //!
-//! The engine has no hash function, so the fingerprint of the refused text stands behind the words.
-//! A mark without one, set by hand, holds until somebody lifts it.
+//! The engine has no hash function, so the fingerprint of the refused text follows the message. A
+//! mark without one, set by hand, stays until it is removed by hand.
 
 use std::hash::Hasher as _;
 
 use crate::entity::Text;
 
-/// What is said before the fingerprint, and behind it.
+/// Text before and after the fingerprint.
 const OPEN: &str = " [text ";
 const CLOSE: char = ']';
 
@@ -17,13 +16,13 @@ pub(crate) fn note(words: &str, text: &Text) -> String {
     format!("{words}{OPEN}{:016x}{CLOSE}", fingerprint(text))
 }
 
-/// The words without the fingerprint.
+/// The message without the fingerprint.
 pub(crate) fn words(note: &str) -> &str {
     parse(note).map_or(note, |(words, _)| words)
 }
 
-/// Whether the note speaks of another text than this: the node has been edited, or more or less of
-/// its text is embedded now.
+/// Whether the note is about a different text: the node has been edited, or more or less of its
+/// text is embedded now.
 pub(crate) fn is_outdated(note: &str, text: &Text) -> bool {
     parse(note).is_some_and(|(_, about)| about != fingerprint(text))
 }
@@ -34,7 +33,7 @@ fn parse(note: &str) -> Option<(&str, u64)> {
 }
 
 /// FNV-1a: the same on every machine and in every version, which the standard hasher does not
-/// promise. A collision only means that an edit is not noticed.
+/// promise. A collision only means that an edit goes unnoticed.
 fn fingerprint(text: &Text) -> u64 {
     let mut hasher = fnv::FnvHasher::default();
     hasher.write(text.bytes());

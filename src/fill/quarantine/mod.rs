@@ -1,8 +1,8 @@
-//! Quarantine: what stands on a node whose text is refused ([`mark`]), and what users ask about such
+//! Quarantine: the mark on a node whose text is refused ([`mark`]), and users' requests about such
 //! nodes: to list them, or to release them.
 //!
-//! A [`QuarantineJob`] sweeps a graph in windows like a pass does, so that no query of it is long, and
-//! writes in the same guarded way. It has a limit, because a user waits for it.
+//! A [`QuarantineJob`] sweeps a graph in windows like a pass, so that none of its queries is long,
+//! and writes in the same guarded way. It has a time limit, because a user is waiting for it.
 
 mod job;
 pub(crate) mod mark;
@@ -16,16 +16,16 @@ use crate::fill::port::id::RunId;
 use crate::fill::port::store::{Marked, Query, Readers};
 use crate::fill::quarantine::job::QuarantineJob;
 
-/// Jobs under way at the same time.
+/// Maximum jobs under way at the same time.
 const MAX_JOBS: usize = 64;
 
-/// All that users have asked of the quarantine and that is not done.
+/// All unfinished user requests about the quarantine.
 #[derive(Debug, Default)]
 pub(crate) struct QuarantineJobs {
     open: Vec<QuarantineJob>,
 }
 
-/// What a user asks.
+/// A user's request.
 #[derive(Debug)]
 pub(crate) struct JobRequest {
     pub(crate) run: RunId,
@@ -41,7 +41,7 @@ pub(crate) struct JobRead {
     pub(crate) query: Query,
 }
 
-/// A write that a job needs: marks to be taken away.
+/// A write that a job needs: marks to remove.
 #[derive(Debug)]
 pub(crate) struct JobWrite {
     pub(crate) run: RunId,
@@ -55,13 +55,13 @@ pub(crate) struct JobWrite {
 pub(crate) struct JobDone {
     pub(crate) run: RunId,
     pub(crate) graph: GraphName,
-    /// Nodes that are to be tried again, whatever became of the others.
+    /// Nodes to be tried again, whatever happened to the others.
     pub(crate) released: u64,
     pub(crate) outcome: Result<Outcome, RunFault>,
 }
 
 impl QuarantineJobs {
-    /// Takes up what a user asks.
+    /// Opens a job for a user's request.
     pub(crate) fn open(
         &mut self,
         now: Instant,
@@ -80,7 +80,7 @@ impl QuarantineJobs {
         self.open.is_empty()
     }
 
-    /// When to come back at the latest.
+    /// The latest time to come back.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.open.iter().map(QuarantineJob::deadline).min()
     }
@@ -108,7 +108,7 @@ impl QuarantineJobs {
         }
     }
 
-    /// A write of a job came back: how many marks it took away.
+    /// A write of a job has finished; `outcome` = how many marks it removed.
     pub(crate) fn wrote(
         &mut self,
         now: Instant,
