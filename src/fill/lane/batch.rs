@@ -1,7 +1,7 @@
-//! What a node passes through: `Pending`, part of a `Batch`, `Embedded`, a `Row` of a `Slice`.
+//! The stages a node passes through: `Pending`, part of a `Batch`, `Embedded`, a `Row` of a slice.
 //!
-//! Each stage is made by consuming the one before, so a vector paired with another node's text
-//! cannot be written down.
+//! Each stage is created by consuming the previous one, so a vector paired with another node's text
+//! cannot be represented.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::fill::port::store::Row;
 pub(crate) struct Pending {
     /// The node.
     pub node: Node,
-    /// What is to be embedded.
+    /// The text to embed.
     pub text: Text,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Pending {
 pub(crate) struct Input {
     /// Sent once.
     pub text: Text,
-    /// Written as often as there are nodes.
+    /// Each of them receives the vector.
     pub nodes: Vec<Node>,
 }
 
@@ -37,30 +37,30 @@ pub(crate) struct Batch {
     pub graph: GraphName,
     /// Distinct texts, in the order they are sent.
     pub inputs: Vec<Input>,
-    /// Failed tries so far that count against `max-attempts`.
+    /// Failed attempts so far that count against `max-attempts`.
     pub(crate) attempts: u32,
-    /// When this batch, or the one it is a half of, was first refused.
+    /// When this batch, or the one it is half of, was first refused.
     pub(crate) refused: Option<Wave>,
-    /// It was sent again on its own after a refusal, and refused again.
+    /// It was refused, sent again on its own, and refused again.
     pub(crate) retested: bool,
-    /// It is sent again.
+    /// It has been sent before.
     pub(crate) repeated: bool,
-    /// How often its only text failed alone, in the same way, while others were answered well.
+    /// How often its only text failed alone, in the same way, while others succeeded.
     pub(crate) strikes: u32,
-    /// In which way it failed last.
+    /// How it failed last.
     pub(crate) failed: Option<FaultKind>,
-    /// Not to be sent before.
+    /// Not to be sent before this time.
     pub(crate) not_before: Option<Instant>,
-    /// The refused request it is a part of, while nobody knows whether that held too many texts.
+    /// The refused request it is part of, while it is unknown whether that held too many texts.
     pub(crate) family: Option<Family>,
 }
 
-/// Names a request that was refused and taken apart.
+/// Identifies a request that was refused and split up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Family(pub u64);
 
 impl Batch {
-    /// Nodes that wait for this batch.
+    /// Number of nodes waiting for this batch.
     pub(crate) fn nodes(&self) -> usize {
         self.inputs.iter().map(|input| input.nodes.len()).sum()
     }
@@ -70,7 +70,7 @@ impl Batch {
         self.inputs.iter().map(|input| &input.text)
     }
 
-    /// A batch that was not sent yet.
+    /// A batch that has not been sent yet.
     pub(crate) fn new(graph: GraphName, inputs: Vec<Input>) -> Self {
         Self {
             graph,
@@ -90,13 +90,13 @@ impl Batch {
         (std::mem::take(&mut self.inputs), self)
     }
 
-    /// It failed in this way: what it did otherwise before counts no more.
+    /// Notes how it failed: earlier failures of another kind no longer count.
     pub(crate) fn failed(self, kind: FaultKind) -> Self {
         let strikes = if self.failed == Some(kind) { self.strikes } else { 0 };
         Self { strikes, failed: Some(kind), ..self }
     }
 
-    /// Parts of at most so many texts.
+    /// Splits it into parts of at most `max` texts.
     pub(crate) fn split(self, max: usize) -> Vec<Self> {
         let (mut inputs, batch) = self.take_inputs();
         // As many parts as it takes, of about the same size.
@@ -110,12 +110,12 @@ impl Batch {
         parts
     }
 
-    /// The same without what another embedder said about it.
+    /// The same batch without anything learned from another embedder.
     pub(crate) fn cleared(self) -> Self {
         Self { inputs: self.inputs, ..Self::new(self.graph, Vec::new()) }
     }
 
-    /// Two halves to be tried on their own; `None` for a single text.
+    /// Two halves to be tried on their own; `Err` returns a single text unchanged.
     pub(crate) fn bisect(mut self) -> Result<(Self, Self), Self> {
         if self.inputs.len() < 2 {
             return Err(self);
@@ -126,33 +126,33 @@ impl Batch {
     }
 }
 
-/// A batch whose every text has its vector.
+/// A batch in which every text has its vector.
 #[derive(Debug)]
 pub(crate) struct Embedded {
     /// Where the nodes live.
     pub graph: GraphName,
-    /// One row a node.
+    /// One row per node.
     pub rows: Vec<Row>,
     /// Length of every vector.
     pub dimensions: usize,
 }
 
-/// A batch with its answer: the texts that have a vector, and those whose vector is of no use.
+/// A batch with its answer: the texts that have a vector, and those whose vector is unusable.
 #[derive(Debug)]
 pub(crate) struct Paired {
     /// Texts with their vectors; at least one.
     pub embedded: Embedded,
-    /// The others, one by one, each with what is wrong with its vector.
+    /// The others, one batch per text, each with what is wrong with its vector.
     pub unusable: Vec<(Batch, &'static str)>,
-    /// Texts that were sent.
+    /// Number of texts sent.
     pub sent: usize,
-    /// The refused request they are a part of.
+    /// The refused request they are part of.
     pub family: Option<Family>,
 }
 
 impl Embedded {
-    /// Pairs texts with vectors by index: the only way to make one. `dimensions` is what the
-    /// vectors must have, once that is known.
+    /// Pairs texts with vectors by index: the only way to create one. `dimensions` is the length
+    /// the vectors must have, once known.
     pub(crate) fn pair(
         batch: Batch,
         reply: Reply,

@@ -1,4 +1,4 @@
-//! Pending nodes become batches: under the limits of count and tokens, equal texts once.
+//! Turns pending nodes into batches: within the limits of count and tokens, equal texts only once.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use crate::fill::port::store::Row;
 /// The selected nodes of one graph that wait for a request.
 #[derive(Debug, Default)]
 pub(crate) struct Batcher {
-    /// Distinct texts by when they came.
+    /// Distinct texts in order of arrival.
     queue: BTreeMap<u64, Input>,
-    /// Where in the queue a text is.
+    /// Each text's position in the queue.
     place: HashMap<Text, u64>,
     places: u64,
     /// Nodes in the queue.
@@ -26,7 +26,7 @@ pub(crate) struct Batcher {
 }
 
 impl Batcher {
-    /// Adds a node behind the others, or to those that hold the same text.
+    /// Adds a node at the end, or to those that hold the same text.
     pub(crate) fn push(&mut self, Pending { node, text }: Pending) {
         self.nodes += 1;
         if let Some(input) = self.place.get(&text).and_then(|place| self.queue.get_mut(place)) {
@@ -47,12 +47,12 @@ impl Batcher {
         Some(input)
     }
 
-    /// Nodes that wait.
+    /// Number of waiting nodes.
     pub(crate) fn len(&self) -> usize {
         self.nodes + self.waiting.len()
     }
 
-    /// Bytes of text that wait, estimated.
+    /// Estimated bytes of waiting text.
     pub(crate) fn bytes(&self) -> usize {
         self.tokens * 4
     }
@@ -62,12 +62,12 @@ impl Batcher {
         self.queue.len() >= limits.texts || self.tokens >= limits.tokens
     }
 
-    /// Takes all nodes out again, and returns how many there were.
+    /// Removes all nodes, and returns how many there were.
     pub(crate) fn clear(&mut self) -> usize {
         std::mem::take(self).len()
     }
 
-    /// Takes out the nodes whose vector is known, where the index takes it, and puts those aside
+    /// Takes out the nodes whose vector is known, if the index accepts it, and sets aside those
     /// whose text is in flight.
     pub(crate) fn sort(
         &mut self,
@@ -76,7 +76,7 @@ impl Batcher {
     ) -> VecDeque<Row> {
         let mut rows = VecDeque::new();
         let Self { queue, waiting, .. } = std::mem::take(self);
-        // What came first goes first.
+        // First come, first served.
         for Pending { node, text } in waiting.into_iter().chain(queue.into_values().flat_map(apart))
         {
             let index = node.label.as_deref().and_then(|label| indexes.get(label));
@@ -92,9 +92,9 @@ impl Batcher {
         rows
     }
 
-    /// **Where pending nodes become a batch.** What does not fit any more waits for the next, and what
-    /// came later and fits goes along. A text over the token limit is a batch of its own, never none:
-    /// the service, not we, says whether it is too long.
+    /// **Where pending nodes become a batch.** A text that no longer fits waits for the next one,
+    /// and later ones that fit are included. A text over the token limit becomes a batch of its own
+    /// rather than none: the service, not us, decides whether it is too long.
     pub(crate) fn next(
         &mut self,
         graph: &GraphName,

@@ -1,8 +1,8 @@
-//! The embedding cache: texts that need not be paid for again, because they are in flight or came back
-//! lately.
+//! The embedding cache: texts that need not be paid for again, because they are in flight or were
+//! embedded recently.
 //!
-//! Equal texts are common: a title on a hundred chunks, the same name in two graphs, an edit taken
-//! back. A node whose text is in flight waits for the answer of the other.
+//! Equal texts are common: a title on a hundred chunks, the same name in two graphs, an edit
+//! undone. A node whose text is in flight for another node waits for that answer.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::entity::Text;
 
 /// Memory for vectors that may be needed again.
 const MAX_BYTES: usize = 32 << 20;
-/// Without a new vector for so long, all are forgotten: the memory is the database's, and a model
-/// may have been replaced under its name.
+/// Without a new vector for this long, all are forgotten: the memory is the database's, and a model
+/// may have been replaced under the same name.
 const REMEMBERED: Duration = Duration::from_mins(5);
 
-/// Texts on their way, and vectors by text.
+/// Texts in flight, and vectors by text.
 #[derive(Debug)]
 pub(crate) struct EmbeddingCache {
-    /// How many requests in flight hold the text.
+    /// How many requests in flight contain the text.
     in_flight: HashMap<Text, usize>,
     vectors: LruCache<Text, Arc<[f32]>>,
     bytes: usize,
     last: Option<Instant>,
-    /// Counts what came back: who waits for a text looks again when it has changed.
+    /// Counts completions: waiting nodes are looked at again when it has changed.
     completed: u64,
 }
 
@@ -45,7 +45,7 @@ impl EmbeddingCache {
         }
     }
 
-    /// A request with these texts came back, or never will.
+    /// A request with these texts was answered, or never will be.
     pub(crate) fn complete<'a>(&mut self, texts: impl Iterator<Item = &'a Text>) {
         self.completed += 1;
         for text in texts {
@@ -58,17 +58,17 @@ impl EmbeddingCache {
         }
     }
 
-    /// Changes whenever something came back.
+    /// Changes with each completion.
     pub(crate) fn generation(&self) -> u64 {
         self.completed
     }
 
-    /// Whether the text is on its way.
+    /// Whether the text is in flight.
     pub(crate) fn is_in_flight(&self, text: &Text) -> bool {
         self.in_flight.contains_key(text)
     }
 
-    /// The vector of a text, if it was embedded lately.
+    /// The vector of a text, if it was embedded recently.
     pub(crate) fn get(&mut self, text: &Text) -> Option<Arc<[f32]>> {
         self.vectors.get(text).cloned()
     }
@@ -86,7 +86,7 @@ impl EmbeddingCache {
         }
     }
 
-    /// Another embedder: what the old one said is worth nothing.
+    /// Forgets the vectors of a replaced embedder.
     pub(crate) fn forget(&mut self) {
         self.vectors.clear();
         (self.bytes, self.last) = (0, None);
@@ -97,7 +97,7 @@ impl EmbeddingCache {
         self.last.map(|last| last + REMEMBERED)
     }
 
-    /// Forgets everything when its time has come.
+    /// Forgets everything once it has expired.
     pub(crate) fn expire(&mut self, now: Instant) {
         if self.expires().is_some_and(|at| at <= now) {
             self.forget();
@@ -106,7 +106,7 @@ impl EmbeddingCache {
 }
 
 fn weight(text: &Text, vector: &Arc<[f32]>) -> usize {
-    /// What a map needs for an entry.
+    /// Memory a map needs per entry.
     const ENTRY: usize = 128;
     text.bytes().len() + size_of_val::<[f32]>(vector) + ENTRY
 }

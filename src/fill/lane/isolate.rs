@@ -1,10 +1,10 @@
 //! Isolation: which text of a refused batch is to blame, or whether the request is.
 //!
-//! A service says 400 to a text it will not embed, and also to a parameter it does not know, a model
-//! it has retired, a budget that is spent. A request that is answered well *beside* the refusal, or
-//! after it, tells them apart: the other half of the batch, or a probe of one harmless word. Without
-//! this, one bad day of a proxy would quarantine a whole graph. What answers 500 to one text, and
-//! says no more, is found out the same way.
+//! A service answers 400 to a text it will not embed, but also to an unknown parameter, a retired
+//! model or a used-up budget. A request that succeeds *beside* the refusal, or after it, tells them
+//! apart: the other half of the batch, or a probe of one harmless word. Without this, a proxy's bad
+//! day would quarantine a whole graph. A text that a service answers with a bare 500 is isolated
+//! the same way.
 
 use std::time::{Duration, Instant};
 
@@ -16,12 +16,13 @@ use crate::fill::port::id::Wave;
 use crate::fill::retry::doubled;
 use crate::fill::status::LaneState;
 
-/// How often a text has to fail alone in the same way, each time beside a good answer, to be set aside.
+/// How often a text has to fail alone in the same way, each time beside a success, to be
+/// quarantined.
 const STRIKES: u32 = 5;
 /// Pause before a text that failed alone is tried again; doubled each time.
 const STRIKE_PAUSE: Duration = Duration::from_millis(100);
 
-/// What a probe sends.
+/// The text of a probe.
 const PROBE: &str = "ok";
 
 /// What a batch is suspected of.
@@ -29,11 +30,11 @@ const PROBE: &str = "ok";
 pub(super) enum SuspectedOf {
     /// The service refuses one of its texts.
     Refusal,
-    /// The service fails over one of its texts, and does not say why.
+    /// The service fails on one of its texts without saying why.
     Failure,
 }
 
-/// A batch under suspicion, with the service's words. For its pass it is still in flight.
+/// A batch under suspicion, with the service's message. To its pass it is still in flight.
 #[derive(Debug)]
 pub(super) struct Suspect {
     pub(super) batch: Batch,
@@ -43,12 +44,12 @@ pub(super) struct Suspect {
 }
 
 impl Suspect {
-    /// A text that is tried once more beside a probe.
+    /// Whether it is a single text, to be retested beside a probe.
     fn is_single(&self) -> bool {
         self.batch.inputs.len() == 1
     }
 
-    /// When it may be tried, if it rests.
+    /// When it may be retested, if it is resting.
     pub(super) fn not_before(&self) -> Option<Instant> {
         self.batch.not_before
     }
@@ -59,12 +60,12 @@ impl Suspect {
 }
 
 impl Lane {
-    /// A batch of this wave was refused. The first time, its halves are tried; when a half is refused
-    /// as well, it waits until something proves that the service answers others.
+    /// A batch of this wave was refused. The first time, its halves are tried; a half that is
+    /// refused as well waits until something proves that the service answers others.
     pub(super) fn refused(&mut self, wave: Wave, mut batch: Batch, why: String) {
         let first = batch.refused.replace(wave).is_none();
         if first && batch.inputs.len() > 1 {
-            // Perhaps it is no text but their number.
+            // The cause may be the number of texts rather than one of them.
             batch.family = Some(self.limits.take_apart(batch.inputs.len()));
             self.split_or(batch, |lane, single| lane.defer(&single));
         } else {
@@ -75,13 +76,13 @@ impl Lane {
         }
     }
 
-    /// Sets a batch aside until the service has answered something well that was sent after `since`.
+    /// Sets a batch aside until a request sent since `since` has succeeded.
     pub(super) fn suspect(&mut self, since: Wave, batch: Batch, of: SuspectedOf, why: String) {
         self.suspects.push(Suspect { batch, of, why, since });
     }
 
-    /// Resolves what can be resolved, and asks for proof where there is none. `is_ending` says whether
-    /// the pass of a graph wants nothing more. Returns whether something was resolved.
+    /// Resolves the suspects that can be resolved, and sends probes for the others. `is_ending`
+    /// tells whether the pass over a graph is ending. Returns whether any were resolved.
     pub(crate) fn resolve_suspects(
         &mut self,
         now: Instant,
@@ -102,7 +103,8 @@ impl Lane {
         let ready = |suspect: &&Suspect| !suspect.rests(now);
         if self.suspects.iter().filter(ready).any(|suspect| !self.may_be_corroborated(suspect)) {
             let singles = self.suspects.iter().filter(ready).filter(|s| s.is_single()).count();
-            // A probe serves many: half a window of suspects is waited for, while others are served.
+            // One probe serves many suspects: wait for half a window of them while others are
+            // served.
             let group = singles.min(self.limiter.window() / 2).max(1);
             if self.has_room_for(now, group) {
                 self.probe(now);
@@ -112,21 +114,22 @@ impl Lane {
         resolved
     }
 
-    /// The one request that a cooling lane allows is the one that tells most.
+    /// Whether the lane is cooling, so that its one request is best spent on a probe.
     pub(crate) fn is_cooling(&self) -> bool {
         self.limiter.state() == LaneState::Cooling
     }
 
-    /// A probe and the texts beside it; with one request at a time, they go one after the other.
-    /// Window and rate limits allow the group as one: sent apart, it would prove nothing.
+    /// Whether a probe and the texts beside it may be sent; with one request at a time, they go one
+    /// after the other. Window and rate limits treat the group as one request: sent apart, it would
+    /// prove nothing.
     fn has_room_for(&self, now: Instant, group: usize) -> bool {
         let max = self.policy.limits.concurrency;
         let fits = self.limiter.in_flight() + 1 + group <= max;
         self.limiter.has_room(now) && (self.is_one_by_one() || fits)
     }
 
-    /// A single text is blamed only for what happened beside a good answer; with one request at a
-    /// time, for what happened before one.
+    /// A single text is blamed only if a request beside it succeeded; with one request at a time,
+    /// if a later one did.
     fn is_corroborated(&self, suspect: &Suspect) -> bool {
         if suspect.is_single() && !self.is_one_by_one() {
             self.limiter.has_succeeded_beside(suspect.since)
@@ -139,7 +142,7 @@ impl Lane {
         self.policy.limits.concurrency < 2
     }
 
-    /// Sends refused texts once more beside the probe: those that are refused again while it is not
+    /// Sends refused texts once more beside the probe: those refused again while the probe succeeds
     /// are to blame.
     fn retest(&mut self, now: Instant, group: usize) {
         if self.is_one_by_one() {
@@ -174,15 +177,14 @@ impl Lane {
             return self.strike(now, batch, why);
         }
         if self.is_one_by_one() && !batch.retested {
-            // The service may have been mended in between: refused, answered, refused, answered is
-            // what blames the text.
+            // The service may have recovered in between: only the sequence refused, answered,
+            // refused, answered blames the text.
             return self.requeue(Batch { retested: true, ..batch });
         }
         self.quarantine(batch, why);
     }
 
-    /// A text failed alone while others were answered well. By chance, that happens; again and again,
-    /// it does not.
+    /// A text failed alone while others succeeded. That can happen by chance, but not repeatedly.
     pub(super) fn strike(&mut self, now: Instant, batch: Batch, why: String) {
         let strikes = batch.strikes + 1;
         if strikes >= STRIKES {
@@ -193,7 +195,7 @@ impl Lane {
         if self.is_one_by_one() {
             return self.requeue(batch);
         }
-        // What is known of the wave it failed in proves nothing any more.
+        // Successes in the wave it failed in have been used as proof and must not count again.
         let (of, since) = (SuspectedOf::Failure, Wave::NEVER);
         self.suspects.push(Suspect { batch, of, why, since });
     }

@@ -1,9 +1,9 @@
 //! The lane to one embedder: what is sent to it, and what follows from what comes back.
 //!
-//! A lane owns all that is known of its embedder: how fast it may be asked ([`limiter`]), the vectors
-//! it gave lately ([`cache`]), the queries users wait for ([`query`]), the batches it refused
-//! ([`isolate`]). So two models can never share a vector. It knows no pass and no graph: what others
-//! have to do is left for them to take ([`Lane::poll`]).
+//! A lane owns everything known about its embedder: how fast requests may be sent ([`limiter`]),
+//! its recent vectors ([`cache`]), the queries users wait for ([`query`]), the batches it refused
+//! ([`isolate`]). So two models can never share a vector. It does not know about passes or graphs:
+//! work for others is left for them to pick up ([`Lane::poll`]).
 
 pub(crate) mod batch;
 pub(crate) mod batcher;
@@ -34,26 +34,26 @@ use crate::fill::port::settings::{BatchLimits, LaneLimits, Overlong, Settings};
 use crate::fill::port::store::Row;
 use crate::fill::status::{LaneFigures, LaneState, QueryFigures};
 
-/// What others have to do because of what a lane did.
+/// Something for others to do as a consequence of what happened in a lane.
 #[derive(Debug)]
 pub(crate) enum Follow {
-    /// Send a request; with the graph whose pass pays for it, if it is a batch.
+    /// Send a request; with the graph whose pass it counts for, if it is a batch.
     Send(Embed, Option<GraphName>),
-    /// Tell the pass how many tokens the service counted.
+    /// Report the tokens counted by the service to the pass.
     Spent(GraphName, u64),
-    /// Tell the pass what went wrong.
+    /// Report a fault to the pass.
     Failed(GraphName, String),
     /// Write the vectors of a batch.
     Write(GraphName, Vec<Row>),
     /// Send the batch again when it is its turn.
     Requeue(Batch),
-    /// Leave these many nodes to a later pass.
+    /// Leave this many nodes to a later pass.
     Defer(GraphName, usize),
-    /// Tell the pass that so many nodes' texts were shortened.
+    /// Report to the pass that the texts of this many nodes were shortened.
     Truncated(GraphName, usize),
-    /// Mark the nodes of a single text with the reason it is refused.
+    /// Mark the nodes of a single text with the reason it was refused.
     Quarantine(Batch, String),
-    /// End all passes: nothing they need can be had from this lane.
+    /// End all passes: this lane cannot give them anything they need.
     EndPasses(String),
     /// Answer a user.
     Answer(RunId, Result<Outcome, RunFault>),
@@ -66,11 +66,11 @@ enum Payload {
     Batch(Batch),
     /// One harmless word, to see whether the embedder answers at all ([`isolate`]).
     Probe,
-    /// Users who wait.
+    /// Waiting users.
     Query(QueryRequest),
 }
 
-/// A request at the embedder.
+/// A request in flight at the embedder.
 #[derive(Debug)]
 struct InFlight {
     payload: Payload,
@@ -79,15 +79,15 @@ struct InFlight {
     wave: Wave,
 }
 
-/// What the settings say about a lane's requests.
+/// The settings for a lane's requests.
 #[derive(Debug, Clone, Copy)]
 struct Policy {
     limits: LaneLimits,
-    /// Tries of one batch in one pass.
+    /// Attempts per batch in one pass.
     max_attempts: u32,
-    /// Length every vector must have; `None` = what the model gives.
+    /// Length every vector must have; `None` = whatever the model returns.
     dimensions: Option<usize>,
-    /// What is done with a text that is too long.
+    /// What to do with a text that is too long.
     overlong: Overlong,
 }
 
@@ -112,14 +112,14 @@ pub(crate) struct Lane {
     queries: QueryEmbeddings,
     suspects: Vec<Suspect>,
     in_flight: HashMap<RequestId, InFlight>,
-    /// Requests sent so far; names the next one.
+    /// Requests sent so far; identifies the next one.
     sent: u64,
     figures: LaneFigures,
     follows: VecDeque<Follow>,
 }
 
 impl Lane {
-    /// A lane that knows nothing yet. `seed` decides the jitter of its backoffs.
+    /// A lane that has learned nothing yet. `seed` determines the jitter of its backoffs.
     pub(crate) fn new(settings: &Settings, seed: u64) -> Self {
         Self {
             policy: Policy::of(settings),
@@ -140,7 +140,7 @@ impl Lane {
         self.follows.pop_front()
     }
 
-    /// New settings.
+    /// Applies new settings.
     pub(crate) fn configure(&mut self, settings: &Settings) {
         self.policy = Policy::of(settings);
         self.limiter.configure(settings.lane);
@@ -148,15 +148,15 @@ impl Lane {
         self.queries.resize(settings.query_cache);
     }
 
-    /// Forgets an embedder that was replaced by another. What it had in flight never comes back and is
-    /// sent again.
+    /// Forgets an embedder that was replaced by another. Its requests in flight are never answered
+    /// and are sent again.
     pub(crate) fn reset(&mut self, settings: &Settings) {
         self.limiter.reset();
         self.limits = RequestLimits::new(settings.batch);
         self.cache.forget();
         self.queries.forget();
         self.figures.dimensions = None;
-        // What has not been handed out yet would be paid for twice.
+        // Requests not handed out yet would be paid for twice.
         self.follows.retain(|follow| !matches!(follow, Follow::Send(..)));
         for flight in std::mem::take(&mut self.in_flight).into_values() {
             match flight.payload {
@@ -173,23 +173,23 @@ impl Lane {
         }
     }
 
-    /// What is sent from now on is not sent together with what was sent before.
+    /// Starts a new wave: requests from now on do not count as sent together with earlier ones.
     pub(crate) fn begin_wave(&mut self, now: Instant) {
         self.limiter.begin_wave();
         self.cache.expire(now);
         self.limits.expire(now);
     }
 
-    /// Lets a rejected embedder be tried by one request: a pass begins, or a setting changed.
+    /// Lets one request try a rejected embedder: a pass begins, or a setting changed.
     pub(crate) fn half_open(&mut self) {
         if self.limiter.state() == LaneState::Rejected {
-            // What was learnt from a first answer may have been what was wrong.
+            // The dimensions learned from the first answer may have been what was wrong.
             self.figures.dimensions = None;
         }
         self.limiter.half_open();
     }
 
-    /// Whether a write to a graph is a reason to try.
+    /// Whether a write to a graph is a reason to try the embedder.
     pub(crate) fn is_worth_waking_for(&self, now: Instant) -> bool {
         self.limiter.is_worth_waking_for(now)
     }
@@ -199,7 +199,7 @@ impl Lane {
         self.limiter.has_room(now)
     }
 
-    /// Why nothing is sent until a person has done something, if that is so.
+    /// Why nothing is sent until the operator acts, if so.
     pub(crate) fn rejection(&self) -> Option<&str> {
         self.limiter.reason().filter(|_| self.limiter.state() == LaneState::Rejected)
     }
@@ -219,7 +219,7 @@ impl Lane {
         self.policy.dimensions.or(self.figures.dimensions)
     }
 
-    /// When something may be sent that may not now, or is to be forgotten.
+    /// When a waiting request may be sent, or something expires.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let query = self.limiter.query_waits_until(now).filter(|_| self.queries.is_queued());
         let due = [self.limiter.wait_until(now), query, self.cache.expires()];
@@ -227,7 +227,7 @@ impl Lane {
         due.into_iter().chain(suspects).flatten().filter(|at| *at > now).min()
     }
 
-    /// Whether users wait for answers.
+    /// Whether users are waiting for answers.
     pub(crate) fn is_awaited(&self) -> bool {
         self.queries.waiting() > 0
     }
@@ -255,7 +255,7 @@ impl Lane {
         self.submit(now, Payload::Batch(batch), InputType::Document, texts);
     }
 
-    /// Takes off what is more than one request may hold, as far as that is known by now.
+    /// Cuts a batch down to what one request may hold, as far as known by now.
     fn cap(&mut self, batch: Batch) -> Batch {
         let max = self.limits.current().texts;
         if batch.family.is_none() || batch.inputs.len() <= max {
@@ -290,12 +290,12 @@ impl Lane {
         ));
     }
 
-    /// The batch is to be sent again when it is its turn.
+    /// Queues the batch to be sent again in its turn.
     fn requeue(&mut self, batch: Batch) {
         self.follows.push_back(Follow::Requeue(Batch { repeated: true, ..batch }));
     }
 
-    /// The batch is left to a later pass.
+    /// Leaves the batch to a later pass.
     fn defer(&mut self, batch: &Batch) {
         if let Some(family) = batch.family {
             self.limits.explained(family, batch.inputs.len());
@@ -307,7 +307,7 @@ impl Lane {
         self.follows.push_back(Follow::EndPasses(why.to_owned()));
     }
 
-    /// Sends both halves of a batch; a single text is handed to `alone`.
+    /// Sends both halves of a batch again; a single text is handed to `alone`.
     fn split_or(&mut self, batch: Batch, alone: impl FnOnce(&mut Self, Batch)) {
         match batch.bisect() {
             Ok((first, second)) => {

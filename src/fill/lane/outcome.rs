@@ -1,4 +1,4 @@
-//! What the embedder's answers mean: for the texts they speak of, and for the lane.
+//! What the embedder's answers mean, for their texts and for the lane.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::text::one_line;
 /// Longest reason written into a graph, in characters.
 const REASON_CHARS: usize = 200;
 
-/// When an answer came, and to which requests.
+/// When an answer arrived, and the wave of its request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct At {
     pub(super) now: Instant,
@@ -24,16 +24,16 @@ pub(super) struct At {
 }
 
 impl Lane {
-    /// **Where an answer comes in.** `index_conflict` says whether an index takes vectors of another
-    /// length than the one received: such a vector would be stored, and left out of the index without
-    /// a word.
+    /// **Where an answer comes in.** `index_conflict` tells whether an index expects vectors of
+    /// another length than the one received: such a vector would be stored, but silently left out
+    /// of the index.
     pub(crate) fn complete(
         &mut self,
         now: Instant,
         completion: Completion,
         index_conflict: impl FnOnce(&Batch, usize) -> Option<usize>,
     ) {
-        // An answer of an embedder that has been replaced is of no use.
+        // The answer of a replaced embedder is useless.
         let Some(flight) = self.in_flight.remove(&completion.request) else { return };
         let InFlight { payload, tokens, wave } = flight;
         self.limiter.returned(now, tokens, completion.limits);
@@ -102,7 +102,7 @@ impl Lane {
         for (batch, what) in unusable {
             let why = one_line(&Malformed::Vector(what).to_string(), REASON_CHARS);
             self.follows.push_back(Follow::Failed(batch.graph.clone(), why.clone()));
-            // What came beside it is good: the service answers.
+            // Other vectors in the same answer are good: the service works.
             self.strike(now, batch.failed(FaultKind::Unusable), why);
         }
     }
@@ -124,8 +124,8 @@ impl Lane {
         }
     }
 
-    /// What the failure says about how fast the embedder may be asked. Returns the verdict, with the
-    /// pause of this request alone.
+    /// Notes what the failure means for the limiter. Returns the verdict, with the pause for this
+    /// request alone.
     fn note_limiter(&mut self, at: At, payload: &Payload, verdict: Verdict, why: &str) -> Verdict {
         let At { now, wave } = at;
         match verdict {
@@ -148,7 +148,7 @@ impl Lane {
         verdict
     }
 
-    /// Whether a request failed over its texts: others are answered well, or it is known by now.
+    /// Whether a request failed because of its texts: others succeed, or it is known by now.
     fn is_their_own(&self, payload: &Payload, wave: Wave) -> bool {
         match payload {
             Payload::Batch(batch) => batch.strikes > 0 || self.limiter.has_succeeded_since(wave),
@@ -218,7 +218,7 @@ impl Lane {
 
     fn try_again(&mut self, wave: Wave, batch: Batch, reached: bool, why: String) {
         if reached {
-            // It answers others well, or perhaps it does: then one of these texts is to blame.
+            // If the service answers others, or may do so, one of these texts is to blame.
             let known = batch.strikes > 0 || self.limiter.has_succeeded_since(wave);
             let since = if known { wave } else { self.limiter.wave() };
             if known || batch.attempts > 0 {
@@ -232,7 +232,7 @@ impl Lane {
         }
         self.defer(&batch);
         if many {
-            // Nothing at all comes back: leave the rest for the next pass.
+            // No answers at all: leave the rest to the next pass.
             self.end_passes(&why);
         }
     }
@@ -241,7 +241,7 @@ impl Lane {
         match verdict {
             Verdict::RateLimited(_) => {}
             Verdict::Transient { .. } | Verdict::TooSlow(_) => {
-                // Nothing is answered well, not even a harmless word.
+                // Nothing succeeds, not even a harmless word.
                 if self.limiter.failures() >= self.policy.max_attempts {
                     self.end_passes(why);
                 }
@@ -252,7 +252,7 @@ impl Lane {
             | Verdict::TooManyTexts(_)
             | Verdict::TooLarge(_)
             | Verdict::TooLong { .. } => {
-                // Even a harmless word is refused: the request is to blame, and no text.
+                // Even a harmless word is refused: the request is to blame, not a text.
                 self.limiter.rejected(now, why);
                 self.end_passes(why);
             }

@@ -1,6 +1,7 @@
-//! How much one request may hold: what the user allows, and what the service was seen to take.
+//! How much one request may hold: what the user allows, and what the service was seen to accept.
 //!
-//! Limits are learnt once for all graphs and kept for an hour; then more is tried again.
+//! Limits are learned once for all graphs and kept for an hour; then larger requests are tried
+//! again.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -8,32 +9,32 @@ use std::time::{Duration, Instant};
 use crate::fill::lane::batch::Family;
 use crate::fill::port::settings::BatchLimits;
 
-/// How long a limit is believed.
+/// How long a learned limit is kept.
 const KEPT: Duration = Duration::from_hours(1);
-/// Share of a request's time limit that a request should take.
+/// Share of the request timeout that a request should take.
 const TIME_SHARE: f64 = 0.5;
-/// What is left of a request's texts after one that was too slow.
+/// Divides the number of texts after a request that was too slow.
 const TOO_SLOW: usize = 4;
 
-/// A limit, and when it was learnt.
+/// A limit, and when it was learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Learnt {
     max: usize,
     at: Instant,
 }
 
-/// A refused request that was taken apart, until the last of its texts is settled.
+/// A refused request that was split up, until the last of its texts is settled.
 #[derive(Debug, Default)]
 struct Apart {
-    /// Texts that are not settled.
+    /// Texts not yet settled.
     left: usize,
-    /// Texts of its largest part that was answered well.
+    /// Number of texts in its largest part that succeeded.
     largest: usize,
-    /// Texts of its smallest part that was refused.
+    /// Number of texts in its smallest part that was refused.
     refused: usize,
-    /// The service answers others: it is this request that it refuses.
+    /// The service answers others, so the refusal is about this request.
     proved: bool,
-    /// A text was to blame: nothing is learnt about the size.
+    /// A text was to blame: nothing is learned about the size.
     explained: bool,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct RequestLimits {
     configured: BatchLimits,
     texts: Option<Learnt>,
     tokens: Option<Learnt>,
-    /// Most tokens of one text.
+    /// Maximum tokens per text.
     text_tokens: Option<Learnt>,
     /// The service was too slow for a request within this limit.
     slow: Option<Duration>,
@@ -64,7 +65,7 @@ impl RequestLimits {
         }
     }
 
-    /// New settings; what was learnt stays.
+    /// Applies new settings; learned limits are kept.
     pub(super) fn configure(&mut self, configured: BatchLimits) {
         self.configured = configured;
     }
@@ -72,7 +73,7 @@ impl RequestLimits {
     /// What one request may hold now.
     pub(super) fn current(&self) -> BatchLimits {
         let least = |learnt: Option<Learnt>, most: usize| learnt.map_or(most, |l| l.max.min(most));
-        // While nobody knows whether a request was too large, no other is as large.
+        // While it is unknown whether a request was too large, no other is sent as large.
         let doubtful = self.families.values().filter(|apart| apart.proved);
         let doubtful = doubtful.map(|apart| (apart.refused / 2).max(apart.largest));
         let texts = doubtful.min().unwrap_or(usize::MAX).min(self.configured.texts);
@@ -82,12 +83,12 @@ impl RequestLimits {
         }
     }
 
-    /// Most tokens of one text, where that is known.
+    /// Maximum tokens per text, if known.
     pub(super) fn text_tokens(&self) -> Option<usize> {
         self.text_tokens.map(|learnt| learnt.max)
     }
 
-    /// Forgets what was learnt so long ago that it may not be so any more.
+    /// Forgets limits learned so long ago that they may no longer apply.
     pub(super) fn expire(&mut self, now: Instant) {
         for learnt in [&mut self.texts, &mut self.tokens, &mut self.text_tokens] {
             learnt.take_if(|learnt| learnt.at + KEPT <= now);
@@ -97,31 +98,31 @@ impl RequestLimits {
         }
     }
 
-    /// A request takes at most so many texts.
+    /// A request may hold at most `max` texts.
     pub(super) fn learn_texts(&mut self, now: Instant, max: usize) {
         let max = max.clamp(1, self.current().texts);
         self.texts = Some(Learnt { max, at: now });
     }
 
-    /// A request takes at most so many tokens, by our estimate.
+    /// A request may hold at most `max` tokens, by our estimate.
     pub(super) fn learn_tokens(&mut self, now: Instant, max: usize) {
         let max = max.clamp(1, self.current().tokens);
         self.tokens = Some(Learnt { max, at: now });
     }
 
-    /// A text takes at most so many tokens.
+    /// A text may have at most `max` tokens.
     pub(super) fn learn_text_tokens(&mut self, now: Instant, max: usize) {
         self.text_tokens = Some(Learnt { max: max.max(1), at: now });
     }
 
-    /// A request of so many texts was not answered in time.
+    /// A request of this many texts was not answered in time.
     pub(super) fn too_slow(&mut self, now: Instant, texts: usize, limit: Duration) {
         self.slow = Some(limit);
         self.learn_texts(now, texts / TOO_SLOW);
     }
 
-    /// A request was answered well, and took so long. Returns whether that is near the limit of a
-    /// service that was too slow before.
+    /// A request succeeded after `took`. Returns whether that is near the timeout of a service that
+    /// was too slow before.
     pub(super) fn took(&mut self, now: Instant, texts: usize, took: Duration) -> bool {
         let Some(limit) = self.slow else { return false };
         let share = took.as_secs_f64() / limit.as_secs_f64().max(1e-3);
@@ -134,7 +135,7 @@ impl RequestLimits {
         share > TIME_SHARE / 2.0
     }
 
-    /// A request of so many texts was refused, and is taken apart.
+    /// A request of this many texts was refused, and is split up.
     pub(super) fn take_apart(&mut self, texts: usize) -> Family {
         self.family_ids += 1;
         let family = Family(self.family_ids);
@@ -150,14 +151,14 @@ impl RequestLimits {
         }
     }
 
-    /// The service answers others, and refuses this.
+    /// The service answers others, but refuses this request.
     pub(super) fn prove(&mut self, family: Family) {
         if let Some(apart) = self.families.get_mut(&family) {
             apart.proved = true;
         }
     }
 
-    /// Texts of a request that was taken apart were answered well together.
+    /// Some texts of a split request succeeded together.
     pub(super) fn answered(&mut self, now: Instant, family: Family, texts: usize) {
         let Some(apart) = self.families.get_mut(&family) else { return };
         apart.left = apart.left.saturating_sub(texts);
@@ -167,12 +168,12 @@ impl RequestLimits {
             && let Some(apart) = self.families.remove(&family)
             && !apart.explained
         {
-            // All of its texts are good: there were too many of them.
+            // All of its texts are good, so there were too many of them.
             self.learn_texts(now, apart.largest);
         }
     }
 
-    /// Texts of such a request are settled otherwise: to blame, or left for later.
+    /// Some texts of such a request are settled otherwise: to blame, or deferred.
     pub(super) fn explained(&mut self, family: Family, texts: usize) {
         let Some(apart) = self.families.get_mut(&family) else { return };
         apart.left = apart.left.saturating_sub(texts);

@@ -1,4 +1,4 @@
-//! Texts that are too long for a service, in tokens: made shorter until they are taken.
+//! Shortens texts that are too long for a service, in tokens, until they are accepted.
 
 use crate::entity::Text;
 use crate::fill::lane::batch::{Batch, Input};
@@ -6,14 +6,14 @@ use crate::fill::lane::outcome::At;
 use crate::fill::lane::{Follow, Lane};
 use crate::fill::port::settings::Overlong;
 
-/// Share of a limit that is used: tokens are estimated.
+/// Share of a limit that is used, as tokens are estimated.
 const USED: f64 = 0.95;
-/// What is left of a text where nothing is known about the limit.
+/// Share of a text that is kept if nothing is known about the limit.
 const BLINDLY: f64 = 0.5;
-/// A text this short, in characters, that is still too long has another fault.
+/// If a text this short, in characters, is still too long, something else is wrong.
 const MIN_CHARS: usize = 32;
 
-/// What a refusal says about the length of a text, in tokens.
+/// What a refusal reports about the length of a text, in tokens.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Length {
     pub(super) limit: Option<u64>,
@@ -30,7 +30,7 @@ impl Lane {
         let limit = length.limit.and_then(|limit| usize::try_from(limit).ok());
         if let Some(limit) = limit {
             if fits_alone(&batch, limit) {
-                // Each of its texts fits: it is their sum that is too much.
+                // Each of its texts fits: their sum is too large.
                 return self.too_large(at, batch, length.limit, why);
             }
             self.limits.learn_text_tokens(now, limit);
@@ -88,7 +88,7 @@ fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// Whether the texts are several, and none of them comes near the limit by itself.
+/// Whether there are several texts, and none of them comes near the limit on its own.
 fn fits_alone(batch: &Batch, limit: usize) -> bool {
     batch.inputs.len() > 1
         && batch.texts().all(|text| text.tokens() * 2 < limit)

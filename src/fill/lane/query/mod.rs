@@ -1,6 +1,6 @@
 //! Query embeddings: texts whose vectors users wait for. They are sent before any batch.
 //!
-//! Equal texts asked for at the same time are sent once, and the last answers are kept.
+//! Equal texts requested at the same time are sent once, and the most recent answers are cached.
 
 mod outcome;
 
@@ -17,7 +17,7 @@ use crate::fill::status::QueryFigures;
 /// The vector of a text.
 pub(crate) type Vector = Arc<[f32]>;
 
-/// What a user has asked.
+/// A user's query.
 #[derive(Debug)]
 struct Asked {
     run: RunId,
@@ -25,26 +25,26 @@ struct Asked {
     found: HashMap<Text, Vector>,
 }
 
-/// Texts of one request, and how often it has been tried.
+/// The texts of one request, and how often it has been tried.
 #[derive(Debug, Clone)]
 pub(crate) struct QueryRequest {
     pub(crate) texts: Vec<Text>,
     pub(crate) tries: u32,
 }
 
-/// All queries that have not been answered, and the last answers.
+/// All unanswered queries, and the most recent answers.
 #[derive(Debug)]
 pub(crate) struct QueryEmbeddings {
     answers: Option<LruCache<Text, Vector>>,
     asked: Vec<Asked>,
     queue: VecDeque<QueryRequest>,
-    /// Texts in the queue or on their way.
+    /// Texts queued or in flight.
     under_way: HashSet<Text>,
     pub(crate) figures: QueryFigures,
 }
 
 impl QueryEmbeddings {
-    /// Keeps the last `kept` answers.
+    /// Caches the last `kept` answers.
     pub(crate) fn new(kept: usize) -> Self {
         Self {
             answers: NonZeroUsize::new(kept).map(LruCache::new),
@@ -55,7 +55,7 @@ impl QueryEmbeddings {
         }
     }
 
-    /// Keeps so many from now on.
+    /// Caches the last `kept` answers from now on.
     pub(crate) fn resize(&mut self, kept: usize) {
         match (NonZeroUsize::new(kept), &mut self.answers) {
             (Some(kept), Some(answers)) => answers.resize(kept),
@@ -63,7 +63,7 @@ impl QueryEmbeddings {
         }
     }
 
-    /// Another embedder: the old one's answers are worth nothing.
+    /// Forgets the answers of a replaced embedder.
     pub(crate) fn forget(&mut self) {
         self.answers.iter_mut().for_each(LruCache::clear);
     }
@@ -78,17 +78,18 @@ impl QueryEmbeddings {
         self.asked.iter().flat_map(|asked| &asked.texts).map(|text| text.bytes().len()).sum()
     }
 
-    /// Users who wait.
+    /// Number of waiting users.
     pub(crate) fn waiting(&self) -> usize {
         self.asked.len()
     }
 
-    /// Whether something is to be sent.
+    /// Whether there is anything to send.
     pub(crate) fn is_queued(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// A user asks; what is neither known nor under way is queued, at most so many texts a request.
+    /// Adds a user's query; texts neither cached nor under way are queued, at most `most` per
+    /// request.
     pub(crate) fn enqueue(&mut self, run: RunId, texts: Vec<Text>, most: usize) {
         let mut found = HashMap::new();
         let mut missing = Vec::new();
@@ -107,7 +108,7 @@ impl QueryEmbeddings {
         self.asked.push(Asked { run, texts, found });
     }
 
-    /// The next request; texts that nobody waits for any more are left out.
+    /// The next request; texts no longer waited for are left out.
     pub(crate) fn next(&mut self) -> Option<QueryRequest> {
         while let Some(mut request) = self.queue.pop_front() {
             let asked = &self.asked;
@@ -129,7 +130,7 @@ impl QueryEmbeddings {
         }
     }
 
-    /// Sends a request again in parts of at most so many texts.
+    /// Sends a request again in parts of at most `max` texts.
     pub(crate) fn split(&mut self, request: &QueryRequest, max: usize) {
         let parts = request.texts.chunks(max.max(1));
         for texts in parts.map(<[Text]>::to_vec) {
@@ -137,12 +138,12 @@ impl QueryEmbeddings {
         }
     }
 
-    /// Sends a request again that came to nothing.
+    /// Sends a failed request again.
     pub(crate) fn requeue(&mut self, request: QueryRequest) {
         self.queue.push_front(request);
     }
 
-    /// The vectors of these texts have come.
+    /// The vectors of these texts have arrived.
     pub(crate) fn complete(&mut self, texts: Vec<Text>, vectors: Vec<Vector>) {
         for (text, vector) in texts.into_iter().zip(vectors) {
             self.under_way.remove(&text);
@@ -155,7 +156,7 @@ impl QueryEmbeddings {
         }
     }
 
-    /// Takes out those who have all their vectors, in the order of their texts.
+    /// Takes out the users who have all their vectors, in the order of their texts.
     pub(crate) fn take_answered(&mut self) -> Vec<(RunId, Vec<Vector>)> {
         let all = |asked: &mut Asked| asked.texts.iter().all(|text| asked.found.contains_key(text));
         let done = self.asked.extract_if(.., all);
@@ -166,7 +167,7 @@ impl QueryEmbeddings {
         .collect()
     }
 
-    /// Takes out those who wait for one of these texts.
+    /// Takes out the users who wait for one of these texts.
     pub(crate) fn fail(&mut self, texts: &[Text]) -> Vec<RunId> {
         self.not_under_way(texts);
         let waits = |asked: &mut Asked| {
@@ -176,7 +177,7 @@ impl QueryEmbeddings {
         self.asked.extract_if(.., waits).map(|asked| asked.run).collect()
     }
 
-    /// Nobody waits for this one any more.
+    /// The user no longer waits.
     pub(crate) fn close(&mut self, run: RunId) {
         self.asked.retain(|asked| asked.run != run);
     }

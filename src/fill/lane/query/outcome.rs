@@ -1,4 +1,4 @@
-//! How queries are sent, and what their answers mean.
+//! Sends queries, and handles their answers.
 
 use std::time::Instant;
 
@@ -10,9 +10,9 @@ use crate::fill::port::event::{Outcome, RunFault};
 use crate::fill::port::fault::{Malformed, ServiceFault, Verdict};
 use crate::fill::port::id::{RunId, Wave};
 
-/// Text that users wait for at the same time, in bytes.
+/// Maximum bytes of text that users wait for at the same time.
 const MAX_WAITING_BYTES: usize = 64 << 20;
-/// Tries of one request, while the service stumbles.
+/// Attempts per request while the service has transient faults.
 const TRIES: u32 = 3;
 
 impl Lane {
@@ -34,7 +34,7 @@ impl Lane {
         self.queries.close(run);
     }
 
-    /// **Where queries are sent**, before any batch. `batches` = some wait for room, too.
+    /// **Where queries are sent**, before any batch. `batches` = batches are waiting for room too.
     pub(crate) fn send_queries(&mut self, now: Instant, batches: bool) {
         while self.queries.is_queued() && self.limiter.has_room_for_query(now, batches) {
             let Some(request) = self.queries.next() else { return };
@@ -70,7 +70,7 @@ impl Lane {
         self.answer_queries();
     }
 
-    /// A query came to nothing: it is sent again, or those who wait are told.
+    /// A query failed: it is sent again, or the waiting users get an error.
     pub(in crate::fill::lane) fn query_failed(
         &mut self,
         now: Instant,
@@ -80,7 +80,7 @@ impl Lane {
     ) {
         let request = QueryRequest { tries: request.tries + 1, ..request };
         let again = match verdict {
-            // The user's own limit ends the waiting.
+            // The user's own timeout ends the wait.
             Verdict::RateLimited(_) => true,
             Verdict::Transient { .. } | Verdict::TooSlow(_) => request.tries < TRIES,
             Verdict::TooManyTexts(max) if request.texts.len() > 1 => {
