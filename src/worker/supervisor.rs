@@ -30,6 +30,10 @@ pub(super) fn supervise(inbox: &Inbox, store: &dyn Store) {
         if begun.elapsed() > MAX_RESTART {
             pause = RESTART;
         }
+        if inbox.may_end() {
+            // The wake-up for this may have gone to the worker that panicked.
+            return;
+        }
         let until = Instant::now() + pause;
         while inbox.woken.recv_deadline(until).is_ok() {
             if inbox.may_end() {

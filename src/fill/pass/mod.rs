@@ -65,6 +65,8 @@ pub(crate) struct Pass {
     /// After a fault of the store.
     not_before: Option<Instant>,
     store_failures: u32,
+    /// Of these, those that waiting alone does not cure.
+    store_tries: u32,
     /// What holds back all writes to the server, since the store said so last.
     held_back: Option<String>,
     /// Since when a write has waited for the queries of others.
@@ -120,6 +122,7 @@ impl Pass {
             writing: None,
             not_before: None,
             store_failures: 0,
+            store_tries: 0,
             held_back: None,
             waiting_since: None,
             put_off: 0,

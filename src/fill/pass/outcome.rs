@@ -31,7 +31,10 @@ impl Pass {
     /// A read was answered.
     pub(crate) fn read(&mut self, now: Instant, query: &Query, answer: Answer) -> Progress {
         self.reading = false;
-        self.store_worked();
+        if self.held_back.is_none() {
+            // A read proves nothing about writes that are held back.
+            self.store_worked();
+        }
         let mut progress = Progress::default();
         if self.ending.is_some() {
             // An ending pass would never settle what is selected now.
@@ -103,6 +106,8 @@ impl Pass {
     /// A write was never answered: whether it was made, the next sweep sees.
     pub(crate) fn lost_write(&mut self) {
         if let Some(nodes) = self.writing.take() {
+            // It may have been an index.
+            self.left_unindexed |= nodes == 0;
             self.tally.error = Some(StoreFault::NoReply.to_string());
             self.leave(nodes);
         }
@@ -110,6 +115,7 @@ impl Pass {
 
     fn store_worked(&mut self) {
         self.store_failures = 0;
+        self.store_tries = 0;
         self.not_before = None;
         self.held_back = None;
     }
@@ -128,7 +134,9 @@ impl Pass {
         self.store_failures = self.store_failures.saturating_add(1);
         // What passes by itself is waited for, but not by a pass that was told to end.
         let patient = fault.passes_by_itself() && self.ending.is_none();
-        if self.store_failures > STORE_TRIES && !patient {
+        self.store_tries += u32::from(!fault.passes_by_itself());
+        let tries = if self.ending.is_some() { self.store_failures } else { self.store_tries };
+        if tries > STORE_TRIES && !patient {
             self.end(Ending::Abandon, Some(&fault.to_string()));
         }
     }

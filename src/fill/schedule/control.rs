@@ -40,6 +40,7 @@ impl Schedule {
         } else {
             // As if it were scheduled for now.
             self.next_run = Some(now);
+            self.list_again = self.surveying.is_some();
             if let Some(run) = run {
                 self.runs.open_all(run);
             }

@@ -35,6 +35,7 @@ const MAX_PASSES: usize = 64;
 
 /// Decides when to do what for which graph.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "marks that are set and taken one by one")]
 pub(crate) struct Schedule {
     enabled: bool,
     server: ServerState,
@@ -52,6 +53,8 @@ pub(crate) struct Schedule {
     unknown_graphs: DirtySchedule,
     /// The next survey looks for graphs we do not know yet.
     discovery_due: bool,
+    /// A run over all graphs was asked for while the server was being looked at.
+    list_again: bool,
     graphs: Graphs,
     runs: Runs,
     totals: Tally,
@@ -71,6 +74,7 @@ impl Schedule {
             writes_missed: false,
             unknown_graphs: DirtySchedule::default(),
             discovery_due: false,
+            list_again: false,
             graphs: Graphs::default(),
             runs: Runs::default(),
             totals: Tally::default(),

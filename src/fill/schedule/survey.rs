@@ -25,7 +25,9 @@ impl Schedule {
         self.discovery_due |= discovery;
         let lost = |since: Instant| since + LIMIT <= now;
         let wanted = scheduled || discovery || due(self.survey_at) || self.surveying.is_some();
-        if !wanted || !self.surveying.is_none_or(lost) {
+        // A survey that failed is repeated after a pause, whatever else is due.
+        let resting = self.survey_at.is_some_and(|at| at > now);
+        if !wanted || resting || !self.surveying.is_none_or(lost) {
             return false;
         }
         self.surveying = Some(now);
@@ -45,6 +47,11 @@ impl Schedule {
         let wanted = |name: &&GraphName| settings.rule.graphs.matches(name);
         if std::mem::take(&mut self.discovery_due) {
             self.discover(now, survey.graphs.iter().filter(wanted));
+        }
+        if std::mem::take(&mut self.list_again) {
+            // A run was asked for after the server was looked at: it covers what came to be since.
+            self.next_run = Some(now);
+            return false;
         }
         let due = self.next_run.is_some_and(|at| at <= now) || before != self.server;
         let scheduled = due && self.enabled;

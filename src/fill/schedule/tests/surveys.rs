@@ -163,3 +163,32 @@ fn a_graph_that_is_not_listed_any_more_is_forgotten() {
     assert_eq!(figures.sums.graphs, 1);
     assert!(figures.get(&graph("a")).is_none() && figures.get(&graph("b")).is_some());
 }
+
+#[test]
+fn a_survey_that_fails_on_a_ready_server_is_repeated_after_a_pause_only() {
+    let now = Instant::now();
+    let mut desk = Desk::idle(now, &["g"]);
+    desk.schedule.run(now, Some(RunId(1)), None);
+    assert!(desk.schedule.take_survey(now));
+    desk.schedule.not_surveyed(now);
+    assert!(!desk.schedule.take_survey(now), "each survey holds the server");
+    assert!(desk.schedule.take_survey(now + SURVEY_AGAIN));
+}
+
+#[test]
+fn a_run_that_comes_while_the_server_is_looked_at_covers_what_came_to_be_since() {
+    let now = Instant::now();
+    let mut desk = Desk::idle(now, &["old"]);
+    desk.schedule.run(now, Some(RunId(1)), None);
+    assert!(desk.schedule.take_survey(now));
+    desk.schedule.run(now, Some(RunId(2)), None);
+    let survey = |graphs: &[&str]| Survey {
+        engine_tested: true,
+        graphs: graphs.iter().map(|name| graph(name)).collect(),
+        ..Survey::default()
+    };
+    desk.schedule.surveyed(now, survey(&["old"]), &settings());
+    assert!(desk.begin(now).is_empty(), "the list is older than the run");
+    desk.survey(now, &["new", "old"]);
+    assert_eq!(desk.begin(now), ["new", "old"]);
+}
