@@ -43,7 +43,7 @@ pub(crate) struct Batch {
     pub(crate) refused: Option<Wave>,
     /// It was refused, sent again on its own, and refused again.
     pub(crate) retested: bool,
-    /// It has been sent before.
+    /// Sending it counts as a retry.
     pub(crate) repeated: bool,
     /// How often its only text failed alone, in the same way, while others succeeded.
     pub(crate) strikes: u32,

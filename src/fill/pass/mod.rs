@@ -1,4 +1,4 @@
-//! One graph's pass: look at the indexes, count, fill, create the missing index.
+//! A pass over one graph: check the indexes, count, fill, create the missing index.
 
 use crate::fill::pass::plan::first_stage;
 mod outcome;
@@ -25,8 +25,8 @@ use crate::fill::sweep::{INITIAL_WIDTH, Scope, Sweep};
 use crate::fill::tally::Tally;
 use crate::rule::Rule;
 
-/// Most rows of a reply must be at least so many for a count by label: else the labels of vectors that
-/// were there before stay unknown.
+/// Counting by label requires replies of at least this many rows; with fewer, the labels of vectors
+/// that already existed stay unknown.
 const MIN_LABEL_ROWS: usize = 100;
 
 /// The state of one pass over one graph.
@@ -36,44 +36,44 @@ pub(crate) struct Pass {
     stage: Stage,
     tally: Tally,
     batcher: Batcher,
-    /// Batches to be sent again.
+    /// Batches to send again.
     retries: VecDeque<Batch>,
     /// Nodes whose batch is at the embedder.
     in_flight: usize,
     rows: VecDeque<Row>,
-    /// Nodes to be marked: before the rows are written.
+    /// Nodes to mark, before the rows are written.
     marks: VecDeque<Mark>,
-    /// Indexes to be created: before anything else is written.
+    /// Indexes to create, before anything else is written.
     indexes_to_create: VecDeque<NewIndex>,
-    /// What sweeping has cost the engine's threads.
+    /// Time that sweeping has cost the engine's threads.
     swept: Duration,
-    /// Nodes that come to be now have ids from here on, or that of a node that was deleted.
+    /// Nodes created from now on have ids from here on, or the id of a deleted node.
     end_of_graph: Option<u64>,
-    /// The graph was counted at once, and ends before this id.
+    /// The graph was counted in one query, and ends before this id.
     known_end: Option<u64>,
-    /// An index may be being built. The engine keeps its graph locked meanwhile, for ten thousand
-    /// nodes at a time: a write would wait for that with the server in hand.
+    /// An index build may be running. The engine locks the graph during a build, for ten thousand
+    /// nodes at a time: a write would wait for that while holding the server.
     building: bool,
     building_since: Option<Instant>,
-    /// Labels are left without an index, because another took too long to build.
+    /// Some labels were left without an index, because another took too long to build.
     left_unindexed: bool,
     sizer: WriteSizer,
-    /// A read has not been answered.
+    /// A read is in flight.
     reading: bool,
-    /// So many nodes are in a write that has not come back.
+    /// Number of nodes in the write in flight.
     writing: Option<usize>,
-    /// After a fault of the store.
+    /// Pause after a fault of the store.
     not_before: Option<Instant>,
     store_failures: u32,
     /// Of these, those that waiting alone does not cure.
     store_tries: u32,
     /// What holds back all writes to the server, since the store said so last.
     held_back: Option<String>,
-    /// Since when a write has waited for the queries of others.
+    /// When a write started waiting for other clients' queries.
     waiting_since: Option<Instant>,
-    /// Writes in a row that met a query which had just begun.
+    /// Consecutive writes put off because a query had just begun.
     put_off: u32,
-    /// Dimension by label of the indexes there are.
+    /// Dimensions of the existing indexes, by label.
     indexes: BTreeMap<String, usize>,
     indexed: BTreeMap<String, usize>,
     /// Labels that have vectors.
@@ -83,14 +83,14 @@ pub(crate) struct Pass {
     /// Length of the vectors written in this pass.
     dimensions: Option<usize>,
     plan: Plan,
-    /// What had come back and come in when the texts were last compared with the cache.
+    /// What had been completed and selected when the texts were last compared with the cache.
     cache_seen: (u64, u64),
     /// When it last looked for new nodes while others were at the embedder.
     extended: Option<Instant>,
     resweeps: u32,
     stale_before: u64,
     counted: Counted,
-    /// The pass was told to end early.
+    /// Set if the pass is to end early.
     ending: Option<Ending>,
 }
 
@@ -169,7 +169,7 @@ impl Pass {
                 labels: self.counts_labels(),
             }),
             Stage::Counting(sweep) => sweep.window(self.plan.max_rows).map(|window| {
-                // What costs a small graph little costs a large one time.
+                // Listing labels is cheap on a small graph, but takes time on a large one.
                 let wanted = window.lo == 0 || self.plan.check_indexes;
                 Query::Count { window, labels: wanted && self.counts_labels() }
             }),
@@ -182,8 +182,8 @@ impl Pass {
         }
     }
 
-    /// Looks for new nodes while all it has selected is at the embedder, or under suspicion there: they
-    /// do not wait for the end of the pass.
+    /// Looks for new nodes while everything it has selected is at the embedder, or under suspicion
+    /// there: new nodes need not wait for the end of the pass.
     pub(crate) fn extend(&mut self, now: Instant) {
         let waits = self.in_flight > 0 && self.held() == self.in_flight && !self.reading;
         let swept = self.selecting().is_some_and(Sweep::is_done);
@@ -209,7 +209,7 @@ impl Pass {
         }
     }
 
-    /// The engine's TIMEOUT ended the last query: smaller windows.
+    /// Makes the windows smaller after the engine's TIMEOUT ended a query.
     fn narrow(&mut self) {
         match &mut self.stage {
             Stage::Counting(sweep) | Stage::Filling(sweep) | Stage::Reviewing(sweep) => {
@@ -239,7 +239,7 @@ impl Pass {
         if over { Step::Over } else { Step::Stay }
     }
 
-    /// When it, or one of its batches, goes on after a rest.
+    /// When the pass, or one of its batches, continues after a pause.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let retries = self.retries.iter().map(|batch| batch.not_before);
         let extension = self.extended.map(|at| at + EXTENSION_REST);
@@ -251,18 +251,18 @@ impl Pass {
         &self.plan.rule
     }
 
-    /// Whether the store has yet to answer it.
+    /// Whether it is waiting for an answer from the store.
     #[cfg(test)]
     pub(crate) fn awaits_store(&self) -> bool {
         self.reading || self.writing.is_some()
     }
 
-    /// Whether it was told to end early.
+    /// Whether it is to end early.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.is_some()
     }
 
-    /// Whether a write of it waits for the queries of others.
+    /// Whether one of its writes is waiting for other clients' queries.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting_since.is_some()
     }
@@ -272,7 +272,7 @@ impl Pass {
         self.held_back.as_deref()
     }
 
-    /// The pass has ended: what came of it.
+    /// Finishes the pass, and returns its results.
     pub(crate) fn finish(self, now: Instant) -> Finished {
         let indexed = self.ending.is_none() && self.plan.auto_index.is_some();
         let whole = self.plan.scope == Scope::Full;
@@ -297,12 +297,12 @@ impl Pass {
         }
     }
 
-    /// Whether nodes are counted by label: a row of each must not be cut off.
+    /// Whether nodes are counted by label: every label's row must fit into the reply.
     fn counts_labels(&self) -> bool {
         self.plan.max_rows >= MIN_LABEL_ROWS
     }
 
-    /// A label whose nodes got vectors in this pass.
+    /// Notes a label whose nodes received vectors in this pass.
     fn note_label(&mut self, label: &str) {
         if !self.labels.contains(label) {
             self.labels.insert(label.to_owned());

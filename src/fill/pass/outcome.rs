@@ -9,21 +9,21 @@ use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::{Answer, Job, Query, Row, Written};
 use crate::fill::retry::{StorePause, doubled};
 
-/// Tries at a store that fails for a reason which does not pass by itself.
+/// Attempts at a store that fails for a reason which does not pass on its own.
 const STORE_TRIES: u32 = 8;
 
-/// How the figures of a graph change by what a pass has seen or done.
+/// How a graph's figures change after what a pass has seen or done.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     /// The graph was counted.
     pub(crate) counted: Option<Counted>,
-    /// Pending nodes were found that no count knew of.
+    /// Pending nodes found that no count included.
     pub(crate) found: u64,
-    /// Nodes that were quarantined are pending again.
+    /// Quarantined nodes that are pending again.
     pub(crate) released: u64,
-    /// Nodes got their vector.
+    /// Nodes that received their vector.
     pub(crate) embedded: u64,
-    /// Nodes were quarantined.
+    /// Nodes newly quarantined.
     pub(crate) quarantined: u64,
 }
 
@@ -37,7 +37,7 @@ impl Pass {
         }
         let mut progress = Progress::default();
         if self.ending.is_some() {
-            // An ending pass would never settle what is selected now.
+            // An ending pass would never settle nodes selected now.
             return progress;
         }
         match answer {
@@ -94,8 +94,8 @@ impl Pass {
         }
         self.put_off += u32::from(*fault == StoreFault::Begun);
         if index && matches!(fault, StoreFault::Other(_)) {
-            // The index can be created by somebody else, or be refused for good: the vectors are
-            // safe either way, so the pass goes on and says so.
+            // Someone else may have created the index, or it may be refused for good: the vectors
+            // are safe either way, so the pass continues and reports the fault.
             self.tally.error = Some(fault.to_string());
             return;
         }
@@ -103,7 +103,7 @@ impl Pass {
         self.store_failed(now, fault);
     }
 
-    /// A write was never answered: whether it was made, the next sweep sees.
+    /// A write was never answered: the next sweep shows whether it was made.
     pub(crate) fn lost_write(&mut self) {
         if let Some(nodes) = self.writing.take() {
             // It may have been an index.
@@ -132,7 +132,7 @@ impl Pass {
         let pause = StorePause::after(fault);
         self.not_before = Some(now + doubled(pause.first, self.store_failures, pause.max));
         self.store_failures = self.store_failures.saturating_add(1);
-        // What passes by itself is waited for, but not by a pass that was told to end.
+        // Wait for a fault that passes on its own, unless the pass is ending.
         let patient = fault.passes_by_itself() && self.ending.is_none();
         self.store_tries += u32::from(!fault.passes_by_itself());
         let tries = if self.ending.is_some() { self.store_failures } else { self.store_tries };

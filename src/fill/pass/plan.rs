@@ -1,4 +1,4 @@
-//! What a pass is to do, where it stands, and how it ends.
+//! The plan of a pass, its stages, and how it ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use crate::fill::tally::Tally;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
 
-/// Kinds of nodes a label has for [`Query::CountAll`]: a reply of so few rows cannot tell of all.
+/// Kinds of nodes per label in [`Query::CountAll`]: a reply of so few rows cannot hold them all.
 const KINDS: usize = 12;
 
-/// Where a pass stands.
+/// The stage of a pass.
 #[derive(Debug)]
 pub(super) enum Stage {
     /// Reads which labels have an index, and of which dimension.
@@ -23,9 +23,10 @@ pub(super) enum Stage {
     Counting(Sweep),
     /// Selects, embeds and writes, all at once.
     Filling(Sweep),
-    /// Looks whether quarantined nodes hold another text by now; those are embedded like the others.
+    /// Checks whether quarantined nodes now hold a different text; those are embedded like the
+    /// others.
     Reviewing(Sweep),
-    /// Reads how long the vectors of a label are that has no index.
+    /// Reads the length of the vectors of a label that has no index.
     Sampling(Vec<Name>),
     /// Waits until the created indexes are built.
     Building,
@@ -36,9 +37,9 @@ pub(super) enum Stage {
 /// Whether a pass moved on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It waits for something.
+    /// It is waiting for something.
     Stay,
-    /// It is at another stage, and may need something else.
+    /// It has entered another stage, and may need something else.
     Moved,
     /// It has ended.
     Over,
@@ -61,25 +62,25 @@ pub(crate) struct Plan {
     /// How much of the graph is swept.
     pub(crate) scope: Scope,
     pub(crate) rule: Arc<Rule>,
-    /// Most rows the engine returns.
+    /// Maximum rows the engine returns.
     pub(crate) max_rows: usize,
-    /// Whether to see to the indexes even though nothing is pending: one that was never created, or
-    /// dropped, is noticed.
+    /// Whether to check the indexes even if nothing is pending, so that one that was never created,
+    /// or was dropped, is noticed.
     pub(crate) check_indexes: bool,
-    /// The index to create where one is missing.
+    /// The kind of index to create where one is missing.
     pub(crate) auto_index: Option<Similarity>,
 }
 
-/// What came of a pass.
+/// The results of a pass.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) scope: Scope,
     pub(crate) tally: Tally,
-    /// What sweeping has cost the engine's threads.
+    /// Time that sweeping has cost the engine's threads.
     pub(crate) swept: Duration,
-    /// Where it saw the graph end, if it came so far.
+    /// Where it saw the graph end, if it got that far.
     pub(crate) end_of_graph: Option<u64>,
-    /// It has seen to all indexes.
+    /// It has checked all indexes.
     pub(crate) indexes_checked: bool,
     /// The graph is gone.
     pub(crate) gone: bool,
@@ -96,7 +97,7 @@ pub(crate) struct Counted {
 }
 
 impl Counted {
-    /// Whether nodes wait for a vector.
+    /// Whether any nodes are waiting for a vector.
     pub(crate) fn is_pending(self) -> bool {
         self.unfilled > self.quarantined
     }
@@ -106,7 +107,7 @@ pub(super) fn first_stage(plan: &Plan) -> Stage {
     match plan.scope {
         Scope::Full if plan.max_rows > KINDS => Stage::CountingAll,
         Scope::Full => Stage::Counting(Sweep::new(0, plan.max_rows)),
-        // What is new is few, and not counted.
+        // New nodes are few, and not counted.
         Scope::Tail(_) => Stage::Indexes,
     }
 }

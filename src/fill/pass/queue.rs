@@ -1,4 +1,5 @@
-//! The nodes a pass holds, and how each of them leaves it: written, marked, sent again, or left.
+//! The nodes a pass holds, and how each of them leaves it: written, marked, sent again, or
+//! deferred.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +13,12 @@ use crate::fill::port::settings::BatchLimits;
 use crate::fill::port::store::{Job, Mark, Readers, Row};
 use crate::fill::quarantine::mark;
 
-/// What a pass may take in now.
+/// How much a pass may take in now.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Room {
     /// Nodes it may hold in all stages.
     pub(crate) nodes: usize,
-    /// So much text waits for requests that nothing more is selected.
+    /// So much text is waiting to be sent that nothing more is selected.
     pub(crate) heavy: bool,
     /// What one request may hold.
     pub(crate) limits: BatchLimits,
@@ -27,13 +28,13 @@ pub(crate) struct Room {
 #[derive(Debug)]
 pub(crate) struct PassJob {
     pub(crate) job: Job,
-    /// It does nothing that an effect could not tell.
+    /// It does nothing that cannot be expressed as an effect.
     pub(crate) plain: bool,
     pub(crate) readers: Readers,
 }
 
 impl Pass {
-    /// Ends the pass early. The stronger of two endings holds.
+    /// Ends the pass early. The stronger of two endings wins.
     pub(crate) fn end(&mut self, ending: Ending, reason: Option<&str>) {
         if self.ending.is_none_or(|known| known == Ending::Stop) {
             self.ending = Some(ending);
@@ -60,18 +61,18 @@ impl Pass {
         }
     }
 
-    /// Bytes of text that wait for a request.
+    /// Bytes of text waiting to be sent.
     pub(crate) fn waiting_bytes(&self) -> usize {
         self.batcher.bytes()
     }
 
-    /// Whether it has nodes that wait for a request.
+    /// Whether it has nodes waiting to be sent.
     pub(crate) fn needs_embedder(&self) -> bool {
         self.batcher.len() > 0 && self.ending.is_none()
     }
 
-    /// The batch to be sent next: one to be sent again, or a new one once it is full or nothing more
-    /// comes. Its nodes are in flight from now on.
+    /// The next batch to send: a retry, or a new one once it is full or nothing more is coming. Its
+    /// nodes are in flight from now on.
     pub(crate) fn take_batch(
         &mut self,
         now: Instant,
@@ -80,7 +81,7 @@ impl Pass {
         cache: &mut EmbeddingCache,
     ) -> Option<Batch> {
         self.settle_cached(cache);
-        // What is full will not become fuller, unless what it holds elsewhere makes room.
+        // A full batcher cannot grow until nodes in later stages are settled.
         let full = self.held() >= room.nodes && self.held() == self.batcher.len();
         let no_more = !self.expects_more() || full || room.heavy;
         let ready = no_more || self.batcher.is_full(room.limits);
@@ -103,8 +104,8 @@ impl Pass {
         self.needs_embedder() || !self.retries.is_empty()
     }
 
-    /// Nodes whose vector is cached become rows, and those whose text is in flight wait for it. Only
-    /// looks when something came back or came in.
+    /// Nodes whose vector is cached become rows, and those whose text is in flight wait for it.
+    /// Only does any work if something was completed or selected since the last call.
     fn settle_cached(&mut self, cache: &mut EmbeddingCache) {
         let seen = (cache.generation(), self.tally.selected);
         if std::mem::replace(&mut self.cache_seen, seen) == seen {
@@ -114,17 +115,17 @@ impl Pass {
         self.rows.append(&mut sorted);
     }
 
-    /// A request for it was sent.
+    /// A request was sent for this pass.
     pub(crate) fn note_request(&mut self) {
         self.tally.requests += 1;
     }
 
-    /// The service counted so many tokens.
+    /// The service counted this many tokens.
     pub(crate) fn note_tokens(&mut self, tokens: u64) {
         self.tally.tokens += tokens;
     }
 
-    /// The texts of so many nodes were shortened.
+    /// The texts of this many nodes were shortened.
     pub(crate) fn note_truncated(&mut self, nodes: usize) {
         self.tally.truncated += nodes as u64;
     }
@@ -134,8 +135,8 @@ impl Pass {
         self.tally.error = Some(why.to_owned());
     }
 
-    /// The length of vectors that an index takes of nodes in this batch, where it is another than the
-    /// one received.
+    /// The vector length that an index on nodes of this batch expects, if it differs from the one
+    /// received.
     pub(crate) fn index_conflict(&self, batch: &Batch, received: usize) -> Option<usize> {
         let nodes = batch.inputs.iter().flat_map(|input| &input.nodes);
         let mut lengths =
@@ -143,7 +144,7 @@ impl Pass {
         lengths.find(|expected| *expected != received)
     }
 
-    /// The vectors of a batch have come.
+    /// The vectors of a batch have arrived.
     pub(crate) fn accept(&mut self, rows: Vec<Row>) {
         self.land(rows.len());
         match self.ending {
@@ -152,7 +153,7 @@ impl Pass {
         }
     }
 
-    /// A batch came back that is to be sent again, unless the pass is ending.
+    /// A batch has come back and is sent again, unless the pass is ending.
     pub(crate) fn requeue(&mut self, batch: Batch) {
         self.land(batch.nodes());
         if self.ending.is_some() {
@@ -162,13 +163,13 @@ impl Pass {
         }
     }
 
-    /// Nodes came back that are left to a later pass.
+    /// Nodes have come back and are left to a later pass.
     pub(crate) fn defer(&mut self, nodes: usize) {
         self.land(nodes);
         self.leave(nodes);
     }
 
-    /// Nodes came back that are to be marked with the reason their text is refused.
+    /// Nodes have come back, to be marked with the reason their text was refused.
     pub(crate) fn quarantine(&mut self, batch: Batch, reason: &str) {
         self.land(batch.nodes());
         for input in batch.inputs {
@@ -179,17 +180,17 @@ impl Pass {
         }
     }
 
-    /// So many nodes are no longer in flight.
+    /// This many nodes are no longer in flight.
     fn land(&mut self, nodes: usize) {
         debug_assert!(nodes <= self.in_flight, "{nodes} nodes land, {} fly", self.in_flight);
         self.in_flight = self.in_flight.saturating_sub(nodes);
     }
 
-    /// Takes the write to be made next; at most one is out at a time.
+    /// Takes the next write; at most one is in flight at a time.
     pub(crate) fn take_job(&mut self, now: Instant, patience: Option<Duration>) -> Option<PassJob> {
         let job = self.next_job(now)?;
         self.writing = Some(job.nodes());
-        // A node that was marked loses its mark, which is more than an effect tells.
+        // A marked node also loses its mark, which an effect cannot express.
         let plain = !matches!(self.stage, Stage::Reviewing(_));
         Some(PassJob { job, plain, readers: self.readers(now, patience) })
     }
@@ -221,7 +222,7 @@ impl Pass {
         (!rows.is_empty()).then_some(Job::Vectors(rows))
     }
 
-    /// Puts a write back that the store refused for now.
+    /// Puts back a write that the store refused for now.
     pub(super) fn put_back(&mut self, job: Job) {
         match job {
             Job::Vectors(rows) => rows.into_iter().rev().for_each(|row| self.rows.push_front(row)),

@@ -1,4 +1,4 @@
-//! What the answers to its reads tell a pass, and the stage that follows.
+//! What a pass learns from the answers to its reads, and the stage that follows.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,15 +13,16 @@ use crate::fill::quarantine::mark;
 use crate::fill::sweep::{Scope, Sweep};
 use crate::rule::name::Name;
 
-/// How often a pass sweeps the graph again because nodes changed under it. A node that changes all
-/// the time is left to the next pass, or it would be paid for without end.
+/// How often a pass sweeps the graph again because nodes changed during the pass. A node that keeps
+/// changing is left to the next pass, or it would be paid for endlessly.
 const RESWEEPS: u32 = 1;
-/// A pass over so few nodes is over before an index of somebody else's is worth a look.
+/// A pass over this few nodes is over before it is worth looking for an index built by someone
+/// else.
 const SHORT_PASS: u64 = 128;
-/// How soon a building index is looked at again: a small one is built in a moment.
+/// How soon to check an index being built again: a small one is ready in a moment.
 const FIRST_BUILD_POLL: Duration = Duration::from_millis(4);
 const MAX_BUILD_POLL: Duration = Duration::from_millis(100);
-/// How long a pass looks on while an index is built.
+/// How long a pass waits for an index build.
 const BUILD_WATCH: Duration = Duration::from_secs(10);
 
 impl Pass {
@@ -54,8 +55,8 @@ impl Pass {
         Stage::Filling(Sweep::new(self.plan.scope.first(), self.plan.max_rows))
     }
 
-    /// Looks on while an index is built: a small one is ready at the end of the pass, and a large one
-    /// does not keep new nodes waiting.
+    /// Waits for an index build for a while: a small index is ready by the end of the pass, and a
+    /// large one does not keep new nodes waiting.
     fn watch(&mut self, now: Instant) {
         let since = *self.building_since.get_or_insert(now);
         if self.building && now < since + BUILD_WATCH {
@@ -101,7 +102,7 @@ impl Pass {
         self.had_vectors.extend(count.labels.into_iter().filter(meant));
     }
 
-    /// The count is complete; its last window began at this id.
+    /// The count is complete; its last window started at this id.
     fn counted_whole(&mut self, last: u64) -> Counted {
         self.end_of_graph = Some(last);
         self.labels.extend(self.had_vectors.iter().cloned());
@@ -111,7 +112,7 @@ impl Pass {
         self.counted
     }
 
-    /// **Where selected nodes come in.** Returns how many of them no count knows of.
+    /// **Where selected nodes come in.** Returns how many of them no count included.
     pub(super) fn learn_selection(&mut self, query: &Query, selection: Selection) -> u64 {
         let (Stage::Filling(sweep), Query::Select(window)) = (&mut self.stage, query) else {
             return 0;
@@ -132,8 +133,8 @@ impl Pass {
         uncounted
     }
 
-    /// Quarantined nodes are known: those whose mark speaks of another text are taken in. Returns how
-    /// many.
+    /// Quarantined nodes were read: those whose mark is about a different text are taken in.
+    /// Returns how many.
     pub(super) fn learn_marked(&mut self, query: &Query, marked: Marked) -> u64 {
         let (Stage::Reviewing(sweep), Query::Marked { window, .. }) = (&mut self.stage, query)
         else {
@@ -154,7 +155,7 @@ impl Pass {
     fn take_in(&mut self, id: NodeId, text: Text, label: Option<String>) {
         self.tally.selected += 1;
         self.tally.truncated += u64::from(text.is_cut());
-        // The label that was asked for is the one whose index is meant.
+        // If the rule names a label, its index is the one that matters.
         let only = self.plan.rule.label.as_ref().map(|label| label.as_str().into());
         let label: Option<Arc<str>> = only.or_else(|| label.map(Arc::from));
         self.batcher.push(Pending { node: Node { id, label }, text });
@@ -170,7 +171,7 @@ impl Pass {
         }
         if labels.is_empty() {
             self.stage = Stage::Building;
-            // One may be: that is asked first.
+            // An index may be under construction: check that first.
             self.building = true;
         }
     }
@@ -190,7 +191,7 @@ impl Pass {
 
     fn after_fill(&mut self) -> Stage {
         if self.counted.quarantined > 0 {
-            // To take a mark away costs a query, whatever the writes so far have cost.
+            // Removing a mark takes a query, so earlier write costs do not apply.
             self.sizer = WriteSizer::default();
             return Stage::Reviewing(Sweep::new(0, self.plan.max_rows));
         }
@@ -215,7 +216,7 @@ impl Pass {
         }
     }
 
-    /// Whether all vectors of these labels were written in this pass, so that none need be looked at.
+    /// Whether all vectors of these labels were written in this pass, so that no sample is needed.
     fn wrote_all(&self, labels: &[Name]) -> bool {
         let had = |label: &Name| self.had_vectors.contains(label.as_str());
         self.plan.scope == Scope::Full && self.counts_labels() && !labels.iter().any(had)
@@ -225,7 +226,7 @@ impl Pass {
         let Some(similarity) = self.plan.auto_index else { return Stage::Done };
         let index = |label| NewIndex { label, dimensions, similarity };
         self.indexes_to_create.extend(labels.into_iter().map(index));
-        // A short pass knows from its beginning that nobody builds one.
+        // A short pass already knows from its start that no index is being built.
         self.building = self.tally.selected > SHORT_PASS;
         Stage::Building
     }

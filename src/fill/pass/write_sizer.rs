@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A first guess for what nobody has measured yet: a row of 1,536 dimensions. The first write to a graph
-/// is dear: the engine plans its queries, and adds the property.
+/// Initial size before anything has been measured: a row of 1,536 dimensions. The first write to a
+/// graph is expensive: the engine plans its queries and adds the property.
 const FIRST_BYTES: usize = 16 * 1024;
-/// Beyond this many the engine's own bookkeeping for one query grows faster than the rows.
+/// Beyond this many rows, the engine's own bookkeeping per query grows faster than the rows.
 const MAX_ROWS: usize = 64;
-/// Share of the budget that is planned for; the rest is for rows that cost more than the last.
+/// Share of the budget that is planned; the rest is for rows that cost more than the last ones.
 const PLANNED: f64 = 0.8;
 
-/// Sizes the writes of one graph by what the last ones took. It counts bytes of query text: parsing
-/// them is most of what a query costs, and a long text weighs as much as a vector. Of a write that
-/// hands vectors over as effects they are a measure, too.
+/// Sizes the writes to one graph by how long the last ones took. It counts bytes of query text:
+/// parsing them is most of a query's cost, and a long text weighs as much as a vector. For a write
+/// that sends vectors as effects, they are a usable measure too.
 #[derive(Debug, Clone)]
 pub(crate) struct WriteSizer {
     rows: usize,
@@ -46,7 +46,7 @@ impl WriteSizer {
         slice
     }
 
-    /// Learns from a hold of the server for a query of so many bytes.
+    /// Learns from a hold of the server for a query of this many bytes.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -55,7 +55,7 @@ impl WriteSizer {
     )]
     pub(crate) fn observe(&mut self, bytes: usize, held: Duration, budget: Duration) {
         let measured = held.as_secs_f64() / bytes.max(1) as f64;
-        // A dear slice is believed at once, a cheap one slowly: the budget is a promise.
+        // An expensive slice counts at once, a cheap one gradually: the budget is a promise.
         let cost = self.cost.map_or(measured, |cost| measured.max(cost * 0.75 + measured * 0.25));
         self.cost = Some(cost);
         let fitting = (budget.as_secs_f64() * PLANNED / cost.max(1e-12)) as usize;
@@ -63,7 +63,7 @@ impl WriteSizer {
         self.rows = (self.rows * 2).min(MAX_ROWS);
     }
 
-    /// After a write the engine's TIMEOUT ended.
+    /// After a write ended by the engine's TIMEOUT.
     pub(crate) fn halve(&mut self) {
         self.rows = (self.rows / 2).max(1);
         self.bytes = (self.bytes / 2).max(1);

@@ -14,7 +14,7 @@ impl World {
                     assert!(!node.text.contains("poison"), "seed {seed}");
                 }
                 if node.is_quarantined() {
-                    // What is never answered alone is set aside as well as what is refused.
+                    // A text that is never answered on its own is quarantined like a refused one.
                     let bad = node.text.contains("poison") || node.text.contains("stumble");
                     assert!(bad, "seed {seed}: {name} {id} {node:?}");
                 }
@@ -25,7 +25,7 @@ impl World {
         let graphs = self.graphs.len().max(schedule.passes().count()).max(1);
         let most = (CONCURRENCY * BATCH * 2 + BATCH) * graphs;
         for pass in schedule.passes().filter(|pass| pass.is_ending()) {
-            // Nothing waits for a request any more: what it holds is on its way out.
+            // Nothing is waiting to be sent any more: the remaining nodes are on their way out.
             let leaving = pass.held() > 0 || pass.awaits_store();
             assert!(leaving && !pass.needs_embedder(), "seed {seed}: it cannot end: {pass:#?}");
         }
@@ -35,7 +35,7 @@ impl World {
 
     /// Nothing is missing once everything is calm.
     pub(super) fn assert_complete(&self) {
-        // A graph that cannot be written to starves no other.
+        // A graph that cannot be written to does not starve others.
         for (name, graph) in
             self.graphs.iter().filter(|(name, _)| self.cursed.as_ref() != Some(name))
         {

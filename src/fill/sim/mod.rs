@@ -1,5 +1,5 @@
 //! A simulated world around the core: graphs that change, a service and a store that fail, and time
-//! that is only a number. What must always hold is checked after every step.
+//! that is only a number. The invariants are checked after every step.
 
 mod invariants;
 mod service;
@@ -26,9 +26,9 @@ const DIMENSIONS: usize = 2;
 const BATCH: usize = 5;
 const CONCURRENCY: usize = 3;
 const MAX_CHARS: usize = 1_000;
-/// A graph of more nodes is counted in windows.
+/// A graph with more nodes is counted in windows.
 const SMALL: usize = 12;
-/// What a query takes the engine.
+/// Time a query takes the engine.
 const TOOK: Duration = Duration::from_micros(100);
 
 /// A node: its text, the text its vector was made from, its mark.
@@ -40,7 +40,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Whether its mark speaks of the text it holds.
+    /// Whether its mark is about its current text.
     fn is_quarantined(&self) -> bool {
         let text = Text::new(self.text.as_bytes(), MAX_CHARS);
         self.error.as_ref().is_some_and(|note| !is_outdated(note, &text))
@@ -50,7 +50,7 @@ impl Node {
 /// Nodes by id.
 pub(crate) type Graph = BTreeMap<u64, Node>;
 
-/// The vector of a text; it tells the text it was made from.
+/// The vector of a text; it encodes the text it was made from.
 fn vector_of(text: &str) -> Vec<f32> {
     let sum = text.bytes().fold(0u16, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     let length = u16::try_from(text.len()).unwrap();
@@ -68,9 +68,9 @@ struct World {
     due: BinaryHeap<Reverse<(Instant, u64)>>,
     events: BTreeMap<u64, Event>,
     count: u64,
-    /// Share of bad luck, in percent; 0 once the world has calmed down.
+    /// Probability of faults, in percent; 0 once the world has calmed down.
     malice: u32,
-    /// There is, or was, bad luck in this life.
+    /// The highest probability of faults in this life.
     malice_ever: u32,
     in_flight: usize,
     writes: usize,
@@ -79,9 +79,9 @@ struct World {
     run_ids: u64,
     /// The service refuses everything.
     refusing: bool,
-    /// Some texts make the service answer 500, every time.
+    /// Some texts make the service answer 500 every time.
     stumbles: bool,
-    /// Whether passes are scheduled, or only asked for and woken.
+    /// Whether passes are scheduled, or only requested and woken.
     scheduled: bool,
     /// Writes to this graph never succeed.
     cursed: Option<GraphName>,
@@ -183,17 +183,17 @@ impl World {
         let text = match kind {
             0 => format!("poison {number}"),
             1 => String::new(),
-            // What no service ever says why.
+            // A text that fails without a reason.
             2 if self.stumbles => format!("stumble {number}"),
             _ => format!("text {number}"),
         };
         let Some(nodes) = self.graphs.get_mut(graph) else { return };
-        // The lowest free id: the engine gives ids away again.
+        // The lowest free id: the engine reuses ids.
         let id = (0..1_000_000).find(|id| !nodes.contains_key(id)).unwrap();
         nodes.insert(id, Node { text, ..Node::default() });
     }
 
-    /// Somebody changes the graphs.
+    /// A client changes the graphs.
     fn meddle(&mut self) {
         let names: Vec<GraphName> = self.graphs.keys().cloned().collect();
         let Some(name) = self.rng.choice(names) else { return };
@@ -207,8 +207,8 @@ impl World {
                     *self.rng.choice(["edited", "edited", "edited", "poison"].iter()).unwrap();
                 let text = format!("{kind} {}", self.rng.u32(..1_000));
                 if let Some(node) = self.graphs.get_mut(&name).unwrap().get_mut(&id) {
-                    // An edit as a user makes it: the old vector goes with the old text, and of the
-                    // mark of quarantine a user knows nothing.
+                    // An edit as a user makes it: the old vector goes with the old text, but the
+                    // user does not know about the quarantine mark.
                     *node = Node { text, vector: None, error: node.error.take() };
                 }
             }
@@ -217,7 +217,7 @@ impl World {
                 self.indexed.remove(&name);
             }
             _ => {
-                // Under a name that may have been there before, and is announced before it is there.
+                // The name may have existed before, and is announced before the graph exists.
                 let name = GraphName::new(&format!("g{}", self.rng.u32(..4)));
                 self.tell(Event::Touched(name.clone()));
                 self.graphs.entry(name.clone()).or_default();
@@ -239,8 +239,8 @@ impl World {
                 self.tell(Event::Query { run: RunId(self.run_ids), texts });
             }
             8 => self.ask(),
-            // A service that changes its mind between two requests could not be told from one that
-            // minds the text.
+            // A service that changes its mind between two requests could not be told apart from one
+            // that objects to the text.
             6 | 7 => {
                 self.live(1);
                 self.refusing = !self.refusing;
@@ -277,7 +277,7 @@ impl World {
         }
     }
 
-    /// A user asks for the quarantined nodes, or that they are tried again.
+    /// A user lists or releases the quarantined nodes.
     fn ask(&mut self) {
         self.run_ids += 1;
         let (run, graph) =
@@ -326,7 +326,7 @@ impl World {
         }
     }
 
-    /// What is asked of the store now is never answered.
+    /// Whether this request to the store is never answered.
     fn is_lost(&mut self) -> bool {
         self.malice > 0 && self.rng.u32(..300) == 0
     }
@@ -369,7 +369,7 @@ impl World {
 
 fn one_life(seed: u64) {
     let mut world = World::new(seed);
-    // A text that every service takes: without one, a poison cannot be told from a bad request.
+    // A text that every service accepts: without one, a poison cannot be told from a bad request.
     let name = world.graphs.keys().next().cloned().unwrap();
     world
         .graphs
@@ -386,14 +386,14 @@ fn one_life(seed: u64) {
             world.meddle();
         }
     }
-    // The world calms down; whatever was broken is mended.
+    // The world calms down; everything broken is fixed.
     world.malice = 0;
     world.refusing = false;
     world.server = ServerState::Ready;
     world.tell(Event::ServerChanged);
     world.tell(Event::Configured { settings: Box::new(settings(seed)), embedder_replaced: false });
     if !world.scheduled {
-        // What a fault has left pending is taken up when somebody asks.
+        // Nodes left pending by a fault are taken up on request.
         world.live(5);
         world.run_ids += 1;
         world.runs.insert(RunId(world.run_ids));
@@ -406,9 +406,9 @@ fn one_life(seed: u64) {
         BTreeMap::from([(1, Node { text: "ok".into(), ..Node::default() })]),
     );
     world.tell(Event::Touched(healthy));
-    // The longest that a rejected service is left alone, and then some.
+    // The longest time a rejected service is left alone, and then some.
     world.live(900);
-    // Scheduled passes go on stumbling; each of them ends all the same.
+    // Scheduled passes keep hitting faults, but each of them still ends.
     (0..900).any(|_| {
         world.live(1);
         !world.filler.is_busy()
@@ -416,7 +416,7 @@ fn one_life(seed: u64) {
     world.assert_complete();
 }
 
-/// Looking at the server takes hold of it: a server that cannot be filled must not be asked without end.
+/// A survey holds the server: one that cannot be filled must not be surveyed endlessly.
 #[test]
 fn a_server_that_cannot_be_filled_is_looked_at_after_a_pause() {
     let mut now = Instant::now();
@@ -441,7 +441,7 @@ fn a_server_that_cannot_be_filled_is_looked_at_after_a_pause() {
     assert_eq!(surveys(&mut filler, Event::Tick, pause), 1);
 }
 
-/// How many lives are led; `VECTORFILL_SEEDS=from..to` leads others.
+/// The seeds of the simulated lives; `VECTORFILL_SEEDS=from..to` selects others.
 fn seeds() -> std::ops::Range<u64> {
     let range = std::env::var("VECTORFILL_SEEDS").unwrap_or_default();
     let parsed =

@@ -25,7 +25,7 @@ impl World {
         self.later(80, Event::Embedded(Completion { request: request.id, outcome, limits, took }));
     }
 
-    /// What the service says is left: the truth, a lie, or nothing.
+    /// The quota the service reports: the truth, a lie, or nothing.
     pub(super) fn headers(&mut self) -> RateLimits {
         let limit = 6_000;
         let lie = self.unlucky();
@@ -35,8 +35,8 @@ impl World {
         RateLimits { requests: says, tokens: says.filter(|_| self.rng.bool()) }
     }
 
-    /// No minute holds more requests than the user's ceiling allows; a probe and the suspects beside
-    /// it go out as one.
+    /// No minute holds more requests than the user's limit allows; a probe and the suspects beside
+    /// it count as one.
     pub(super) fn check_rate(&mut self) {
         let (now, most) = (self.now, settings(self.seed).lane.requests_per_minute as usize);
         self.sent.retain(|at| *at + Duration::from_mins(1) > now);
@@ -45,7 +45,7 @@ impl World {
         assert!(within, "seed {}: {} requests in a minute", self.seed, self.sent.len());
     }
 
-    /// Without a fault, no text is paid for twice while it is remembered.
+    /// Without a fault, no text is paid for twice while it is cached.
     pub(super) fn check_paid(&mut self, texts: &[Text]) {
         for text in texts {
             let before = self.paid.insert(text.to_utf8().into_owned(), self.now);
@@ -68,7 +68,7 @@ impl World {
         };
         let holds = |word: &str| texts.iter().any(|text| text.to_utf8().contains(word));
         if self.refusing || holds("poison") || holds("stumble") {
-            // What shared a request with it has to be sent again.
+            // Texts that shared a request with it have to be sent again.
             self.faulted.extend(texts.iter().map(|text| text.to_utf8().into_owned()));
         }
         if self.refusing || holds("poison") {
@@ -97,7 +97,7 @@ impl World {
                 vectors[0].1[0] = f32::NAN;
                 Ok(Reply { vectors, tokens: None })
             }
-            // Among others; a wrong length in the very first answer nobody can tell.
+            // Only among others: a wrong length in the very first answer cannot be recognized.
             8 if vectors.len() > 1 => {
                 vectors[0].1.push(1.0);
                 Ok(Reply { vectors, tokens: None })

@@ -96,7 +96,7 @@ pub(crate) fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Ans
             Answer::Indexes(indexed.map(index).into_iter().collect())
         }
         Query::Sample(_) => Answer::Sample(Some(DIMENSIONS)),
-        // Where the worlds' graphs are counted in windows and where at once.
+        // Graphs above this size are counted in windows, others in one query.
         Query::CountAll { .. } if graph.len() > SMALL => Answer::CountAll(None),
         Query::CountAll { .. } => {
             let beyond = graph.keys().next_back().map(|last| last + 1);

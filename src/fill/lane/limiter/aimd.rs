@@ -1,9 +1,10 @@
 //! How many requests may be in flight: additive increase, multiplicative decrease.
 //!
-//! Every good answer widens the window by a fraction, a refusal halves it. Where it was refused
-//! before it grows carefully, so that few requests are spent on finding out the same again.
+//! Every success widens the window by a fraction, a refusal halves it. Near a width that was
+//! refused before it grows carefully, so that few requests are spent on finding out the same thing
+//! again.
 
-/// How much slower the window grows once it is as wide as one that was refused.
+/// Factor by which the window grows more slowly once it is as wide as one that was refused.
 const CAREFUL: f64 = 0.01;
 
 /// The window.
@@ -11,18 +12,18 @@ const CAREFUL: f64 = 0.01;
 pub(crate) struct Aimd {
     width: f64,
     max: f64,
-    /// How wide it was when it was refused last.
+    /// How wide it was at the last refusal.
     refused: f64,
 }
 
 impl Aimd {
-    /// As wide as it may become: a service that takes so much at once is not kept waiting.
+    /// A window that starts at its maximum: a service that can take that much need not wait for it.
     pub(crate) fn new(max: usize) -> Self {
         let max = u32::try_from(max.max(1)).map_or(f64::from(u32::MAX), f64::from);
         Self { width: max, max, refused: f64::INFINITY }
     }
 
-    /// Requests that may be in flight.
+    /// Number of requests that may be in flight.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -32,7 +33,7 @@ impl Aimd {
         self.width as usize
     }
 
-    /// After a good answer.
+    /// Widens the window after a success.
     pub(crate) fn widen(&mut self) {
         if self.width > self.refused + 1.0 {
             self.refused = f64::INFINITY;
@@ -42,7 +43,7 @@ impl Aimd {
         self.width = (self.width + step).min(self.max);
     }
 
-    /// No wider than this: more are refused. From there on it grows carefully.
+    /// Caps the window at this width, as more are refused. From there on it grows carefully.
     pub(super) fn cap(&mut self, width: usize) {
         let width = u32::try_from(width.max(1)).map_or(self.max, f64::from);
         if width < self.width {
@@ -51,17 +52,17 @@ impl Aimd {
         }
     }
 
-    /// One request at a time.
+    /// Narrows the window to one request at a time.
     pub(super) fn narrow(&mut self) {
         self.width = 1.0;
     }
 
-    /// As wide as it may become.
+    /// Restores the window to its maximum.
     pub(super) fn restore(&mut self) {
         (self.width, self.refused) = (self.max, f64::INFINITY);
     }
 
-    /// After a refusal.
+    /// Halves the window after a refusal.
     pub(crate) fn halve(&mut self) {
         self.refused = self.width.floor();
         self.width = (self.width / 2.0).max(1.0);

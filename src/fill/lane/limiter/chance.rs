@@ -1,20 +1,20 @@
-//! Whether refusals come by chance, by how many requests are in flight, or by the rate.
+//! Whether refusals depend on chance, on how many requests are in flight, or on the rate.
 //!
-//! A service whose limit is reached refuses all that is in flight together; one that is overloaded, or
-//! shares its quota with others, refuses one and answers the next. And one that takes so many requests
-//! at once refuses those above that number and no others. So two things are counted: how the requests
-//! fare that were in flight beside a refused one, and how requests fare by how many were in flight when
-//! they were sent.
+//! A service whose limit is reached refuses everything in flight together; one that is overloaded,
+//! or shares its quota with others, refuses one request and answers the next. And one with a
+//! concurrency limit refuses the requests above that number and no others. So two things are
+//! counted: how the requests in flight beside a refused one fare, and how requests fare by the
+//! number in flight when they were sent.
 
 use crate::fill::port::id::Wave;
 
-/// What an answer still counts after one more answer.
+/// Weight an answer keeps with each further answer.
 const KEPT: f64 = 0.99;
-/// So much has to be known of the requests beside refused ones.
+/// Minimum weight of evidence about the requests beside refused ones.
 const ENOUGH: f64 = 3.0;
-/// Share of them that is answered well where refusals come by chance.
+/// Share of them that succeeds if refusals come by chance.
 const CHANCE: f64 = 0.6;
-/// Share of refusals from a number of requests on that makes the number a limit.
+/// Share of refusals at and above a number of requests in flight that makes the number a limit.
 const LIMIT: f64 = 0.6;
 /// More than the requests that can be in flight.
 const LEVELS: usize = 72;
@@ -35,11 +35,11 @@ impl Share {
 /// How requests have fared.
 #[derive(Debug)]
 pub(super) struct Chance {
-    /// By how many requests were in flight, themselves included.
+    /// By the number of requests in flight, including the request itself.
     levels: Vec<Share>,
     /// Requests that were in flight when another was refused.
     beside: Share,
-    /// The wave of the last refused request, and the wave that was being sent when it was.
+    /// The wave of the last refused request, and the wave being sent when it was refused.
     refused: Option<(Wave, Wave)>,
 }
 
@@ -75,7 +75,8 @@ impl Chance {
         good + bad >= ENOUGH && good >= CHANCE * (good + bad)
     }
 
-    /// Whether a request sent as the `level`th in flight is mostly refused, and those below are not.
+    /// Whether a request sent as the `level`th in flight is mostly refused, and those below are
+    /// not.
     pub(super) fn is_limit(&self, level: usize) -> bool {
         let share = |levels: &[Share]| {
             let (good, bad) =
@@ -91,7 +92,7 @@ impl Chance {
 mod tests {
     use super::*;
 
-    /// Waves of eight requests; `good` says how the `nth` of a wave fares.
+    /// Waves of eight requests; `good` tells how the `nth` of a wave fares.
     fn waves(good: impl Fn(usize, usize) -> bool) -> Chance {
         let (mut chance, mut wave) = (Chance::default(), Wave::default());
         for number in 0..40 {

@@ -1,8 +1,8 @@
 //! The limiter: how many requests may be in flight now, and when to try again after a fault.
 //!
-//! Two things bound what is sent: the [`aimd`], which finds how many requests a service takes at
-//! once, and the rates: the user's own ceilings ([`pacer`]), what the service says is
-//! left ([`quota`]), and what it allows without saying so ([`rate_estimate`]).
+//! Two things bound what is sent: the window ([`aimd`]), which finds how many requests a service
+//! takes at once, and the rates: the user's own limits ([`pacer`]), the quota the service reports
+//! ([`quota`]), and what it allows without reporting it ([`rate_estimate`]).
 
 use crate::fill::port::id::Wave;
 mod aimd;
@@ -27,21 +27,21 @@ use pacer::RateCap;
 use quota::Quota;
 use rate_estimate::RateEstimate;
 
-/// Longest pause between two tries while a service is out of reach.
+/// Longest pause between two attempts while a service is unreachable.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// Pause after a throttled answer that does not say how long; doubled each time until one is good.
-/// Short while it may be about too many at once, longer once it is known to be about the rate.
+/// Pause after a 429 that does not state one; doubled each time until a request succeeds. Short
+/// while the cause may be too many requests at once, longer once it is known to be the rate.
 const THROTTLE_PAUSE: Duration = Duration::from_millis(100);
-/// Pause of a request that was refused by chance.
+/// Pause for a request that was refused by chance.
 const CHANCE_PAUSE: Duration = Duration::from_millis(250);
 const RATE_PAUSE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// No service is left alone for longer than this, whatever its Retry-After says.
+/// Longest pause for any service, whatever its Retry-After says.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
-/// How long a rejected service is left alone by wake-ups.
+/// How long wake-ups leave a rejected service alone.
 const REJECTED_REST: Duration = Duration::from_mins(5);
-/// Successes that are remembered: more than can be in flight.
+/// Number of successes remembered: more than can be in flight.
 const SUCCESSES: usize = 128;
 
 /// Limits how many requests are sent, and how fast.
@@ -53,24 +53,24 @@ pub(crate) struct Limiter {
     state: LaneState,
     reason: Option<String>,
     not_before: Option<Instant>,
-    /// The requests that are sent now.
+    /// The wave being sent now.
     wave: Wave,
     last_cut: Option<Wave>,
-    /// The wave that was being sent when the last refusal came that paused the lane.
+    /// The wave being sent when the last refusal that paused the lane arrived.
     last_refusal: Option<Wave>,
     last_failure: Option<Wave>,
     rejected_at: Option<Instant>,
     asked_at: Option<Instant>,
     failures: u32,
-    /// Refusals for being too fast since the last good answer; those of one moment count once.
+    /// 429s since the last success; those of the same moment count once.
     throttles: u32,
-    /// How requests have fared lately.
+    /// How requests have fared recently.
     chance: Chance,
-    /// How many requests were in flight when each wave was sent, its own included.
+    /// How many requests were in flight when each wave was sent, including its own.
     levels: VecDeque<(Wave, usize)>,
     /// Queries sent since the last batch.
     queries_in_row: u32,
-    /// The last requests that were answered well.
+    /// The waves of the last successful requests.
     successes: VecDeque<Wave>,
     requests: RateCap,
     tokens: RateCap,
@@ -78,13 +78,13 @@ pub(crate) struct Limiter {
     tokens_left: Quota,
     rate: RateEstimate,
     tokens_in_flight: usize,
-    /// The service's tokens for one of our estimate.
+    /// The service's tokens per estimated token of ours.
     token_scale: f64,
     rng: fastrand::Rng,
 }
 
 impl Limiter {
-    /// A limiter with no recorded failures. `seed` decides the jitter.
+    /// A limiter with no recorded failures. `seed` determines the jitter.
     pub(crate) fn new(limits: LaneLimits, seed: u64) -> Self {
         Self {
             window: Aimd::new(limits.concurrency),
@@ -116,7 +116,7 @@ impl Limiter {
         }
     }
 
-    /// New ceilings; a changed setting is a reason to try again.
+    /// Applies new limits; a changed setting is a reason to try again.
     pub(crate) fn configure(&mut self, limits: LaneLimits) {
         if limits != self.limits {
             self.limits = limits;
@@ -127,7 +127,7 @@ impl Limiter {
         self.half_open();
     }
 
-    /// Lets one request try a service that was rejected: a pass begins, or a setting changed.
+    /// Lets one request try a rejected service: a pass begins, or a setting changed.
     pub(crate) fn half_open(&mut self) {
         if self.state == LaneState::Rejected {
             self.state = LaneState::Cooling;
@@ -135,8 +135,8 @@ impl Limiter {
         }
     }
 
-    /// Whether a write to a graph is a reason to try: not while a person has to mend something, or
-    /// every write would cost a request. Without a schedule, one in a while has to.
+    /// Whether a write to a graph is a reason to try: not while operator action is needed, or every
+    /// write would cost a request. But without a schedule, an occasional one has to.
     pub(crate) fn is_worth_waking_for(&self, now: Instant) -> bool {
         let rested = self.rejected_at.is_none_or(|at| now >= at + REJECTED_REST);
         self.state != LaneState::Rejected || rested
@@ -160,7 +160,8 @@ impl Limiter {
         !waiting && self.in_flight < allowed
     }
 
-    /// When a request may be sent that may not now; `None` = time is not what is waited for.
+    /// When a request that has to wait now may be sent; `None` = it is not waiting for time to
+    /// pass.
     pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
         let until = [
             self.not_before.filter(|at| *at > now),
@@ -173,17 +174,17 @@ impl Limiter {
         until.into_iter().flatten().max()
     }
 
-    /// The requests that are sent now.
+    /// The wave being sent now.
     pub(crate) fn wave(&self) -> Wave {
         self.wave
     }
 
-    /// What is sent from now on is not sent together with what was sent before.
+    /// Starts a new wave: requests from now on do not count as sent together with earlier ones.
     pub(crate) fn begin_wave(&mut self) {
         self.wave = self.wave.next();
     }
 
-    /// A request of so many estimated tokens was sent.
+    /// A request of this many estimated tokens was sent.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -204,14 +205,14 @@ impl Limiter {
         self.wave
     }
 
-    /// How many requests were in flight when one of this wave was sent: the wave's first request that
-    /// has not been taken.
+    /// How many requests were in flight when one of this wave was sent: takes the wave's first
+    /// request not yet taken.
     fn take_level(&mut self, sent: Wave) -> usize {
         let at = self.levels.iter().rposition(|(wave, _)| *wave == sent);
         at.and_then(|at| self.levels.remove(at)).map_or(1, |(_, level)| level)
     }
 
-    /// The service's tokens as we estimate them.
+    /// Converts the service's tokens to our estimate of them.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_precision_loss,
@@ -222,13 +223,13 @@ impl Limiter {
         (tokens as f64 / self.token_scale.max(0.1) * 0.95) as usize
     }
 
-    /// A request was not answered in time: one at a time from now on.
+    /// A request was not answered in time: send one at a time from now on.
     pub(crate) fn too_slow(&mut self) {
         self.window.narrow();
     }
 
-    /// A request of so many estimated tokens came back, however it ended. What it meant is told by
-    /// one of the next four.
+    /// A request of this many estimated tokens has ended, whatever the result. One of the next four
+    /// reports what the result was.
     #[expect(clippy::cast_precision_loss, reason = "tokens of a few requests")]
     pub(crate) fn returned(&mut self, now: Instant, estimate: usize, says: RateLimits) {
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -249,8 +250,7 @@ impl Limiter {
         self.token_scale = self.token_scale * 0.9 + scale * 0.1;
     }
 
-    /// The answer to a request was usable. `slow` = it took so long that more at once would be too
-    /// much.
+    /// A request succeeded. `slow` = it took so long that more at once would be too much.
     pub(crate) fn succeeded(&mut self, now: Instant, sent: Wave, slow: bool) {
         let level = self.take_level(sent);
         self.chance.observe(sent, level, true);
@@ -265,7 +265,7 @@ impl Limiter {
         if chance && self.throttles > 0 {
             self.forget_limits();
         }
-        // What was sent before a refusal says nothing about the pause the service asked for.
+        // A request sent before a refusal says nothing about the pause the service asked for.
         if self.last_refusal.is_none_or(|refusal| sent > refusal) || chance {
             self.state = LaneState::Ready;
             self.reason = None;
@@ -274,15 +274,15 @@ impl Limiter {
         }
     }
 
-    /// Refusals come by chance: neither a rate nor a number at once is behind them.
+    /// Refusals come by chance: they are due neither to a rate nor to too many requests at once.
     fn forget_limits(&mut self) {
         self.window.restore();
         self.rate = RateEstimate::default();
     }
 
-    /// **Where a 429 is answered.** Where refusals come by chance, only the refused request waits, and
-    /// not for long: the service takes others meanwhile. Otherwise all wait as long as the service
-    /// asks, and the window is halved. Returns how long the refused request waits.
+    /// **Where a 429 is answered.** If refusals come by chance, only the refused request waits, and
+    /// only briefly: the service accepts others in the meantime. Otherwise all wait as long as the
+    /// service asks, and the window is halved. Returns how long the refused request waits.
     pub(crate) fn throttled(
         &mut self,
         now: Instant,
@@ -299,10 +299,11 @@ impl Limiter {
             }
             return wait.map(|wait| wait.min(CHANCE_PAUSE));
         }
-        // What was in flight together is refused together, and counts as one refusal.
+        // Requests in flight together are refused together, and count as one refusal.
         let fresh = self.last_cut.is_none_or(|cut| sent > cut);
         if fresh {
-            // A service that has just said how much is left does not refuse for the rate.
+            // A service that has just reported a remaining quota does not refuse because of the
+            // rate.
             if !self.requests_left.has_left(now) {
                 self.rate.refused(now, self.window() == 1, wait);
             }
@@ -314,17 +315,17 @@ impl Limiter {
         let first = if self.rate.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
         let ever_longer = doubled(first, self.throttles.saturating_sub(1).min(8), MAX_PAUSE);
         let wait = wait.unwrap_or(ever_longer).min(MAX_RETRY_AFTER);
-        // Everybody who was refused at the same time would come back at the same time.
+        // Without jitter, all clients refused at the same time would come back at the same time.
         let jitter = Duration::from_secs_f64(wait.as_secs_f64() * 0.1 * self.rng.f64());
         self.not_before = self.not_before.max(Some(now + wait + jitter));
         self.enter(LaneState::Throttled, why);
         Some(wait)
     }
 
-    /// The service is out of reach: exponential backoff with full jitter, one try at a time.
+    /// The service is unreachable: exponential backoff with full jitter, one attempt at a time.
     pub(crate) fn failed(&mut self, now: Instant, sent: Wave, why: &str) {
         self.enter(LaneState::Cooling, why);
-        // What was in flight together fails together, and counts as one failure.
+        // Requests in flight together fail together, and count as one failure.
         if self.last_failure.is_some_and(|last| sent <= last) {
             return;
         }
@@ -335,7 +336,7 @@ impl Limiter {
         self.not_before = self.not_before.max(Some(now + pause));
     }
 
-    /// What a person has to mend stays told until it is tried again.
+    /// A fault that needs operator action stays visible until the service is tried again.
     fn enter(&mut self, state: LaneState, why: &str) {
         if self.state != LaneState::Rejected {
             self.state = state;
@@ -343,24 +344,24 @@ impl Limiter {
         }
     }
 
-    /// A person has to mend something: nothing is sent until [`half_open`](Self::half_open).
+    /// Operator action is needed: nothing is sent until [`half_open`](Self::half_open).
     pub(crate) fn rejected(&mut self, now: Instant, why: &str) {
         self.rejected_at = Some(now);
         self.state = LaneState::Rejected;
         self.reason = Some(why.to_owned());
     }
 
-    /// Whether a request sent in that wave or after it was answered well.
+    /// Whether a request sent in that wave or a later one has succeeded.
     pub(crate) fn has_succeeded_since(&self, then: Wave) -> bool {
         self.successes.iter().any(|sent| *sent >= then)
     }
 
-    /// Whether a request of the same wave was answered well.
+    /// Whether a request of the same wave has succeeded.
     pub(crate) fn has_succeeded_beside(&self, then: Wave) -> bool {
         self.successes.contains(&then)
     }
 
-    /// Failures in a row.
+    /// Consecutive failures.
     pub(crate) fn failures(&self) -> u32 {
         self.failures
     }
@@ -380,7 +381,7 @@ impl Limiter {
         self.in_flight
     }
 
-    /// Most requests in flight that the lane allows itself.
+    /// Maximum requests in flight that the lane currently allows itself.
     pub(crate) fn window(&self) -> usize {
         self.window.width()
     }

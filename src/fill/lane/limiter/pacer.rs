@@ -1,30 +1,30 @@
-//! Even spacing of requests in time: what every rate below is made of.
+//! Even spacing of requests in time: the basis of all rate limits.
 
 use std::time::{Duration, Instant};
 
-/// Longest single wait that a spacing asks for.
+/// Longest single wait of a pacer.
 const MAX_WAIT: Duration = Duration::from_mins(1);
 
-/// Each taking moves the next one into the future by its share. There is no burst, so that no minute
-/// holds more than it may.
+/// Each request taken moves the next one into the future by its share. There are no bursts, so that
+/// no minute exceeds the limit.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Pacer {
     next: Option<Instant>,
 }
 
 impl Pacer {
-    /// When the next taking may be; `None` = now.
+    /// When the next request may be sent; `None` = now.
     pub(crate) fn wait_until(&self, now: Instant) -> Option<Instant> {
         self.next.filter(|at| *at > now)
     }
 
-    /// Takes one, which pushes the next `share` away.
+    /// Takes one, which moves the next one `share` into the future.
     pub(crate) fn take(&mut self, now: Instant, share: Duration) {
         self.next = Some(self.wait_until(now).unwrap_or(now) + share.min(MAX_WAIT));
     }
 
-    /// Like [`take`](Self::take), but coming late by less than a share is made up for: a thread wakes
-    /// a little late each time.
+    /// Like [`take`](Self::take), but makes up for being late by less than a share: a thread always
+    /// wakes a little late.
     pub(crate) fn take_punctually(&mut self, now: Instant, share: Duration) {
         let share = share.min(MAX_WAIT);
         let earliest = now.checked_sub(share).unwrap_or(now);
@@ -32,10 +32,10 @@ impl Pacer {
     }
 }
 
-/// A user's own rate ceiling.
+/// A user's own rate limit.
 #[derive(Debug)]
 pub(crate) struct RateCap {
-    /// 0 = none.
+    /// 0 = unlimited.
     per_minute: u32,
     spacing: Pacer,
 }

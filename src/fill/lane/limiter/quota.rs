@@ -1,8 +1,8 @@
-//! What a service says is left to us, in its `x-ratelimit-*` headers, and how it is used up.
+//! The quota that a service reports in its `x-ratelimit-*` headers, and how it is spent.
 //!
-//! Some services fill a bucket little by little and some open a new window every minute; the headers
-//! do not say which. So the first half of what is left may go at once, and the second half evenly: a
-//! bucket is then never empty, and a window lasts until the next one opens.
+//! Some services refill a bucket gradually and some open a new window every minute; the headers do
+//! not show which. So the first half of the remaining quota may be spent at once, and the second
+//! half evenly: a bucket is then never empty, and a window lasts until the next one opens.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 pub(crate) struct Quota {
     known: Option<Known>,
     spacing: Pacer,
-    /// The last amount taken: the next one will be about as much.
+    /// The last amount taken: the next one is expected to be about the same.
     typical: f64,
 }
 
@@ -24,17 +24,17 @@ pub(crate) struct Quota {
 struct Known {
     limit: f64,
     left: f64,
-    /// When nothing is used up any more.
+    /// When the full quota is available again.
     full_at: Instant,
     per_second: f64,
 }
 
 impl Quota {
-    /// The service has spoken; `in_flight` has been sent and may not be counted in yet.
+    /// Takes over what the service reports; `in_flight` has been sent and may not be included yet.
     #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^52")]
     pub(crate) fn observe(&mut self, now: Instant, says: Allowance, in_flight: f64) {
         let (limit, left) = (says.limit as f64, says.remaining as f64);
-        // A limit by the day says so by the time until it is whole again.
+        // A daily limit is recognized by the time until it is fully reset.
         let per_second = if says.reset > MINUTE {
             left / says.reset.as_secs_f64()
         } else {
@@ -44,12 +44,12 @@ impl Quota {
         self.known = Some(Known { limit, left: left - in_flight, full_at, per_second });
     }
 
-    /// Whether the service says that something is left.
+    /// Whether the service reports a remaining quota.
     pub(super) fn has_left(&self, now: Instant) -> bool {
         self.known.as_ref().is_some_and(|known| known.full_at > now && known.left >= 1.0)
     }
 
-    /// When something is left again; `None` = something is.
+    /// When there is quota again; `None` = there is now.
     pub(crate) fn empty_until(&self, now: Instant) -> Option<Instant> {
         let known = self.known.as_ref().filter(|known| known.full_at > now && known.left < 1.0)?;
         Some(known.full_at)
@@ -64,7 +64,7 @@ impl Quota {
         self.spacing.wait_until(now)
     }
 
-    /// So much has been sent.
+    /// This much has been sent.
     pub(crate) fn take(&mut self, now: Instant, amount: f64) {
         self.typical = amount;
         let Some(known) = &mut self.known else { return };

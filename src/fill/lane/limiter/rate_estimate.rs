@@ -1,39 +1,40 @@
-//! The rate of a service that refuses without saying how much it allows: learnt from what it took.
+//! The rate of a service that refuses without stating what it allows: learned from what it
+//! accepted.
 //!
-//! From one refusal to the next a service has taken just what it allows: so many requests, pauses
-//! included. That rate is kept to, and raised ever faster while nothing is refused. Refusals that a
-//! smaller window cures teach nothing: they were about too many at once.
+//! From one refusal to the next, a service has accepted exactly what it allows in that time, pauses
+//! included. That rate is kept to, and raised ever faster while nothing is refused. Refusals cured
+//! by a smaller window teach nothing about the rate: they were about too many requests at once.
 
 use std::time::{Duration, Instant};
 
 use crate::fill::lane::limiter::pacer::Pacer;
 
-/// A service that asks for a pause as long as this counts by the time.
+/// A service that asks for a pause of at least this length limits the rate.
 const LONG: Duration = Duration::from_secs(5);
-/// So many refusals, and one in so many requests, are more than a window that finds its size, or a
-/// service that stumbles; and fewer, while a rate is kept to. Refusals that come by chance must not
-/// slow us down for good.
+/// This many refusals, and one in `OFTEN` requests, mean more than a window finding its size or a
+/// service with transient faults. The second number of each pair applies while a rate is kept to.
+/// Chance refusals must not slow us down for good.
 const MANY: (u32, u32) = (5, 2);
 const OFTEN: (u32, u32) = (20, 50);
-/// So many in a row, without a good answer in between, are no chance either.
+/// This many in a row, without a success in between, are not due to chance either.
 const ROW: (u32, u32) = (4, 2);
-/// Good answers that tell a rate.
+/// Number of successes needed to learn a rate.
 const ENOUGH: u32 = 10;
-/// After so long without a request, what was taken before says nothing.
+/// After this long without a request, what was accepted before means nothing.
 const IDLE: Duration = Duration::from_secs(5);
-/// Share of the learnt rate that is used.
+/// Share of the learned rate that is used.
 const USED: f64 = 0.98;
-/// What a single refusal leaves of a rate.
+/// Factor applied to the rate after a single refusal.
 const EASED: f64 = 0.99;
-/// Never so slow that a service which has recovered would not be noticed; requests a second.
+/// Minimum rate, so that a recovered service is noticed; requests per second.
 const SLOWEST: f64 = 0.1;
-/// How often a rate that is not refused is raised, and by which share at first.
+/// How often a rate without refusals is raised, and by which share at first.
 const RAISE: Duration = Duration::from_mins(1);
 const FIRST_STEP: f64 = 0.02;
-/// A step this large says that there is no limit any more.
+/// A step this large means that there is no limit any more.
 const LAST_STEP: f64 = 1.0;
 
-/// What has been learnt.
+/// What has been learned.
 #[derive(Debug, Default)]
 pub(crate) struct RateEstimate {
     cycle: Option<Cycle>,
@@ -42,17 +43,17 @@ pub(crate) struct RateEstimate {
     last_sent: Option<Instant>,
 }
 
-/// From the first good answer after a refusal to the first one after the next.
+/// From the first success after a refusal to the first one after the next refusal.
 #[derive(Debug)]
 struct Cycle {
     since: Instant,
     taken: u32,
     refusals: u32,
-    /// Since when the service refuses.
+    /// When the service started to refuse.
     refused: Option<Instant>,
-    /// Refusals although one request at a time was sent.
+    /// Refusals although only one request at a time was sent.
     alone: u32,
-    /// Refusals since the last good answer.
+    /// Refusals since the last success.
     row: u32,
     /// The service asked for a long pause.
     long: bool,
@@ -63,7 +64,7 @@ impl Cycle {
         Self { since, taken: 0, refusals: 0, refused: None, alone: 0, row: 0, long: false }
     }
 
-    /// Whether it is the rate that is refused; `known` = one is kept to.
+    /// Whether the refusals are about the rate; `known` = a rate is being kept to.
     fn is_about_the_rate(&self, known: bool) -> bool {
         let (many, one_in, row) =
             if known { (MANY.1, OFTEN.1, ROW.1) } else { (MANY.0, OFTEN.0, ROW.0) };
@@ -101,7 +102,7 @@ impl RateEstimate {
         }
     }
 
-    /// A refusal for being too fast; `alone` = only one request at a time was sent.
+    /// The service answered 429; `alone` = only one request at a time was sent.
     pub(crate) fn refused(&mut self, now: Instant, alone: bool, wait: Option<Duration>) {
         let cycle = self.cycle.get_or_insert_with(|| Cycle::new(now));
         cycle.refusals += 1;
@@ -125,7 +126,7 @@ impl RateEstimate {
         } else {
             (cycle.refused, cycle.row) = (None, 0);
             if let Some(pace) = &mut self.pace {
-                // Perhaps by chance, perhaps because it was raised: a little slower, and not so bold.
+                // Either by chance or because the rate was raised: slow down a little, raise less.
                 pace.per_second = (pace.per_second * EASED).max(SLOWEST);
                 (pace.raised, pace.step) = (now, FIRST_STEP);
             }

@@ -1,5 +1,5 @@
-//! Services that allow so many requests a minute, each in its own way, and how well the limiter uses
-//! them.
+//! Simulated services that limit requests per minute, each in its own way, and how well the limiter
+//! uses them.
 
 #![expect(
     clippy::cast_possible_truncation,
@@ -24,17 +24,17 @@ const LATENCY: Duration = Duration::from_millis(50);
 /// How a service counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// A new minute, a new allowance.
+    /// Each minute has a new allowance.
     Window,
-    /// A bucket that holds a minute's worth and is filled little by little.
+    /// A bucket that holds a minute's worth and is refilled gradually.
     Bucket,
     /// The last sixty seconds.
     Sliding,
-    /// Only requests that are answered at the same time.
+    /// Counts only the requests being answered at the same time.
     AtOnce,
 }
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Taken,
@@ -61,7 +61,7 @@ struct Service {
 }
 
 impl Service {
-    /// What is left, and how long until all is.
+    /// The remaining quota, and the time until it is full.
     fn left(&mut self, now: Instant) -> (u64, Duration) {
         let elapsed = now - self.start;
         let into = Duration::from_millis((elapsed.as_millis() % MINUTE.as_millis()) as u64);
@@ -92,7 +92,7 @@ impl Service {
         }
     }
 
-    /// Whether the request is taken, or else refused by chance, and what the headers say.
+    /// Whether the request is accepted, refused, or refused by chance, and the headers.
     fn ask(&mut self, now: Instant) -> (Fate, RateLimits) {
         if self.rng.f64() < self.noise {
             return (Fate::Chance, RateLimits::default());
@@ -158,13 +158,13 @@ fn fill(service: &mut Service, minutes: u32) {
     }
 }
 
-/// Share of what was allowed that was used, and share of what was sent that was refused, in the
-/// minutes after the first few.
+/// Share of the allowance that was used, and share of the requests that were refused, after the
+/// first few minutes.
 fn shares(kind: Kind, per_minute: u64, headers: bool, says_how_long: bool) -> (f64, f64) {
     noisy_shares(kind, per_minute, headers, says_how_long, 0.0)
 }
 
-/// The same of a service that also refuses a share of the requests by chance.
+/// The same for a service that also refuses a share of the requests by chance.
 fn noisy_shares(
     kind: Kind,
     per_minute: u64,
@@ -234,7 +234,7 @@ fn the_window_finds_how_many_requests_a_service_takes_at_once() {
 
 #[test]
 fn refusals_by_chance_do_not_slow_a_lane_down() {
-    // Eight at a time, each in 50 ms, are 9,600 a minute.
+    // Eight at a time, 50 ms each, make 9,600 per minute.
     let possible = 9_600;
     for (noise, least) in [(0.02, 0.9), (0.1, 0.8), (0.2, 0.7)] {
         for says_how_long in [true, false] {
@@ -249,7 +249,7 @@ fn a_limit_is_found_behind_refusals_by_chance() {
     for kind in [Kind::Window, Kind::Bucket] {
         for per_minute in [500, 3_000] {
             let (used, refused) = noisy_shares(kind, per_minute, true, true, 0.05);
-            // Each refusal pauses a lane that sends one request at a time for the second the service asks.
+            // Each refusal pauses a lane that sends one request at a time for the second asked for.
             assert!(used >= 0.8, "{kind:?} {per_minute}: {used:.3} used");
             assert!(refused < 0.02, "{kind:?} {per_minute}: {refused:.4} refused");
         }
