@@ -70,7 +70,7 @@ struct World {
     count: u64,
     /// Probability of faults, in percent; 0 once the world has calmed down.
     malice: u32,
-    /// The highest probability of faults in this life.
+    /// The same before the world calmed down.
     malice_ever: u32,
     in_flight: usize,
     writes: usize,

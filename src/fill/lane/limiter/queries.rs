@@ -48,7 +48,7 @@ impl Limiter {
     /// Whether a query may be sent now. It does not wait for the window, nor for an unreachable
     /// service: the user should get an answer or an error.
     pub(crate) fn has_room_for_query(&self, now: Instant, batches: bool) -> bool {
-        // Batches get every so many slots, or users who query without a pause would starve them.
+        // A batch gets its turn after some queries, or users who never pause would starve them all.
         if batches && self.queries_in_row >= MAX_IN_ROW && self.state == LaneState::Ready {
             return false;
         }
