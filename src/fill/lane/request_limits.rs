@@ -11,6 +11,9 @@ use crate::fill::port::settings::BatchLimits;
 
 /// How long a learned limit is kept.
 const KEPT: Duration = Duration::from_hours(1);
+/// Requests are not made smaller than this fraction of what is configured while it is unknown why one
+/// was refused.
+const DOUBTFUL_SHARE: usize = 8;
 /// Share of the request timeout that a request should take.
 const TIME_SHARE: f64 = 0.5;
 /// Divides the number of texts after a request that was too slow.
@@ -74,8 +77,10 @@ impl RequestLimits {
     pub(super) fn current(&self) -> BatchLimits {
         let least = |learnt: Option<Learnt>, most: usize| learnt.map_or(most, |l| l.max.min(most));
         // While it is unknown whether a request was too large, no other is sent as large.
-        let doubtful = self.families.values().filter(|apart| apart.proved);
-        let doubtful = doubtful.map(|apart| (apart.refused / 2).max(apart.largest));
+        let doubtful = self.families.values().filter(|apart| apart.proved && !apart.explained);
+        // A limit lower than this is learned once the request's last text is settled.
+        let floor = self.configured.texts.div_ceil(DOUBTFUL_SHARE);
+        let doubtful = doubtful.map(|apart| (apart.refused / 2).max(apart.largest).max(floor));
         let texts = doubtful.min().unwrap_or(usize::MAX).min(self.configured.texts);
         BatchLimits {
             texts: least(self.texts, texts).max(1),
