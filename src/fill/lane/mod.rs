@@ -120,11 +120,11 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// A lane that has learned nothing yet. `seed` determines the jitter of its backoffs.
-    pub(crate) fn new(settings: &Settings, seed: u64) -> Self {
+    pub(crate) fn new(settings: &Settings, seed: u64, now: Instant) -> Self {
         Self {
             policy: Policy::of(settings),
             limiter: Limiter::new(settings.lane, seed),
-            limits: RequestLimits::new(settings.batch),
+            limits: RequestLimits::new(settings.batch, now),
             cache: EmbeddingCache::default(),
             queries: QueryEmbeddings::new(settings.query_cache),
             suspects: Vec::new(),
@@ -150,9 +150,9 @@ impl Lane {
 
     /// Forgets an embedder that was replaced by another. Its requests in flight are never answered
     /// and are sent again.
-    pub(crate) fn reset(&mut self, settings: &Settings) {
+    pub(crate) fn reset(&mut self, now: Instant, settings: &Settings) {
         self.limiter.reset();
-        self.limits = RequestLimits::new(settings.batch);
+        self.limits = RequestLimits::new(settings.batch, now);
         self.cache.forget();
         self.queries.forget();
         self.figures.dimensions = None;

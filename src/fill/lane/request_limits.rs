@@ -14,6 +14,8 @@ const KEPT: Duration = Duration::from_hours(1);
 /// Requests are not made smaller than this fraction of what is configured while it is unknown why one
 /// was refused.
 const DOUBTFUL_SHARE: usize = 8;
+/// How long the parts of a refused request are waited for.
+const UNSETTLED: Duration = Duration::from_mins(2);
 /// Share of the request timeout that a request should take.
 const TIME_SHARE: f64 = 0.5;
 /// Divides the number of texts after a request that was too slow.
@@ -27,8 +29,9 @@ struct Learnt {
 }
 
 /// A refused request that was split up, until the last of its texts is settled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Apart {
+    since: Instant,
     /// Texts not yet settled.
     left: usize,
     /// Number of texts in its largest part that succeeded.
@@ -44,6 +47,7 @@ struct Apart {
 /// What one request may hold.
 #[derive(Debug)]
 pub(super) struct RequestLimits {
+    now: Instant,
     configured: BatchLimits,
     texts: Option<Learnt>,
     tokens: Option<Learnt>,
@@ -56,8 +60,9 @@ pub(super) struct RequestLimits {
 }
 
 impl RequestLimits {
-    pub(super) fn new(configured: BatchLimits) -> Self {
+    pub(super) fn new(configured: BatchLimits, now: Instant) -> Self {
         Self {
+            now,
             configured,
             texts: None,
             tokens: None,
@@ -93,8 +98,11 @@ impl RequestLimits {
         self.text_tokens.map(|learnt| learnt.max)
     }
 
-    /// Forgets limits learned so long ago that they may no longer apply.
+    /// Forgets limits learned so long ago that they may no longer apply, and requests that were split up
+    /// and never settled, because their pass ended.
     pub(super) fn expire(&mut self, now: Instant) {
+        self.now = now;
+        self.families.retain(|_, apart| apart.since + UNSETTLED > now);
         for learnt in [&mut self.texts, &mut self.tokens, &mut self.text_tokens] {
             learnt.take_if(|learnt| learnt.at + KEPT <= now);
         }
@@ -144,7 +152,14 @@ impl RequestLimits {
     pub(super) fn take_apart(&mut self, texts: usize) -> Family {
         self.family_ids += 1;
         let family = Family(self.family_ids);
-        let apart = Apart { left: texts, refused: texts, ..Apart::default() };
+        let apart = Apart {
+            since: self.now,
+            left: texts,
+            largest: 0,
+            refused: texts,
+            proved: false,
+            explained: false,
+        };
         self.families.insert(family, apart);
         family
     }
@@ -194,7 +209,7 @@ mod tests {
     use super::*;
 
     fn limits() -> RequestLimits {
-        RequestLimits::new(BatchLimits { texts: 50, tokens: 1_000 })
+        RequestLimits::new(BatchLimits { texts: 50, tokens: 1_000 }, Instant::now())
     }
 
     #[test]
@@ -243,6 +258,17 @@ mod tests {
         limits.answered(now, family, 49);
         assert_eq!(limits.current().texts, 50);
         assert!(limits.families.is_empty());
+    }
+
+    #[test]
+    fn a_refused_request_whose_texts_are_never_settled_is_forgotten() {
+        let (mut limits, now) = (limits(), Instant::now());
+        limits.expire(now);
+        let family = limits.take_apart(50);
+        limits.prove(family);
+        assert_eq!(limits.current().texts, 25);
+        limits.expire(now + UNSETTLED);
+        assert_eq!(limits.current().texts, 50);
     }
 
     #[test]
