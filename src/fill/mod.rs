@@ -94,7 +94,7 @@ impl Filler {
         Self {
             schedule: Schedule::new(settings.enabled, now),
             store: StoreAccess::default(),
-            lane: Lane::new(&settings, seed, now),
+            lane: Lane::new(&settings, seed),
             quarantine: QuarantineJobs::default(),
             settings,
             last: now,

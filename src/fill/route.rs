@@ -22,7 +22,7 @@ impl Filler {
         if embedder_replaced {
             // Requests not handed out yet would be paid for twice.
             self.actions.retain(|action| !matches!(action, Action::Embed(_)));
-            self.lane.reset(now, &self.settings);
+            self.lane.reset(&self.settings);
         }
         self.lane.configure(&self.settings);
         self.schedule.configure(now, &before, &self.settings, restart);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::entity::{GraphName, Text};
 use crate::fill::lane::batch::Batch;
+use crate::fill::lane::outcome::At;
 use crate::fill::lane::{Follow, Lane, Payload};
 use crate::fill::port::embedding::InputType;
 use crate::fill::port::id::Wave;
@@ -62,12 +63,13 @@ impl Suspect {
 impl Lane {
     /// A batch of this wave was refused. The first time, its halves are tried; a half that is
     /// refused as well waits until something proves that the service answers others.
-    pub(super) fn refused(&mut self, wave: Wave, mut batch: Batch, why: String) {
+    pub(super) fn refused(&mut self, at: At, mut batch: Batch, why: String) {
+        let At { now, wave } = at;
         let first = batch.refused.replace(wave).is_none();
         if first && batch.inputs.len() > 1 {
             // The cause may be the number of texts rather than one of them.
-            batch.family = Some(self.limits.take_apart(batch.inputs.len()));
-            self.split_or(batch, |lane, single| lane.defer(&single));
+            batch.family = Some(self.limits.take_apart(now, batch.inputs.len()));
+            self.halve(batch);
         } else {
             if let Some(family) = batch.family {
                 self.limits.refused_again(family, batch.inputs.len());
@@ -171,7 +173,7 @@ impl Lane {
             self.limits.prove(family);
         }
         if batch.inputs.len() > 1 {
-            return self.split_or(batch, |lane, single| lane.defer(&single));
+            return self.halve(batch);
         }
         if of == SuspectedOf::Failure {
             return self.strike(now, batch, why);

@@ -120,11 +120,11 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// A lane that has learned nothing yet. `seed` determines the jitter of its backoffs.
-    pub(crate) fn new(settings: &Settings, seed: u64, now: Instant) -> Self {
+    pub(crate) fn new(settings: &Settings, seed: u64) -> Self {
         Self {
             policy: Policy::of(settings),
             limiter: Limiter::new(settings.lane, seed),
-            limits: RequestLimits::new(settings.batch, now),
+            limits: RequestLimits::new(settings.batch),
             cache: EmbeddingCache::default(),
             queries: QueryEmbeddings::new(settings.query_cache),
             suspects: Vec::new(),
@@ -150,9 +150,9 @@ impl Lane {
 
     /// Forgets an embedder that was replaced by another. Its requests in flight are never answered
     /// and are sent again.
-    pub(crate) fn reset(&mut self, now: Instant, settings: &Settings) {
+    pub(crate) fn reset(&mut self, settings: &Settings) {
         self.limiter.reset();
-        self.limits = RequestLimits::new(settings.batch, now);
+        self.limits = RequestLimits::new(settings.batch);
         self.cache.forget();
         self.queries.forget();
         self.figures.dimensions = None;
@@ -307,14 +307,21 @@ impl Lane {
         self.follows.push_back(Follow::EndPasses(why.to_owned()));
     }
 
-    /// Sends both halves of a batch again; a single text is handed to `alone`.
-    fn split_or(&mut self, batch: Batch, alone: impl FnOnce(&mut Self, Batch)) {
+    /// Sends both halves of a batch again. One that cannot be halved is left to a later pass.
+    fn halve(&mut self, batch: Batch) {
         match batch.bisect() {
             Ok((first, second)) => {
                 self.requeue(first);
                 self.requeue(second);
             }
-            Err(single) => alone(self, single),
+            Err(single) => self.defer(&single),
+        }
+    }
+
+    /// Sends a batch again in parts of at most `max` texts.
+    fn requeue_in_parts(&mut self, batch: Batch, max: usize) {
+        for part in batch.split(max) {
+            self.requeue(part);
         }
     }
 }

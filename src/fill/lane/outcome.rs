@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use crate::entity::Text;
 use crate::fill::lane::batch::{Batch, Embedded, Paired};
 use crate::fill::lane::isolate::SuspectedOf;
-use crate::fill::lane::limiter::MAX_RETRY_AFTER;
 use crate::fill::lane::shorten::Length;
 use crate::fill::lane::{Follow, InFlight, Lane, Payload};
 use crate::fill::port::embedding::{Completion, Reply, by_index};
@@ -161,10 +160,10 @@ impl Lane {
         let At { now, wave } = at;
         self.follows.push_back(Follow::Failed(batch.graph.clone(), why.clone()));
         match verdict {
-            Verdict::Input => self.refused(wave, batch, why),
+            Verdict::Input => self.refused(at, batch, why),
             Verdict::Denied => self.suspect(wave, batch, SuspectedOf::Refusal, why),
             Verdict::RateLimited(wait) => {
-                let not_before = wait.map(|wait| now + wait.min(MAX_RETRY_AFTER));
+                let not_before = wait.map(|wait| now + wait);
                 self.requeue(Batch { not_before, ..batch });
             }
             Verdict::Transient { reached } => self.try_again(wave, batch, reached, why),
@@ -178,8 +177,7 @@ impl Lane {
                 let max = self.limits.current().texts;
                 let attempts = batch.attempts + 1;
                 if batch.inputs.len() > max && attempts < self.policy.max_attempts {
-                    let parts = Batch { attempts, ..batch }.split(max);
-                    return parts.into_iter().for_each(|part| self.requeue(part));
+                    return self.requeue_in_parts(Batch { attempts, ..batch }, max);
                 }
                 self.try_again(wave, batch, true, why);
             }
@@ -192,15 +190,14 @@ impl Lane {
 
     /// A request held too many texts: at most `max`, or fewer than these.
     fn too_many(&mut self, at: At, batch: Batch, max: Option<u64>, why: String) {
-        let At { now, wave } = at;
         let held = batch.inputs.len();
         if held < 2 {
-            return self.refused(wave, batch, why);
+            return self.refused(at, batch, why);
         }
         let said = max.and_then(|max| usize::try_from(max).ok()).filter(|max| *max < held);
         let max = said.unwrap_or(held / 2);
-        self.limits.learn_texts(now, max);
-        batch.split(max).into_iter().for_each(|part| self.requeue(part));
+        self.limits.learn_texts(at.now, max);
+        self.requeue_in_parts(batch, max);
     }
 
     /// A request held too many tokens: at most `max`, or fewer than these.
@@ -213,7 +210,7 @@ impl Lane {
             return self.too_long(at, batch, length, why);
         }
         self.limits.learn_tokens(at.now, max);
-        self.split_or(batch, |lane, single| lane.defer(&single));
+        self.halve(batch);
     }
 
     fn try_again(&mut self, wave: Wave, batch: Batch, reached: bool, why: String) {

@@ -47,7 +47,6 @@ struct Apart {
 /// What one request may hold.
 #[derive(Debug)]
 pub(super) struct RequestLimits {
-    now: Instant,
     configured: BatchLimits,
     texts: Option<Learnt>,
     tokens: Option<Learnt>,
@@ -60,9 +59,8 @@ pub(super) struct RequestLimits {
 }
 
 impl RequestLimits {
-    pub(super) fn new(configured: BatchLimits, now: Instant) -> Self {
+    pub(super) fn new(configured: BatchLimits) -> Self {
         Self {
-            now,
             configured,
             texts: None,
             tokens: None,
@@ -101,7 +99,6 @@ impl RequestLimits {
     /// Forgets limits learned so long ago that they may no longer apply, and requests that were split up
     /// and never settled, because their pass ended.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.now = now;
         self.families.retain(|_, apart| apart.since + UNSETTLED > now);
         for learnt in [&mut self.texts, &mut self.tokens, &mut self.text_tokens] {
             learnt.take_if(|learnt| learnt.at + KEPT <= now);
@@ -149,11 +146,11 @@ impl RequestLimits {
     }
 
     /// A request of this many texts was refused, and is split up.
-    pub(super) fn take_apart(&mut self, texts: usize) -> Family {
+    pub(super) fn take_apart(&mut self, now: Instant, texts: usize) -> Family {
         self.family_ids += 1;
         let family = Family(self.family_ids);
         let apart = Apart {
-            since: self.now,
+            since: now,
             left: texts,
             largest: 0,
             refused: texts,
@@ -209,7 +206,7 @@ mod tests {
     use super::*;
 
     fn limits() -> RequestLimits {
-        RequestLimits::new(BatchLimits { texts: 50, tokens: 1_000 }, Instant::now())
+        RequestLimits::new(BatchLimits { texts: 50, tokens: 1_000 })
     }
 
     #[test]
@@ -227,7 +224,7 @@ mod tests {
     #[test]
     fn a_request_whose_texts_are_all_good_was_too_large() {
         let (mut limits, now) = (limits(), Instant::now());
-        let family = limits.take_apart(50);
+        let family = limits.take_apart(now, 50);
         for texts in [12, 13, 12] {
             limits.answered(now, family, texts);
             assert!(limits.current().texts > 13, "it is not settled yet");
@@ -239,7 +236,7 @@ mod tests {
     #[test]
     fn no_request_is_as_large_as_one_that_may_have_been_too_large() {
         let (mut limits, now) = (limits(), Instant::now());
-        let family = limits.take_apart(50);
+        let family = limits.take_apart(now, 50);
         assert_eq!(limits.current().texts, 50, "perhaps all are refused");
         limits.prove(family);
         assert_eq!(limits.current().texts, 25);
@@ -253,7 +250,7 @@ mod tests {
     #[test]
     fn a_text_that_is_to_blame_says_nothing_about_the_size() {
         let (mut limits, now) = (limits(), Instant::now());
-        let family = limits.take_apart(50);
+        let family = limits.take_apart(now, 50);
         limits.explained(family, 1);
         limits.answered(now, family, 49);
         assert_eq!(limits.current().texts, 50);
@@ -263,8 +260,7 @@ mod tests {
     #[test]
     fn a_refused_request_whose_texts_are_never_settled_is_forgotten() {
         let (mut limits, now) = (limits(), Instant::now());
-        limits.expire(now);
-        let family = limits.take_apart(50);
+        let family = limits.take_apart(now, 50);
         limits.prove(family);
         assert_eq!(limits.current().texts, 25);
         limits.expire(now + UNSETTLED);

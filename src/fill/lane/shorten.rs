@@ -23,9 +23,8 @@ pub(super) struct Length {
 impl Lane {
     /// A text of this batch is too long.
     pub(super) fn too_long(&mut self, at: At, mut batch: Batch, length: Length, why: String) {
-        let At { now, wave } = at;
         if self.policy.overlong == Overlong::Refuse {
-            return self.refused(wave, batch, why);
+            return self.refused(at, batch, why);
         }
         let limit = length.limit.and_then(|limit| usize::try_from(limit).ok());
         if let Some(limit) = limit {
@@ -33,13 +32,13 @@ impl Lane {
                 // Each of its texts fits: their sum is too large.
                 return self.too_large(at, batch, length.limit, why);
             }
-            self.limits.learn_text_tokens(now, limit);
+            self.limits.learn_text_tokens(at.now, limit);
         }
         if self.shorten_known(&mut batch) {
             return self.requeue(batch);
         }
         if batch.inputs.len() > 1 {
-            return self.split_or(batch, |lane, single| lane.defer(&single));
+            return self.halve(batch);
         }
         let keep = match (length.limit, length.received) {
             (Some(limit), Some(received)) if received > limit => share(limit, received) * USED,
@@ -47,7 +46,7 @@ impl Lane {
         };
         let too_short = batch.texts().any(|text| text.chars() < MIN_CHARS);
         if too_short {
-            return self.refused(wave, batch, why);
+            return self.refused(at, batch, why);
         }
         self.shorten(&mut batch, |_| Some(keep));
         self.requeue(batch);

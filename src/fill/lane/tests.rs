@@ -28,7 +28,7 @@ impl Bench {
     fn new() -> Self {
         let settings = Settings { max_attempts: 5, ..sim::settings(1) };
         let now = Instant::now();
-        Self { lane: Lane::new(&settings, 7, now), now, asked: Vec::new() }
+        Self { lane: Lane::new(&settings, 7), now, asked: Vec::new() }
     }
 
     fn send(&mut self, texts: &[&str]) {
@@ -204,7 +204,7 @@ fn an_embedder_that_is_replaced_gives_its_batches_back_and_forgets_its_vectors()
     let text = Text::new(b"known", 9);
     assert!(bench.lane.cache().get(&text).is_some());
     bench.send(&["under way"]);
-    bench.lane.reset(bench.now, &sim::settings(1));
+    bench.lane.reset(&sim::settings(1));
     assert_eq!(requeued(&bench.follows()).len(), 1);
     assert_eq!(bench.lane.cache().get(&text), None);
     let late = bench.asked.remove(0);

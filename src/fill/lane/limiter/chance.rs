@@ -26,6 +26,10 @@ struct Share {
 }
 
 impl Share {
+    fn count(&mut self, good: bool) {
+        *if good { &mut self.good } else { &mut self.bad } += 1.0;
+    }
+
     fn fade(&mut self) {
         self.good *= KEPT;
         self.bad *= KEPT;
@@ -54,13 +58,11 @@ impl Chance {
     pub(super) fn observe(&mut self, sent: Wave, level: usize, good: bool) {
         self.levels.iter_mut().for_each(Share::fade);
         if let Some(share) = self.levels.get_mut(level.min(LEVELS - 1)) {
-            share.good += f64::from(u8::from(good));
-            share.bad += f64::from(u8::from(!good));
+            share.count(good);
         }
         if self.refused.is_some_and(|(first, last)| first <= sent && sent <= last) {
             self.beside.fade();
-            self.beside.good += f64::from(u8::from(good));
-            self.beside.bad += f64::from(u8::from(!good));
+            self.beside.count(good);
         }
     }
 

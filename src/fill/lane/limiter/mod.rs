@@ -38,7 +38,7 @@ const CHANCE_PAUSE: Duration = Duration::from_millis(250);
 const RATE_PAUSE: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// Longest pause for any service, whatever its Retry-After says.
-pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 /// How long wake-ups leave a rejected service alone.
 const REJECTED_REST: Duration = Duration::from_mins(5);
 /// Number of successes remembered: more than can be in flight.
