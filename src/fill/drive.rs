@@ -59,7 +59,7 @@ impl Filler {
             self.hand_over_read(now, &read.owner, &read.query, Err(StoreFault::NoReply));
         }
         if let Some(Owner::Pass(name)) = self.store.take_lost_write(now) {
-            self.schedule.pass_mut(&name).into_iter().for_each(Pass::lost_write);
+            self.schedule.on_pass(&name, Pass::lost_write);
         }
     }
 

@@ -113,9 +113,7 @@ impl Filler {
                 self.schedule.in_pass(name, |pass| pass.read(now, query, answer));
             }
             (Owner::Pass(name), Err(fault)) => {
-                if let Some(pass) = self.schedule.pass_mut(name) {
-                    pass.not_read(now, &fault);
-                }
+                self.schedule.on_pass(name, |pass| pass.not_read(now, &fault));
                 self.note_server(now, &fault);
             }
         }
@@ -143,9 +141,7 @@ impl Filler {
                 self.schedule.in_pass(&name, |pass| pass.wrote(job, &written, budget));
             }
             (Owner::Pass(name), Change::Job(job), Err(fault)) => {
-                if let Some(pass) = self.schedule.pass_mut(&name) {
-                    pass.not_written(now, job, &fault);
-                }
+                self.schedule.on_pass(&name, |pass| pass.not_written(now, job, &fault));
                 self.note_server(now, &fault);
             }
             (Owner::Job(_), Change::Job(_), _) | (Owner::Pass(_), Change::Release(_), _) => {
@@ -165,36 +161,26 @@ impl Filler {
     /// Carries out what follows from the lane's outcomes.
     pub(super) fn follow(&mut self) {
         while let Some(follow) = self.lane.poll() {
-            let mut pass = |graph: &GraphName, change: &mut dyn FnMut(&mut Pass)| {
-                self.schedule.pass_mut(graph).into_iter().for_each(change);
-            };
+            let passes = &mut self.schedule;
             match follow {
                 Follow::Send(request, payer) => {
                     if let Some(graph) = payer {
-                        pass(&graph, &mut Pass::note_request);
+                        passes.on_pass(&graph, Pass::note_request);
                     }
                     self.actions.push_back(Action::Embed(request));
                 }
-                Follow::Spent(graph, tokens) => pass(&graph, &mut |pass| pass.note_tokens(tokens)),
-                Follow::Failed(graph, why) => pass(&graph, &mut |pass| pass.note_error(&why)),
+                Follow::Spent(graph, tokens) => passes.on_pass(&graph, |p| p.note_tokens(tokens)),
+                Follow::Failed(graph, why) => passes.on_pass(&graph, |p| p.note_error(&why)),
                 Follow::Truncated(graph, nodes) => {
-                    pass(&graph, &mut |pass| pass.note_truncated(nodes));
+                    passes.on_pass(&graph, |p| p.note_truncated(nodes));
                 }
-                Follow::Defer(graph, nodes) => pass(&graph, &mut |pass| pass.defer(nodes)),
-                Follow::Write(graph, rows) => {
-                    if let Some(pass) = self.schedule.pass_mut(&graph) {
-                        pass.accept(rows);
-                    }
-                }
+                Follow::Defer(graph, nodes) => passes.on_pass(&graph, |p| p.defer(nodes)),
+                Follow::Write(graph, rows) => passes.on_pass(&graph, |p| p.accept(rows)),
                 Follow::Requeue(batch) => {
-                    if let Some(pass) = self.schedule.pass_mut(&batch.graph) {
-                        pass.requeue(batch);
-                    }
+                    passes.on_pass(&batch.graph.clone(), |p| p.requeue(batch));
                 }
                 Follow::Quarantine(batch, why) => {
-                    if let Some(pass) = self.schedule.pass_mut(&batch.graph) {
-                        pass.quarantine(batch, &why);
-                    }
+                    passes.on_pass(&batch.graph.clone(), |p| p.quarantine(batch, &why));
                 }
                 Follow::EndPasses(why) => self.end_passes(Ending::Stop, Some(&why)),
                 Follow::Answer(run, outcome) => self.answer(run, outcome),

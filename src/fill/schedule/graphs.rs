@@ -167,6 +167,18 @@ impl Graphs {
         self.passes.iter()
     }
 
+    /// Every pass, for changes that affect no index and do not depend on the order.
+    pub(crate) fn passes_mut(&mut self) -> impl Iterator<Item = &mut Pass> {
+        self.passes.values_mut()
+    }
+
+    /// Passes over graphs for which another pass is requested.
+    pub(crate) fn passes_wanted_again(&mut self) -> impl Iterator<Item = &mut Pass> {
+        let known = &self.known;
+        let wanted = |name: &GraphName| known.get(name).is_some_and(Graph::is_wanted);
+        self.passes.iter_mut().filter(move |(name, _)| wanted(name)).map(|(_, pass)| pass)
+    }
+
     pub(crate) fn is_active(&self) -> bool {
         !self.passes.is_empty()
     }

@@ -33,6 +33,9 @@ const MAX_OPEN: usize = 8;
 /// Passes in total, including those that wait for other clients' queries.
 const MAX_PASSES: usize = 64;
 
+/// How soon to survey a server that is not ready again, in case no event reports the change.
+pub(crate) const SURVEY_AGAIN: Duration = Duration::from_secs(1);
+
 /// Decides when to do what for which graph.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "marks that are set and taken one by one")]
@@ -149,12 +152,7 @@ impl Schedule {
     /// Lets a pass look for new nodes if another pass over its graph is requested before it can
     /// end.
     pub(crate) fn extend_passes(&mut self, now: Instant) {
-        for name in self.graphs.in_turn() {
-            let wanted = self.graphs.get(&name).is_some_and(Graph::is_wanted);
-            if wanted && let Some(pass) = self.graphs.pass_mut(&name) {
-                pass.extend(now);
-            }
-        }
+        self.graphs.passes_wanted_again().for_each(|pass| pass.extend(now));
     }
 
     /// Takes out a pass that has ended.
@@ -197,9 +195,14 @@ impl Schedule {
     }
 
     /// Changes every pass.
-    pub(crate) fn each_pass(&mut self, mut change: impl FnMut(&mut Pass)) {
-        for name in self.graphs.in_turn() {
-            self.pass_mut(&name).into_iter().for_each(&mut change);
+    pub(crate) fn each_pass(&mut self, change: impl FnMut(&mut Pass)) {
+        self.graphs.passes_mut().for_each(change);
+    }
+
+    /// Changes the pass over a graph, if it has one.
+    pub(crate) fn on_pass(&mut self, name: &GraphName, change: impl FnOnce(&mut Pass)) {
+        if let Some(pass) = self.graphs.pass_mut(name) {
+            change(pass);
         }
     }
 
@@ -234,9 +237,6 @@ impl Schedule {
         (self.engine.clone(), self.next_run, self.totals.clone())
     }
 }
-
-/// How soon to survey a server that is not ready again, in case no event reports the change.
-pub(crate) const SURVEY_AGAIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;
