@@ -100,7 +100,7 @@ impl Search {
         vector: &[f32],
         index_forgets: bool,
     ) -> Self {
-        let asked = k.saturating_mul(MORE).max(MIN_ASKED);
+        let asked = first_asked(k);
         let step =
             if index_forgets { Step::Index { asked, looked: None } } else { Step::Look { asked } };
         let (label, vector) = (label.to_vec(), vector.to_vec());
@@ -116,9 +116,8 @@ impl Search {
         string(&mut query, self.target.as_str().as_bytes());
         let body = match self.step {
             Step::Look { .. } => {
-                // A label that cannot be quoted has no index; the engine answers the count from its
-                // metadata.
-                let label = String::from_utf8_lossy(&self.label).replace(['`', '\0'], "");
+                // The engine answers the count from its metadata.
+                let label = self.quotable_label();
                 format!(
                     " CALL db.indexes() YIELD label, types, options, entitytype \
                      WHERE entitytype = 'NODE' AND label = $label AND 'VECTOR' IN types[$p] \
@@ -131,7 +130,7 @@ impl Search {
                  ORDER BY score LIMIT $k RETURN ID(node), score, node.{source}"
             ),
             Step::Compare(similarity) => {
-                let label = String::from_utf8_lossy(&self.label).replace(['`', '\0'], "");
+                let label = self.quotable_label();
                 let distance = similarity.as_str();
                 format!(
                     " k={k} MATCH (n:`{label}`) WHERE typeOf(n.{target}) = 'Vectorf32' \
@@ -142,6 +141,11 @@ impl Search {
         };
         query.extend(body.bytes());
         with_vector(&query, &self.vector)
+    }
+
+    /// The label, to stand between backticks. One that cannot be quoted has no index.
+    fn quotable_label(&self) -> String {
+        String::from_utf8_lossy(&self.label).replace(['`', '\0'], "")
     }
 
     /// Takes in a reply, and returns what to do next.
@@ -184,9 +188,13 @@ impl Search {
         }
         // A single vector of another length fails the whole comparison; the index skips it.
         let looked = Some(Looked { similarity, nodes: 0 });
-        self.step = Step::Index { asked: self.k.saturating_mul(MORE).max(MIN_ASKED), looked };
+        self.step = Step::Index { asked: first_asked(self.k), looked };
         Ok(self)
     }
+}
+
+fn first_asked(k: usize) -> usize {
+    k.saturating_mul(MORE).max(MIN_ASKED)
 }
 
 fn wider(asked: usize) -> usize {

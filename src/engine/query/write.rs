@@ -61,8 +61,7 @@ fn one_vector(rule: &Rule, row: &Row) -> Vec<u8> {
 /// than sending them, and the plan takes a seventh of the memory.
 pub(crate) fn lookup(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
-    let mut query = b"CYPHER ids=".to_vec();
-    list(&mut query, rows.iter(), |out, row| out.extend(row.node.id.0.to_string().bytes()));
+    let mut query = id_list(rows.iter().map(|row| row.node.id));
     query.extend(
         format!(
             " UNWIND $ids AS i MATCH (n) WHERE ID(n) = i \
@@ -123,8 +122,7 @@ pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
 /// Removes the marks of these nodes; returns the ids of those that had one.
 pub(crate) fn lift(rule: &Rule, ids: &[NodeId]) -> Vec<u8> {
     let error = rule.error_property.quoted();
-    let mut query = b"CYPHER ids=".to_vec();
-    list(&mut query, ids.iter(), |out, id| out.extend(id.0.to_string().bytes()));
+    let mut query = id_list(ids.iter().copied());
     query.extend(
         format!(
             " UNWIND $ids AS i MATCH (n) WHERE ID(n) = i AND n.{error} IS NOT NULL \
@@ -135,10 +133,16 @@ pub(crate) fn lift(rule: &Rule, ids: &[NodeId]) -> Vec<u8> {
     query
 }
 
+/// The start of a query: the parameter `ids`.
+fn id_list(ids: impl Iterator<Item = NodeId>) -> Vec<u8> {
+    let mut query = b"CYPHER ids=".to_vec();
+    list(&mut query, ids, |out, id| out.extend(id.0.to_string().bytes()));
+    query
+}
+
 /// The parameters `ids`, `texts` and `cut`, one entry per node.
 fn guarded_lists<'a>(nodes: impl Iterator<Item = (NodeId, &'a Text)> + Clone) -> Vec<u8> {
-    let mut query = b"CYPHER ids=".to_vec();
-    list(&mut query, nodes.clone(), |out, (id, _)| out.extend(id.0.to_string().bytes()));
+    let mut query = id_list(nodes.clone().map(|(id, _)| id));
     query.extend(b" texts=");
     list(&mut query, nodes.clone(), |out, (_, text)| string(out, text.bytes()));
     query.extend(b" cut=");

@@ -241,7 +241,7 @@ fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
 
 /// Runs a harmless query on an untested engine, to see whether it behaves like the tested ones.
 fn try_out(hold: &Hold<'_>, graphs: &[u8]) -> Result<(), StoreFault> {
-    let names = Value::parse(graphs).map(|list| names(&list)).unwrap_or_default();
+    let names = names(graphs);
     let Some(graph) = names.iter().find(|graph| hold.find_graph(graph).is_ok()) else {
         return Ok(());
     };
@@ -251,16 +251,20 @@ fn try_out(hold: &Hold<'_>, graphs: &[u8]) -> Result<(), StoreFault> {
 }
 
 fn max_rows(hold: &Hold<'_>) -> Option<usize> {
-    let reply = hold.call(Mode::Inline, c"GRAPH.CONFIG", &[b"GET", b"RESULTSET_SIZE"]).ok()?;
-    let value = engine::reply(reply.proto()).ok()?.items().get(1)?.integer()?;
     // The engine reports -1 for "no limit".
-    usize::try_from(value).ok()
+    usize::try_from(engine_setting(hold, "RESULTSET_SIZE")?).ok()
+}
+
+/// A number among the engine's own settings.
+fn engine_setting(hold: &Hold<'_>, name: &str) -> Option<i64> {
+    let reply = hold.call(Mode::Inline, c"GRAPH.CONFIG", &[b"GET", name.as_bytes()]).ok()?;
+    engine::reply(reply.proto()).ok()?.items().get(1)?.integer()
 }
 
 impl Looked {
     fn read(self) -> Survey {
         Survey {
-            graphs: Value::parse(&self.graphs).map(|list| names(&list)).unwrap_or_default(),
+            graphs: names(&self.graphs),
             engine: self.engine.map(|version| version.to_string()),
             engine_tested: self.engine.is_some_and(|version| version.features().tested),
             max_rows: self.max_rows,
@@ -284,10 +288,13 @@ pub(super) fn clients_on_io_threads(ctx: &Context) -> bool {
 /// All graphs.
 pub(super) fn graphs(hold: &Hold<'_>) -> Vec<GraphName> {
     let reply = hold.call(Mode::Inline, c"GRAPH.LIST", &[]).ok();
-    reply.and_then(|reply| Value::parse(reply.proto()).map(|list| names(&list))).unwrap_or_default()
+    reply.map(|reply| names(reply.proto())).unwrap_or_default()
 }
 
-/// Skips keys that are not UTF-8: they cannot be named in STATUS, the log or a setting.
-fn names(list: &Value<'_>) -> Vec<GraphName> {
-    list.items().iter().filter_map(Value::text).map(GraphName::new).collect()
+/// The graphs in a reply to GRAPH.LIST. Skips keys that are not UTF-8: they cannot be named in
+/// STATUS, the log or a setting.
+fn names(list: &[u8]) -> Vec<GraphName> {
+    let list = Value::parse(list);
+    let names = list.iter().flat_map(Value::items).filter_map(Value::text);
+    names.map(GraphName::new).collect()
 }

@@ -11,9 +11,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use redis_module::{ContextFlags, RedisString};
 
-use crate::engine;
 use crate::server::events;
-use crate::server::ffi::call::Mode;
+use crate::server::graph::engine_setting;
 use crate::server::graph::hold::Hold;
 
 /// How vectors are written, and why.
@@ -136,13 +135,12 @@ fn look(hold: &Hold<'_>) -> Logged {
         return Logged { aof, replicas, rewrites: 0, as_effects: false };
     }
     let rewrites = if aof { field(hold, "persistence", "aof_rewrites").unwrap_or(0) } else { 0 };
-    Logged { aof, replicas, rewrites, as_effects: threshold(hold) == Some(0) }
-}
-
-/// The engine's `EFFECTS_THRESHOLD`, in microseconds.
-fn threshold(hold: &Hold<'_>) -> Option<i64> {
-    let reply = hold.call(Mode::Inline, c"GRAPH.CONFIG", &[b"GET", b"EFFECTS_THRESHOLD"]).ok()?;
-    engine::reply(reply.proto()).ok()?.items().get(1)?.integer()
+    Logged {
+        aof,
+        replicas,
+        rewrites,
+        as_effects: engine_setting(hold, "EFFECTS_THRESHOLD") == Some(0),
+    }
 }
 
 /// A number in a section of INFO.
