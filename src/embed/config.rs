@@ -94,13 +94,13 @@ impl EmbedderConfig {
 }
 
 /// Parses the name of the header for the key; `None` = `Authorization: Bearer …`.
-pub(crate) fn auth_header(setting: &str, value: &str) -> Result<Option<String>, Error> {
+pub(crate) fn auth_header(setting: &str, value: &str) -> Result<Option<HeaderName>, Error> {
     if value.is_empty() {
         return Ok(None);
     }
     let expected = "empty (Authorization: Bearer …), or the name of a header such as api-key";
     let name = HeaderName::from_bytes(value.as_bytes());
-    name.map(|name| Some(name.to_string())).map_err(|_| Error::setting(setting, value, expected))
+    name.map(Some).map_err(|_| Error::setting(setting, value, expected))
 }
 
 /// Parses the fields added to every request body.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use tokio::runtime::{Builder, Runtime};
@@ -17,7 +17,7 @@ use crate::embed::http::rate_limit::{rate_limits, retry_after};
 use crate::embed::promise::Promise;
 use crate::embed::provider::refusal::{self, Refusal};
 use crate::embed::provider::reply::{self, Answer};
-use crate::embed::provider::{Ask, Auth, Protocol};
+use crate::embed::provider::{Ask, Auth, MESSAGE_CHARS, Protocol};
 use crate::error::Error;
 use crate::fill::port::embedding::{InputType, RateLimits, Reply};
 use crate::fill::port::fault::{Malformed, Says, ServiceFault};
@@ -226,7 +226,7 @@ impl Caller {
         if let Some(to) = response.headers().get(LOCATION).filter(|_| status.is_redirection()) {
             let to = scrub(&String::from_utf8_lossy(to.as_bytes()));
             let words = format!("it redirects to {to}: vectorfill.base-url may need that address");
-            let message = one_line(&words, 200);
+            let message = one_line(&words, MESSAGE_CHARS);
             let (status, says) = (status.as_u16(), Says::Nothing);
             return ServiceFault::Refused { status, message, retry_after: wait, says };
         }
@@ -272,11 +272,7 @@ fn headers(key: Option<&Secret>, auth: &Auth) -> Result<HeaderMap, ServiceFault>
     let unusable = |_| ServiceFault::NoKey("the key cannot be sent in a header".into());
     let (name, value) = match auth {
         Auth::Bearer => (AUTHORIZATION, key.bearer()),
-        Auth::Header(name) => {
-            let name = HeaderName::from_bytes(name.as_bytes());
-            let name = name.map_err(|e| ServiceFault::Misconfigured(e.to_string()))?;
-            (name, key.plain())
-        }
+        Auth::Header(name) => (name.clone(), key.plain()),
     };
     let mut value = HeaderValue::from_str(&value).map_err(unusable)?;
     value.set_sensitive(true);

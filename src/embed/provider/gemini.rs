@@ -1,9 +1,11 @@
 //! Google's Gemini API. Each text is a request of its own in `batchEmbedContents`: several in one
 //! `content` would come back as a single vector.
 
+use reqwest::header::HeaderName;
 use serde_json::{Value, json};
 
 use super::{Ask, Auth, InputTypeField, Preset, Protocol, Wire};
+use crate::fill::port::embedding::InputType;
 
 pub(super) static PRESET: Preset = Preset {
     name: "gemini",
@@ -15,7 +17,7 @@ pub(super) static PRESET: Preset = Preset {
     protocol: || Protocol {
         wire: Wire::Gemini,
         path: "/models/{model}:batchEmbedContents".into(),
-        auth: Auth::Header("x-goog-api-key".into()),
+        auth: Auth::Header(HeaderName::from_static("x-goog-api-key")),
         dimensions_field: Some("outputDimensionality".into()),
         input_type: Some(InputTypeField::new("taskType", "RETRIEVAL_DOCUMENT", "RETRIEVAL_QUERY")),
         base64: false,
@@ -34,10 +36,10 @@ pub(super) fn body(ask: Ask<'_>, protocol: &Protocol) -> Value {
         let words = is_told_in_words(ask.model);
         let text = match (words, ask.input) {
             (false, _) => text.clone(),
-            (true, crate::fill::port::embedding::InputType::Document) => {
+            (true, InputType::Document) => {
                 format!("title: none | text: {text}")
             }
-            (true, crate::fill::port::embedding::InputType::Query) => {
+            (true, InputType::Query) => {
                 format!("task: search result | query: {text}")
             }
         };

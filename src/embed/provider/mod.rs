@@ -18,9 +18,13 @@ mod tei;
 mod vectors;
 mod voyage;
 
+use reqwest::header::HeaderName;
 use serde_json::{Map, Value, json};
 
 use crate::fill::port::embedding::InputType;
+
+/// Longest part of a service's or a parser's message that is passed on, in characters.
+pub(super) const MESSAGE_CHARS: usize = 200;
 
 /// A service by name.
 #[derive(Debug)]
@@ -72,8 +76,8 @@ pub(crate) enum Wire {
 pub(crate) enum Auth {
     /// `Authorization: Bearer …`.
     Bearer,
-    /// In a header of this name, without a prefix.
-    Header(String),
+    /// In this header, without a prefix.
+    Header(HeaderName),
 }
 
 /// How a service is told whether a text is a document or a query.
@@ -144,10 +148,11 @@ impl Protocol {
             Wire::Cohere => cohere::body(ask),
             Wire::Gemini => gemini::body(ask, self),
         };
-        if let (Value::Object(fields), false) = (&mut body, self.wire == Wire::Gemini) {
-            self.add_fields(fields, ask);
-        }
         if let Value::Object(fields) = &mut body {
+            // Gemini takes them in each of its requests.
+            if self.wire != Wire::Gemini {
+                self.add_fields(fields, ask);
+            }
             fields.extend(self.extra.clone());
         }
         body

@@ -6,11 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::embed::http::rate_limit::duration;
+use crate::embed::provider::MESSAGE_CHARS;
 use crate::fill::port::fault::Says;
 use crate::text::one_line;
 
-/// Longest part of a service's message that is passed on, in characters.
-const MESSAGE_CHARS: usize = 200;
 /// How many levels of a body are searched.
 const MAX_DEPTH: usize = 8;
 /// Fields where services put their message, best first.

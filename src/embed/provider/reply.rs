@@ -10,13 +10,12 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::embed::provider::MESSAGE_CHARS;
 use crate::embed::provider::vectors::{Floats, Item, Items, NESTED, items};
 use crate::fill::port::embedding::Reply;
 use crate::fill::port::fault::{Malformed, ServiceFault};
 use crate::text::one_line;
 
-/// Longest part of a parser error that is passed on, in characters.
-const MESSAGE_CHARS: usize = 200;
 /// How much of an unparsable response is shown, in characters.
 const BEGINNING_CHARS: usize = 80;
 
