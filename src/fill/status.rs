@@ -77,7 +77,7 @@ pub(crate) struct Sums {
 }
 
 /// Maximum number of ranked graphs: as many as INFO lists.
-const MAX_RANKED: usize = 100;
+pub(crate) const MAX_RANKED: usize = 100;
 
 impl GraphsFigures {
     /// Sums and ranks the graphs, which must be sorted by name.

@@ -6,13 +6,10 @@ use redis_module::{InfoContext, RedisResult};
 use redis_module_macros::info_command_handler;
 
 use crate::entity::GraphName;
-use crate::fill::status::GraphFigures;
+use crate::fill::status::{GraphFigures, MAX_RANKED};
 use crate::server::handle::{guarded, with_worker};
 use crate::server::status::state;
 use crate::worker::Worker;
-
-/// Maximum number of graphs with a line in INFO.
-const MAX_INFO: usize = 100;
 
 /// `INFO vectorfill`. Also runs while a crash report is written, when it must not wait for
 /// anything.
@@ -38,7 +35,7 @@ fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
     }
     section = section.field("embedder_latency_ms", format!("{:.1}", lane.latency_ms))?;
     let finished = snapshot.graphs.iter().filter(|(_, figures)| figures.is_finished());
-    for (name, figures) in snapshot.graphs.behind().chain(finished).take(MAX_INFO) {
+    for (name, figures) in snapshot.graphs.behind().chain(finished).take(MAX_RANKED) {
         section = section.field(&format!("graph_{}", info_name(name)), graph_line(figures))?;
     }
     section.build_section()?.build_info()?;

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
 
 use crate::entity::GraphName;
-use crate::fill::port::event::RunFault;
+use crate::fill::port::event::{RunFault, ServerState};
 use crate::fill::port::fault::StoreFault;
 use crate::inject::{Point, reached};
 use crate::server::blocked_client::latin1_escaped;
@@ -32,7 +32,8 @@ use crate::server::config;
 use crate::server::config::Current;
 use crate::server::ffi::call::user_may;
 use crate::server::graph::hold::Hold;
-use crate::server::handle::guarded;
+use crate::server::handle::{guarded, with_worker};
+use crate::worker::Worker;
 
 /// Runs a command so that a panic becomes an error reply.
 fn answered(work: impl FnOnce() -> RedisResult) -> RedisResult {
@@ -76,6 +77,15 @@ fn found(ctx: &Context, name: &GraphName) -> Result<(), RedisError> {
         Err(StoreFault::NoGraph) => blocking::fault(&RunFault::NoGraph(name.clone())),
         Err(fault) => blocking::fault(&RunFault::Store(fault.to_string())),
     }
+}
+
+/// Rejects what needs the engine if the last survey did not find it.
+fn needs_engine() -> Result<(), RedisError> {
+    let published = with_worker(Worker::published);
+    if published.is_some_and(|published| published.snapshot.server == ServerState::NoEngine) {
+        return blocking::fault(&RunFault::NoEngine);
+    }
+    Ok(())
 }
 
 /// Whether the user running this command has `permission` on the graph's key.

@@ -8,14 +8,13 @@ use redis_module::{
 use redis_module_macros::command;
 
 use crate::entity::GraphName;
-use crate::fill::port::event::{RunFault, ServerState};
+use crate::fill::port::event::RunFault;
 use crate::server::commands::args::Args;
 use crate::server::commands::blocking::{Limit, fault, hand_over, may_wait, wait};
-use crate::server::commands::{answered, current, error, found, graph_name, may};
+use crate::server::commands::{answered, current, error, found, graph_name, may, needs_engine};
 use crate::server::ffi::{KeyUse, key_at};
 use crate::server::graph::graphs;
 use crate::server::graph::hold::Hold;
-use crate::server::handle::with_worker;
 use crate::server::status;
 use crate::worker;
 
@@ -108,11 +107,7 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     if flags.contains(ContextFlags::SLAVE) {
         return fault(&RunFault::Replica);
     }
-    let published = with_worker(worker::Worker::published);
-    let server = published.map(|published| published.snapshot.server).unwrap_or_default();
-    if server == ServerState::NoEngine {
-        return fault(&RunFault::NoEngine);
-    }
+    needs_engine()?;
     if request.graph.is_none() && !may_write_all(ctx) {
         return error("NOPERM", "this user may not write all graphs: name one");
     }

@@ -7,14 +7,11 @@ use std::time::Duration;
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 
 use crate::entity::{GraphName, Text};
-use crate::fill::port::event::{RunFault, ServerState};
 use crate::server::blocked_client::Client;
 use crate::server::commands::args::number;
-use crate::server::commands::blocking::{Limit, fault, may_wait, wait};
-use crate::server::commands::{current, error, existing_graph, may_query};
+use crate::server::commands::blocking::{Limit, may_wait, wait};
+use crate::server::commands::{current, error, existing_graph, may_query, needs_engine};
 use crate::server::config::Current;
-use crate::server::handle::with_worker;
-use crate::worker::Worker;
 use crate::worker::port::Request;
 
 /// A text query that passed the checks.
@@ -52,10 +49,7 @@ impl TextQuery {
 
 /// A graph that this user may query; `what` is the command's name, for errors.
 pub(super) fn graph(ctx: &Context, arg: &RedisString, what: &str) -> Result<GraphName, RedisError> {
-    let published = with_worker(Worker::published);
-    if published.is_some_and(|published| published.snapshot.server == ServerState::NoEngine) {
-        return fault(&RunFault::NoEngine);
-    }
+    needs_engine()?;
     let graph = existing_graph(ctx, arg)?;
     may_query(ctx, &graph, what)?;
     Ok(graph)
