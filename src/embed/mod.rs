@@ -5,8 +5,6 @@
 //! [`Completion`], even if its task panics or its thread dies: the [`Promise`] it carries answers
 //! when dropped.
 
-use crate::embed::config::{EmbedderConfig, Provider};
-use crate::embed::promise::Promise;
 pub(crate) mod config;
 pub(crate) mod http;
 #[cfg(feature = "local")]
@@ -18,6 +16,8 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
+use crate::embed::config::{EmbedderConfig, Provider};
+use crate::embed::promise::Promise;
 use crate::fill::port::embedding::{Completion, Embed, InputType, RateLimits};
 use crate::fill::port::fault::ServiceFault;
 

@@ -19,6 +19,22 @@ const MAX_WIDTH: u64 = 1 << 20;
 const REPLY_BYTES: usize = 512 * 1024;
 const FIRST_ROWS: usize = 16;
 
+/// How much of a graph a pass sweeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of it.
+    Full,
+    /// The nodes from this id on.
+    Tail(u64),
+}
+
+impl Scope {
+    /// The first id that is swept.
+    pub(crate) fn first(self) -> u64 {
+        if let Self::Tail(first) = self { first } else { 0 }
+    }
+}
+
 /// A sweep over all ids of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sweep {
@@ -158,21 +174,5 @@ mod tests {
         let window = sweep.window(1_000).unwrap();
         sweep.advance(window, Seen { longest: 200_000, ..seen(16, Some(15), Some(16)) });
         assert_eq!(sweep.window(1_000).unwrap().rows, REPLY_BYTES / 200_000);
-    }
-}
-
-/// How much of a graph a pass sweeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// All of it.
-    Full,
-    /// The nodes from this id on.
-    Tail(u64),
-}
-
-impl Scope {
-    /// The first id that is swept.
-    pub(crate) fn first(self) -> u64 {
-        if let Self::Tail(first) = self { first } else { 0 }
     }
 }

@@ -1,11 +1,11 @@
 //! The rule that decides which nodes are filled from which text: validated names, ready to quote.
 
-use crate::rule::globs::Globs;
-use crate::rule::name::Name;
 pub(crate) mod globs;
 pub(crate) mod name;
 
 use crate::error::Error;
+use crate::rule::globs::Globs;
+use crate::rule::name::Name;
 
 /// How vectors are compared, as the engine names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -48,9 +48,7 @@ impl Log {
             self.lane = state;
         }
     }
-}
 
-impl Log {
     /// Logs the engine's version when it has changed.
     fn engine(&mut self, store: &dyn Store, snapshot: &Snapshot) {
         if self.engine == snapshot.engine.name {

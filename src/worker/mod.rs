@@ -5,8 +5,6 @@
 //! [`Worker::stop`] ends it within a time limit. A wake-up carries no data: it means "look at what
 //! was left for you", and merges with one that is still pending.
 
-use crate::worker::port::{Request, Store};
-use crate::worker::supervisor::supervise;
 mod body;
 mod log;
 pub(crate) mod port;
@@ -28,6 +26,8 @@ use crate::entity::GraphName;
 use crate::error::Error;
 use crate::fill::port::settings::Settings;
 use crate::fill::status::Snapshot;
+use crate::worker::port::{Request, Store};
+use crate::worker::supervisor::supervise;
 
 /// Maximum number of requests that the worker has not taken up yet.
 const MAX_REQUESTS: usize = 1_024;

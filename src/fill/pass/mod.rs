@@ -1,6 +1,5 @@
 //! A pass over one graph: check the indexes, count, fill, create the missing index.
 
-use crate::fill::pass::plan::first_stage;
 mod outcome;
 mod plan;
 mod queue;
@@ -18,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::batcher::Batcher;
+use crate::fill::pass::plan::first_stage;
 use crate::fill::pass::write_sizer::WriteSizer;
 use crate::fill::port::store::{Mark, NewIndex, Query, Row};
 use crate::fill::status::{GraphFigures, GraphState};
@@ -28,6 +28,9 @@ use crate::rule::Rule;
 /// Counting by label requires replies of at least this many rows; with fewer, the labels of vectors
 /// that already existed stay unknown.
 const MIN_LABEL_ROWS: usize = 100;
+
+/// How soon a pass looks for new nodes again while others are at the embedder.
+const EXTENSION_REST: Duration = Duration::from_millis(250);
 
 /// The state of one pass over one graph.
 #[derive(Debug)]
@@ -93,9 +96,6 @@ pub(crate) struct Pass {
     /// Set if the pass is to end early.
     ending: Option<Ending>,
 }
-
-/// How soon a pass looks for new nodes again while others are at the embedder.
-const EXTENSION_REST: Duration = Duration::from_millis(250);
 
 impl Pass {
     /// A pass that begins now.

@@ -4,7 +4,6 @@
 //! takes at once, and the rates: the user's own limits ([`pacer`]), the quota the service reports
 //! ([`quota`]), and what it allows without reporting it ([`rate_estimate`]).
 
-use crate::fill::port::id::Wave;
 mod aimd;
 mod chance;
 mod pacer;
@@ -18,6 +17,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::fill::port::embedding::RateLimits;
+use crate::fill::port::id::Wave;
 use crate::fill::port::settings::LaneLimits;
 use crate::fill::retry::doubled;
 use crate::fill::status::LaneState;
