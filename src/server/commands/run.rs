@@ -13,8 +13,8 @@ use crate::server::commands::args::Args;
 use crate::server::commands::blocking::{Limit, fault, hand_over, may_wait, wait};
 use crate::server::commands::{answered, current, error, found, graph_name, may, needs_engine};
 use crate::server::ffi::{KeyUse, key_at};
-use crate::server::graph::graphs;
 use crate::server::graph::hold::Hold;
+use crate::server::graph::survey::graphs;
 use crate::server::status;
 use crate::worker;
 

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use redis_module::{ContextFlags, RedisString};
 
 use crate::server::events;
-use crate::server::graph::engine_setting;
 use crate::server::graph::hold::Hold;
+use crate::server::graph::survey::engine_setting;
 
 /// How vectors are written, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
