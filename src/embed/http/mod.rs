@@ -5,3 +5,4 @@ mod diagnosis;
 pub(crate) mod endpoint;
 pub(crate) mod key;
 pub(crate) mod rate_limit;
+mod request;
