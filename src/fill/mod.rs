@@ -40,7 +40,7 @@
 //!
 //! They do not know about each other. `route.rs` hands each event to the machine it concerns,
 //! `drive.rs` hands out what can be done now. What a failure of the embedder means is decided in
-//! one place, [`port::fault::classify`], and what follows from it in one place, `lane/outcome.rs`.
+//! one place, [`port::fault::classify`], and what follows from it in one place, `lane/outcome/`.
 
 mod drive;
 #[cfg(test)]
