@@ -5,6 +5,8 @@
 //! ([`quota`]), and what it allows without reporting it ([`rate_estimate`]).
 
 mod aimd;
+mod answer;
+mod breaker;
 mod chance;
 mod pacer;
 mod queries;
@@ -14,12 +16,11 @@ mod rate_estimate;
 mod sim;
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::fill::port::embedding::RateLimits;
 use crate::fill::port::id::Wave;
 use crate::fill::port::settings::LaneLimits;
-use crate::fill::retry::doubled;
 use crate::fill::status::LaneState;
 use aimd::Aimd;
 use chance::Chance;
@@ -27,20 +28,6 @@ use pacer::RateCap;
 use quota::Quota;
 use rate_estimate::RateEstimate;
 
-/// Longest pause between two attempts while a service is unreachable.
-const MAX_BACKOFF: Duration = Duration::from_secs(30);
-const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-/// Pause after a 429 that does not state one; doubled each time until a request succeeds. Short
-/// while the cause may be too many requests at once, longer once it is known to be the rate.
-const THROTTLE_PAUSE: Duration = Duration::from_millis(100);
-/// Pause for a request that was refused by chance.
-const CHANCE_PAUSE: Duration = Duration::from_millis(250);
-const RATE_PAUSE: Duration = Duration::from_secs(2);
-const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// Longest pause for any service, whatever its Retry-After says.
-const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
-/// How long wake-ups leave a rejected service alone.
-const REJECTED_REST: Duration = Duration::from_mins(5);
 /// Number of successes remembered: more than can be in flight.
 const SUCCESSES: usize = 128;
 
@@ -127,21 +114,6 @@ impl Limiter {
         self.half_open();
     }
 
-    /// Lets one request try a rejected service: a pass begins, or a setting changed.
-    pub(crate) fn half_open(&mut self) {
-        if self.state == LaneState::Rejected {
-            self.state = LaneState::Cooling;
-            self.not_before = None;
-        }
-    }
-
-    /// Whether a write to a graph is a reason to try: not while operator action is needed, or every
-    /// write would cost a request. But without a schedule, an occasional one has to.
-    pub(crate) fn is_worth_waking_for(&self, now: Instant) -> bool {
-        let rested = self.rejected_at.is_none_or(|at| now >= at + REJECTED_REST);
-        self.state != LaneState::Rejected || rested
-    }
-
     /// Forgets an embedder that was replaced by another.
     pub(crate) fn reset(&mut self) {
         let (seed, wave) = (self.rng.u64(..), self.wave);
@@ -205,13 +177,6 @@ impl Limiter {
         self.wave
     }
 
-    /// How many requests were in flight when one of this wave was sent: takes the wave's first
-    /// request not yet taken.
-    fn take_level(&mut self, sent: Wave) -> usize {
-        let at = self.levels.iter().rposition(|(wave, _)| *wave == sent);
-        at.and_then(|at| self.levels.remove(at)).map_or(1, |(_, level)| level)
-    }
-
     /// Converts the service's tokens to our estimate of them.
     #[expect(
         clippy::cast_possible_truncation,
@@ -221,11 +186,6 @@ impl Limiter {
     )]
     pub(crate) fn estimate_of(&self, tokens: u64) -> usize {
         (tokens as f64 / self.token_scale.max(0.1) * 0.95) as usize
-    }
-
-    /// A request was not answered in time: send one at a time from now on.
-    pub(crate) fn too_slow(&mut self) {
-        self.window.narrow();
     }
 
     /// A request of this many estimated tokens has ended, whatever the result. One of the next four
@@ -250,132 +210,6 @@ impl Limiter {
         self.token_scale = self.token_scale * 0.9 + scale * 0.1;
     }
 
-    /// A request succeeded. `slow` = it took so long that more at once would be too much.
-    pub(crate) fn succeeded(&mut self, now: Instant, sent: Wave, slow: bool) {
-        let level = self.take_level(sent);
-        self.chance.observe(sent, level, true);
-        self.rate.succeeded(now);
-        self.successes.truncate(SUCCESSES - 1);
-        self.successes.push_front(sent);
-        if !slow {
-            self.window.widen();
-        }
-        self.failures = 0;
-        let chance = self.chance.is_chance();
-        if chance && self.throttles > 0 {
-            self.forget_limits();
-        }
-        // A request sent before a refusal says nothing about the pause the service asked for.
-        if self.last_refusal.is_none_or(|refusal| sent > refusal) || chance {
-            self.state = LaneState::Ready;
-            self.reason = None;
-            self.not_before = None;
-            self.throttles = 0;
-        }
-    }
-
-    /// Refusals come by chance: they are due neither to a rate nor to too many requests at once.
-    fn forget_limits(&mut self) {
-        self.window.restore();
-        self.rate = RateEstimate::default();
-    }
-
-    /// **Where a 429 is answered.** If refusals come by chance, only the refused request waits, and
-    /// only briefly: the service accepts others in the meantime. Otherwise all wait as long as the
-    /// service asks, and the window is halved. Returns how long the refused request waits.
-    pub(crate) fn throttled(
-        &mut self,
-        now: Instant,
-        sent: Wave,
-        wait: Option<Duration>,
-        why: &str,
-    ) -> Option<Duration> {
-        let level = self.take_level(sent);
-        self.chance.observe(sent, level, false);
-        self.chance.refuse(sent, self.wave);
-        if self.chance.is_chance() && self.state != LaneState::Rejected {
-            if self.chance.is_limit(level) {
-                self.window.cap(level - 1);
-            }
-            return wait.map(|wait| wait.min(CHANCE_PAUSE));
-        }
-        // Requests in flight together are refused together, and count as one refusal.
-        let fresh = self.last_cut.is_none_or(|cut| sent > cut);
-        if fresh {
-            // A service that has just reported a remaining quota does not refuse because of the
-            // rate.
-            if !self.requests_left.has_left(now) {
-                self.rate.refused(now, self.window() == 1, wait);
-            }
-            self.window.halve();
-            self.last_cut = Some(self.wave);
-            self.throttles = self.throttles.saturating_add(1);
-        }
-        self.last_refusal = Some(self.wave);
-        let first = if self.rate.is_known() { RATE_PAUSE } else { THROTTLE_PAUSE };
-        let ever_longer = doubled(first, self.throttles.saturating_sub(1).min(8), MAX_PAUSE);
-        let wait = wait.unwrap_or(ever_longer).min(MAX_RETRY_AFTER);
-        // Without jitter, all clients refused at the same time would come back at the same time.
-        let jitter = Duration::from_secs_f64(wait.as_secs_f64() * 0.1 * self.rng.f64());
-        self.not_before = self.not_before.max(Some(now + wait + jitter));
-        self.enter(LaneState::Throttled, why);
-        Some(wait)
-    }
-
-    /// The service is unreachable: exponential backoff with full jitter, one attempt at a time.
-    pub(crate) fn failed(&mut self, now: Instant, sent: Wave, why: &str) {
-        self.enter(LaneState::Cooling, why);
-        // Requests in flight together fail together, and count as one failure.
-        if self.last_failure.is_some_and(|last| sent <= last) {
-            return;
-        }
-        self.last_failure = Some(self.wave);
-        let most = doubled(FIRST_BACKOFF, self.failures, MAX_BACKOFF);
-        let pause = Duration::from_secs_f64(most.as_secs_f64() * self.rng.f64());
-        self.failures = self.failures.saturating_add(1);
-        self.not_before = self.not_before.max(Some(now + pause));
-    }
-
-    /// A fault that needs operator action stays visible until the service is tried again.
-    fn enter(&mut self, state: LaneState, why: &str) {
-        if self.state != LaneState::Rejected {
-            self.state = state;
-            self.reason = Some(why.to_owned());
-        }
-    }
-
-    /// Operator action is needed: nothing is sent until [`half_open`](Self::half_open).
-    pub(crate) fn rejected(&mut self, now: Instant, why: &str) {
-        self.rejected_at = Some(now);
-        self.state = LaneState::Rejected;
-        self.reason = Some(why.to_owned());
-    }
-
-    /// Whether a request sent in that wave or a later one has succeeded.
-    pub(crate) fn has_succeeded_since(&self, then: Wave) -> bool {
-        self.successes.iter().any(|sent| *sent >= then)
-    }
-
-    /// Whether a request of the same wave has succeeded.
-    pub(crate) fn has_succeeded_beside(&self, then: Wave) -> bool {
-        self.successes.contains(&then)
-    }
-
-    /// Consecutive failures.
-    pub(crate) fn failures(&self) -> u32 {
-        self.failures
-    }
-
-    /// As STATUS shows it.
-    pub(crate) fn state(&self) -> LaneState {
-        self.state
-    }
-
-    /// What went wrong, while the state is not ready.
-    pub(crate) fn reason(&self) -> Option<&str> {
-        self.reason.as_deref()
-    }
-
     /// Requests in flight.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
@@ -389,7 +223,10 @@ impl Limiter {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::fill::lane::limiter::breaker::MAX_BACKOFF;
 
     const MINUTE: Duration = Duration::from_mins(1);
 
