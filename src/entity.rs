@@ -29,10 +29,10 @@ impl fmt::Display for GraphName {
     }
 }
 
-/// The engine's id of a node. The engine reuses the ids of deleted nodes, so nothing is ever
+/// The engine's id of a node or relationship. It reuses the ids of deleted ones, so nothing is ever
 /// matched by id alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct NodeId(pub u64);
+pub(crate) struct EntityId(pub u64);
 
 /// The bytes of a text that are embedded: the whole text, or its beginning if it is too long.
 ///
@@ -123,11 +123,11 @@ fn begins_char(byte: u8) -> bool {
     (byte & 0b1100_0000) != 0b1000_0000
 }
 
-/// A node whose vector is to be written.
+/// A node or relationship whose vector is to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Node {
+pub(crate) struct Entity {
     /// Its id at the time of selection.
-    pub id: NodeId,
+    pub id: EntityId,
     /// Its first label, which decides the index the vector goes to.
     pub label: Option<Arc<str>>,
 }

@@ -56,7 +56,7 @@ pub(crate) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
         // No real vector has 2^32 numbers.
         let Ok(length) = u32::try_from(row.vector.len()) else { continue };
         effect.extend(UPDATE_NODE.to_le_bytes());
-        effect.extend(row.node.id.0.to_le_bytes());
+        effect.extend(row.entity.id.0.to_le_bytes());
         effect.extend(attribute.to_le_bytes());
         effect.extend(VECTOR.to_le_bytes());
         effect.extend(length.to_le_bytes());
@@ -68,11 +68,11 @@ pub(crate) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::{Node, NodeId, Text};
+    use crate::entity::{Entity, EntityId, Text};
 
     fn row(id: u64) -> Row {
-        let node = Node { id: NodeId(id), label: None };
-        Row { node, text: Text::new(b"x", 10), vector: vec![1.0, -2.0].into() }
+        let entity = Entity { id: EntityId(id), label: None };
+        Row { entity, text: Text::new(b"x", 10), vector: vec![1.0, -2.0].into() }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use crate::entity::{GraphName, NodeId, Text};
+use crate::entity::{EntityId, GraphName, Text};
 use crate::fill::port::event::{Event, Failure, RunFault};
 use crate::fill::port::store::{Read, Write};
 use crate::fill::tally::Tally;
@@ -78,7 +78,7 @@ pub(crate) enum Request {
     List(GraphName, usize, Envelope<Vec<Failure>>),
     /// Release these quarantined nodes, or all, so that they are retried; answered with how many
     /// there were.
-    Release(GraphName, Option<Vec<NodeId>>, Envelope<u64>),
+    Release(GraphName, Option<Vec<EntityId>>, Envelope<u64>),
     /// The vectors of some texts, in their order.
     Query(Vec<Text>, Envelope<Vec<Arc<[f32]>>>),
 }

@@ -11,7 +11,7 @@ use crate::embed::config::Provider;
 use crate::embed::http::endpoint::Endpoint;
 use crate::embed::http::key::KeySource;
 use crate::embed::provider::Protocol;
-use crate::entity::{NodeId, Text};
+use crate::entity::{EntityId, Text};
 use crate::fill::fixture::settings;
 use crate::fill::port::event::{Event, Failure, RunFault, ServerState, Survey};
 use crate::fill::port::store::{Change, Read, Write, Written};
@@ -241,7 +241,7 @@ fn quarantined_nodes_are_listed_and_released() {
     let worker = idle(&memory);
     let (lister, told) = user(None);
     worker.request(Request::List(graph(), 9, lister)).unwrap();
-    let failure = Failure { id: NodeId(1), words: "refused".into() };
+    let failure = Failure { id: EntityId(1), words: "refused".into() };
     assert_eq!(told.wait(), Ok(vec![failure]));
     let (releaser, told) = user(None);
     worker.request(Request::Release(graph(), None, releaser)).unwrap();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::engine::query::{SWEEP, parts, rows, took};
 use crate::engine::value::Value;
-use crate::entity::NodeId;
+use crate::entity::EntityId;
 use crate::fill::port::store::{Count, Marked, MarkedNode, Seen, Selection, Window};
 use crate::rule::Rule;
 use crate::text::one_line;
@@ -177,7 +177,7 @@ pub(crate) fn marks(reply: &Value<'_>) -> Marked {
 /// item and the length of its text in bytes.
 fn swept<T>(
     reply: &Value<'_>,
-    read: impl Fn(NodeId, &[Value<'_>]) -> Option<(usize, T)>,
+    read: impl Fn(EntityId, &[Value<'_>]) -> Option<(usize, T)>,
 ) -> (Vec<T>, Seen) {
     let mut seen = nothing_seen(reply);
     let mut found = Vec::new();
@@ -186,7 +186,7 @@ fn swept<T>(
         match (kind.integer(), id.unsigned()) {
             (Some(BEYOND), id) => seen.beyond = id,
             (Some(FOUND), Some(id)) => {
-                let Some((bytes, node)) = read(NodeId(id), cells) else { continue };
+                let Some((bytes, node)) = read(EntityId(id), cells) else { continue };
                 seen.rows += 1;
                 seen.last = seen.last.max(Some(id));
                 seen.longest = seen.longest.max(bytes);
@@ -269,7 +269,7 @@ mod tests {
             &[":1\r\n", ":9\r\n", &text("yz"), "$-1\r\n"],
         ]);
         let Selection { rows, seen } = selected(&Value::parse(&proto).unwrap());
-        assert_eq!(rows[1], (NodeId(9), b"yz".to_vec(), None));
+        assert_eq!(rows[1], (EntityId(9), b"yz".to_vec(), None));
         let took = Duration::from_micros(1_500);
         assert_eq!(seen, Seen { rows: 2, last: Some(9), longest: 2, beyond: Some(900), took });
     }

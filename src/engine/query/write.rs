@@ -7,7 +7,7 @@ use crate::engine::cypher::{list, string, vector};
 use crate::engine::effect::Targets;
 use crate::engine::query::{parts, rows};
 use crate::engine::value::Value;
-use crate::entity::{NodeId, Text};
+use crate::entity::{EntityId, Text};
 use crate::fill::port::store::{Mark, Row};
 use crate::rule::Rule;
 
@@ -19,7 +19,7 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
         return one_vector(rule, row);
     }
     let (_, source, target, error) = parts(rule);
-    let mut query = guarded_lists(rows.iter().map(|row| (row.node.id, &row.text)));
+    let mut query = guarded_lists(rows.iter().map(|row| (row.entity.id, &row.text)));
     query.extend(b" vectors=");
     list(&mut query, rows.iter(), |out, row| vector(out, &row.vector));
     query.extend(guarded_match(&source));
@@ -37,7 +37,7 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
 /// of graphs, most never see anything else.
 fn one_vector(rule: &Rule, row: &Row) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
-    let mut query = format!("CYPHER i={} t=", row.node.id.0).into_bytes();
+    let mut query = format!("CYPHER i={} t=", row.entity.id.0).into_bytes();
     string(&mut query, row.text.bytes());
     query.extend(b" v=");
     vector(&mut query, &row.vector);
@@ -61,7 +61,7 @@ fn one_vector(rule: &Rule, row: &Row) -> Vec<u8> {
 /// than sending them, and the plan takes a seventh of the memory.
 pub(crate) fn lookup(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
-    let mut query = id_list(rows.iter().map(|row| row.node.id));
+    let mut query = id_list(rows.iter().map(|row| row.entity.id));
     query.extend(
         format!(
             " UNWIND $ids AS i MATCH (n) WHERE ID(n) = i \
@@ -87,7 +87,7 @@ pub(crate) fn attribute(rule: &Rule, reply: &Value<'_>) -> Option<u16> {
 pub(crate) fn targets(rows: &[Row], attribute: Option<u16>, reply: &Value<'_>) -> Targets {
     let mut targets = Targets { attribute, ..Targets::default() };
     let places: HashMap<u64, usize> =
-        rows.iter().enumerate().map(|(place, row)| (row.node.id.0, place)).collect();
+        rows.iter().enumerate().map(|(place, row)| (row.entity.id.0, place)).collect();
     for found in super::rows(reply) {
         let [id, text, filled, marked] = found.items() else { continue };
         let place = id.unsigned().and_then(|id| places.get(&id).copied());
@@ -120,7 +120,7 @@ pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
 }
 
 /// Removes the marks of these nodes; returns the ids of those that had one.
-pub(crate) fn lift(rule: &Rule, ids: &[NodeId]) -> Vec<u8> {
+pub(crate) fn lift(rule: &Rule, ids: &[EntityId]) -> Vec<u8> {
     let error = rule.error_property.quoted();
     let mut query = id_list(ids.iter().copied());
     query.extend(
@@ -134,14 +134,14 @@ pub(crate) fn lift(rule: &Rule, ids: &[NodeId]) -> Vec<u8> {
 }
 
 /// The start of a query: the parameter `ids`.
-fn id_list(ids: impl Iterator<Item = NodeId>) -> Vec<u8> {
+fn id_list(ids: impl Iterator<Item = EntityId>) -> Vec<u8> {
     let mut query = b"CYPHER ids=".to_vec();
     list(&mut query, ids, |out, id| out.extend(id.0.to_string().bytes()));
     query
 }
 
 /// The parameters `ids`, `texts` and `cut`, one entry per node.
-fn guarded_lists<'a>(nodes: impl Iterator<Item = (NodeId, &'a Text)> + Clone) -> Vec<u8> {
+fn guarded_lists<'a>(nodes: impl Iterator<Item = (EntityId, &'a Text)> + Clone) -> Vec<u8> {
     let mut query = id_list(nodes.clone().map(|(id, _)| id));
     query.extend(b" texts=");
     list(&mut query, nodes.clone(), |out, (_, text)| string(out, text.bytes()));
@@ -163,8 +163,8 @@ fn guarded_match(source: &str) -> Vec<u8> {
 }
 
 /// The ids that [`vectors`], [`quarantine`] or [`lift`] returned.
-pub(crate) fn written(reply: &Value<'_>) -> Vec<NodeId> {
-    numbers(reply).into_iter().map(NodeId).collect()
+pub(crate) fn written(reply: &Value<'_>) -> Vec<EntityId> {
+    numbers(reply).into_iter().map(EntityId).collect()
 }
 
 /// A number, or the numbers of a list printed as `[1, 2]`, in the first row.
@@ -179,11 +179,11 @@ fn numbers(reply: &Value<'_>) -> Vec<u64> {
 mod tests {
     use super::*;
     use crate::engine::query::testing::{reply, rule, text};
-    use crate::entity::Node;
+    use crate::entity::Entity;
 
     fn row(id: u64, text: &str) -> Row {
-        let node = Node { id: NodeId(id), label: None };
-        Row { node, text: Text::new(text.as_bytes(), 3), vector: vec![0.1, -2.0].into() }
+        let entity = Entity { id: EntityId(id), label: None };
+        Row { entity, text: Text::new(text.as_bytes(), 3), vector: vec![0.1, -2.0].into() }
     }
 
     #[test]
@@ -239,10 +239,10 @@ mod tests {
     #[test]
     fn the_ids_of_a_write_are_read_from_one_printed_list() {
         let ids = |list: &str| written(&Value::parse(&reply(&[&[&text(list)]])).unwrap());
-        assert_eq!(ids("[7, 12]"), [NodeId(7), NodeId(12)]);
+        assert_eq!(ids("[7, 12]"), [EntityId(7), EntityId(12)]);
         assert_eq!(ids("[]"), []);
         let one =
             Value::parse(b"*3\r\n*0\r\n*1\r\n*1\r\n:7\r\n*0\r\n").map(|reply| written(&reply));
-        assert_eq!(one, Some(vec![NodeId(7)]));
+        assert_eq!(one, Some(vec![EntityId(7)]));
     }
 }

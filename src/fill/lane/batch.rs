@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::entity::{GraphName, Node, Text};
+use crate::entity::{Entity, GraphName, Text};
 use crate::fill::port::embedding::{Reply, by_index};
 use crate::fill::port::fault::{FaultKind, ServiceFault};
 use crate::fill::port::id::Wave;
@@ -16,7 +16,7 @@ use crate::fill::port::store::Row;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Pending {
     /// The node.
-    pub node: Node,
+    pub entity: Entity,
     /// The text to embed.
     pub text: Text,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Input {
     /// Sent once.
     pub text: Text,
     /// Each of them receives the vector.
-    pub nodes: Vec<Node>,
+    pub entities: Vec<Entity>,
 }
 
 /// The texts of one request.
@@ -62,7 +62,7 @@ pub(crate) struct Family(pub u64);
 impl Batch {
     /// Number of nodes waiting for this batch.
     pub(crate) fn nodes(&self) -> usize {
-        self.inputs.iter().map(|input| input.nodes.len()).sum()
+        self.inputs.iter().map(|input| input.entities.len()).sum()
     }
 
     /// The texts of the request.
@@ -181,19 +181,23 @@ impl Embedded {
 
 /// Every node of one text gets the same vector.
 fn rows_of(input: Input, vector: &Arc<[f32]>) -> impl Iterator<Item = Row> {
-    let Input { text, nodes } = input;
-    nodes.into_iter().map(move |node| Row { node, text: text.clone(), vector: Arc::clone(vector) })
+    let Input { text, entities } = input;
+    entities.into_iter().map(move |entity| Row {
+        entity,
+        text: text.clone(),
+        vector: Arc::clone(vector),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::NodeId;
+    use crate::entity::EntityId;
 
     fn batch(texts: &[&str]) -> Batch {
         let input = |(i, text): (usize, &&str)| Input {
             text: Text::new(text.as_bytes(), 100),
-            nodes: vec![Node { id: NodeId(i as u64), label: None }],
+            entities: vec![Entity { id: EntityId(i as u64), label: None }],
         };
         let inputs = texts.iter().enumerate().map(input).collect();
         Batch::new(GraphName::new("g"), inputs)

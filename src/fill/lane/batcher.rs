@@ -27,23 +27,23 @@ pub(crate) struct Batcher {
 
 impl Batcher {
     /// Adds a node at the end, or to those that hold the same text.
-    pub(crate) fn push(&mut self, Pending { node, text }: Pending) {
+    pub(crate) fn push(&mut self, Pending { entity, text }: Pending) {
         self.nodes += 1;
         if let Some(input) = self.place.get(&text).and_then(|place| self.queue.get_mut(place)) {
-            input.nodes.push(node);
+            input.entities.push(entity);
             return;
         }
         self.places += 1;
         self.tokens += text.estimated_tokens();
         self.place.insert(text.clone(), self.places);
-        self.queue.insert(self.places, Input { text, nodes: vec![node] });
+        self.queue.insert(self.places, Input { text, entities: vec![entity] });
     }
 
     fn take(&mut self, place: u64) -> Option<Input> {
         let input = self.queue.remove(&place)?;
         self.place.remove(&input.text);
         self.tokens = self.tokens.saturating_sub(input.text.estimated_tokens());
-        self.nodes = self.nodes.saturating_sub(input.nodes.len());
+        self.nodes = self.nodes.saturating_sub(input.entities.len());
         Some(input)
     }
 
@@ -77,16 +77,17 @@ impl Batcher {
         let mut rows = VecDeque::new();
         let Self { queue, waiting, .. } = std::mem::take(self);
         // First come, first served.
-        for Pending { node, text } in waiting.into_iter().chain(queue.into_values().flat_map(apart))
+        for Pending { entity, text } in
+            waiting.into_iter().chain(queue.into_values().flat_map(apart))
         {
-            let index = node.label.as_deref().and_then(|label| indexes.get(label));
+            let index = entity.label.as_deref().and_then(|label| indexes.get(label));
             let fits = |vector: &Arc<[f32]>| index.is_none_or(|length| *length == vector.len());
             if let Some(vector) = cache.get(&text).filter(fits) {
-                rows.push_back(Row { node, text, vector });
+                rows.push_back(Row { entity, text, vector });
             } else if cache.is_in_flight(&text) {
-                self.waiting.push(Pending { node, text });
+                self.waiting.push(Pending { entity, text });
             } else {
-                self.push(Pending { node, text });
+                self.push(Pending { entity, text });
             }
         }
         rows
@@ -124,20 +125,20 @@ impl Batcher {
 }
 
 /// One node each.
-fn apart(Input { text, nodes }: Input) -> impl Iterator<Item = Pending> {
-    nodes.into_iter().map(move |node| Pending { node, text: text.clone() })
+fn apart(Input { text, entities }: Input) -> impl Iterator<Item = Pending> {
+    entities.into_iter().map(move |entity| Pending { entity, text: text.clone() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::{Node, NodeId};
+    use crate::entity::{Entity, EntityId};
 
     fn batcher(texts: &[&str]) -> Batcher {
         let mut batcher = Batcher::default();
         for (i, text) in texts.iter().enumerate() {
-            let node = Node { id: NodeId(i as u64), label: None };
-            batcher.push(Pending { node, text: Text::new(text.as_bytes(), 1_000) });
+            let entity = Entity { id: EntityId(i as u64), label: None };
+            batcher.push(Pending { entity, text: Text::new(text.as_bytes(), 1_000) });
         }
         batcher
     }

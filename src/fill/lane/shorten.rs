@@ -68,10 +68,10 @@ impl Lane {
 
     fn shorten(&mut self, batch: &mut Batch, keep: impl Fn(&Text) -> Option<f64>) -> bool {
         let (mut any, mut newly) = (false, 0);
-        for Input { text, nodes } in &mut batch.inputs {
+        for Input { text, entities } in &mut batch.inputs {
             if let Some(keep) = keep(text) {
                 any = true;
-                newly += if text.is_cut() { 0 } else { nodes.len() };
+                newly += if text.is_cut() { 0 } else { entities.len() };
                 *text = text.shortened(keep);
             }
         }

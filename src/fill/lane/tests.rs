@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::entity::{GraphName, Node, NodeId, Text};
+use crate::entity::{Entity, EntityId, GraphName, Text};
 use crate::fill::lane::batch::{Batch, Input};
 use crate::fill::lane::{Follow, Lane};
 use crate::fill::port::embedding::{Completion, Embed, RateLimits, Reply};
@@ -86,7 +86,7 @@ impl Bench {
 fn batch(texts: &[&str]) -> Batch {
     let input = |(at, text): (usize, &&str)| Input {
         text: Text::new(text.as_bytes(), 100_000),
-        nodes: vec![Node { id: NodeId(at as u64), label: None }],
+        entities: vec![Entity { id: EntityId(at as u64), label: None }],
     };
     Batch::new(GraphName::new("g"), texts.iter().enumerate().map(input).collect())
 }

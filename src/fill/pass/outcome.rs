@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use crate::entity::NodeId;
+use crate::entity::EntityId;
 use crate::fill::pass::{Counted, Ending, Pass};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::{Answer, Job, Query, Row, Written};
@@ -142,12 +142,12 @@ impl Pass {
     }
 
     /// Each row is written or stale.
-    fn settle_rows(&mut self, rows: &[Row], ids: &[NodeId]) -> u64 {
-        let ids: HashSet<NodeId> = ids.iter().copied().collect();
+    fn settle_rows(&mut self, rows: &[Row], ids: &[EntityId]) -> u64 {
+        let ids: HashSet<EntityId> = ids.iter().copied().collect();
         let (done, stale): (Vec<&Row>, Vec<&Row>) =
-            rows.iter().partition(|row| ids.contains(&row.node.id));
+            rows.iter().partition(|row| ids.contains(&row.entity.id));
         self.dimensions = done.first().map(|row| row.vector.len()).or(self.dimensions);
-        done.iter().filter_map(|row| row.node.label.as_deref()).for_each(|l| self.note_label(l));
+        done.iter().filter_map(|row| row.entity.label.as_deref()).for_each(|l| self.note_label(l));
         self.tally.written += done.len() as u64;
         self.tally.stale += stale.len() as u64;
         done.len() as u64

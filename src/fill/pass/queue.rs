@@ -138,7 +138,7 @@ impl Pass {
     /// The vector length that an index on nodes of this batch expects, if it differs from the one
     /// received.
     pub(crate) fn index_conflict(&self, batch: &Batch, received: usize) -> Option<usize> {
-        let nodes = batch.inputs.iter().flat_map(|input| &input.nodes);
+        let nodes = batch.inputs.iter().flat_map(|input| &input.entities);
         let mut lengths =
             nodes.filter_map(|node| self.indexes.get(node.label.as_deref()?).copied());
         lengths.find(|expected| *expected != received)
@@ -173,9 +173,9 @@ impl Pass {
     pub(crate) fn quarantine(&mut self, batch: Batch, reason: &str) {
         self.land(batch.nodes());
         for input in batch.inputs {
-            for node in input.nodes {
+            for entity in input.entities {
                 let (text, note) = (input.text.clone(), mark::note(reason, &input.text));
-                self.marks.push_back(Mark { id: node.id, text, note });
+                self.marks.push_back(Mark { id: entity.id, text, note });
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::entity::{Node, NodeId, Text};
+use crate::entity::{Entity, EntityId, Text};
 use crate::fill::lane::batch::Pending;
 use crate::fill::pass::plan::Stage;
 use crate::fill::pass::write_sizer::WriteSizer;
@@ -152,13 +152,13 @@ impl Pass {
         self.tally.selected - before
     }
 
-    fn take_in(&mut self, id: NodeId, text: Text, label: Option<String>) {
+    fn take_in(&mut self, id: EntityId, text: Text, label: Option<String>) {
         self.tally.selected += 1;
         self.tally.truncated += u64::from(text.is_cut());
         // If the rule names a label, its index is the one that matters.
         let only = self.plan.rule.label.as_ref().map(|label| label.as_str().into());
         let label: Option<Arc<str>> = only.or_else(|| label.map(Arc::from));
-        self.batcher.push(Pending { node: Node { id, label }, text });
+        self.batcher.push(Pending { entity: Entity { id, label }, text });
     }
 
     /// The dimension of a label's vectors is known: the index can be created.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::entity::{GraphName, NodeId, Text};
+use crate::entity::{EntityId, GraphName, Text};
 use crate::fill::port::embedding::{Completion, Embed};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::{RunId, Ticket};
@@ -107,7 +107,7 @@ pub(crate) enum QuarantineRequest {
     /// Release nodes, so that they are tried again.
     Release {
         /// These nodes; `None` = all.
-        ids: Option<Vec<NodeId>>,
+        ids: Option<Vec<EntityId>>,
     },
 }
 
@@ -128,7 +128,7 @@ pub(crate) enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// Its id.
-    pub id: NodeId,
+    pub id: EntityId,
     /// Why it is quarantined.
     pub words: String,
 }

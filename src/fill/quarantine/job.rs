@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::entity::{GraphName, NodeId};
+use crate::entity::{EntityId, GraphName};
 use crate::fill::port::event::{Failure, Outcome, QuarantineRequest, RunFault, ServerState};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::RunId;
@@ -27,7 +27,7 @@ pub(super) struct QuarantineJob {
     sweep: Option<Sweep>,
     failures: Vec<Failure>,
     /// Nodes whose marks are to be removed.
-    ids: VecDeque<NodeId>,
+    ids: VecDeque<EntityId>,
     released: u64,
     /// A read or a write is in flight.
     waits: bool,
@@ -132,7 +132,7 @@ impl QuarantineJob {
     pub(super) fn wrote(
         &mut self,
         now: Instant,
-        ids: Vec<NodeId>,
+        ids: Vec<EntityId>,
         outcome: Result<usize, StoreFault>,
     ) {
         self.waits = false;

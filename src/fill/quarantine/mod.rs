@@ -9,7 +9,7 @@ pub(crate) mod mark;
 
 use std::time::Instant;
 
-use crate::entity::{GraphName, NodeId};
+use crate::entity::{EntityId, GraphName};
 use crate::fill::port::event::{Outcome, QuarantineRequest, RunFault};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::RunId;
@@ -46,7 +46,7 @@ pub(crate) struct JobRead {
 pub(crate) struct JobWrite {
     pub(crate) run: RunId,
     pub(crate) graph: GraphName,
-    pub(crate) ids: Vec<NodeId>,
+    pub(crate) ids: Vec<EntityId>,
     pub(crate) readers: Readers,
 }
 
@@ -113,7 +113,7 @@ impl QuarantineJobs {
         &mut self,
         now: Instant,
         run: RunId,
-        ids: Vec<NodeId>,
+        ids: Vec<EntityId>,
         outcome: Result<usize, StoreFault>,
     ) {
         if let Some(job) = self.find(run) {

@@ -15,8 +15,8 @@ const SLICE: u64 = 128;
 const LIST: QuarantineRequest = QuarantineRequest::List { most: 3 };
 const RELEASE_ALL: QuarantineRequest = QuarantineRequest::Release { ids: None };
 
-fn ids(ids: impl IntoIterator<Item = u64>) -> Vec<NodeId> {
-    ids.into_iter().map(NodeId).collect()
+fn ids(ids: impl IntoIterator<Item = u64>) -> Vec<EntityId> {
+    ids.into_iter().map(EntityId).collect()
 }
 
 fn release(nodes: impl IntoIterator<Item = u64>) -> QuarantineRequest {
@@ -54,12 +54,12 @@ impl Ward {
     }
 
     /// The ids that are written now.
-    fn writes(&mut self) -> Option<Vec<NodeId>> {
+    fn writes(&mut self) -> Option<Vec<EntityId>> {
         self.jobs.take_write(self.now).map(|write| write.ids)
     }
 
     /// The write comes back.
-    fn wrote(&mut self, ids: Vec<NodeId>, outcome: Result<(), StoreFault>) {
+    fn wrote(&mut self, ids: Vec<EntityId>, outcome: Result<(), StoreFault>) {
         let outcome = outcome.map(|()| ids.len());
         self.jobs.wrote(self.now, RunId(1), ids, outcome);
     }
@@ -78,7 +78,7 @@ impl Ward {
 fn marked(nodes: &[u64], beyond: Option<u64>) -> Marked {
     let text = Text::new(b"text", 9);
     let node = |id: &u64| MarkedNode {
-        id: NodeId(*id),
+        id: EntityId(*id),
         note: mark::note("refused", &text),
         text: Vec::new(),
         label: None,
@@ -99,7 +99,7 @@ fn a_list_ends_when_enough_are_found() {
     assert_eq!((window.lo, window.rows), (5_000, 1));
     ward.answer(&query, Ok(marked(&[5_001], Some(9_000))));
     assert!(ward.reads().is_none(), "though the graph goes on");
-    let failure = |id| Failure { id: NodeId(id), words: "refused".into() };
+    let failure = |id| Failure { id: EntityId(id), words: "refused".into() };
     let list = [4, 5, 5_001].map(failure).to_vec();
     assert_eq!(ward.told(), Some(Ok(Outcome::Failures(list))));
     assert!(ward.jobs.is_empty() && ward.jobs.deadline().is_none());

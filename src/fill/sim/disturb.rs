@@ -1,6 +1,6 @@
 //! What happens in a simulated world from outside: clients, users, the server, the operator.
 
-use crate::entity::{GraphName, NodeId, Text};
+use crate::entity::{EntityId, GraphName, Text};
 use crate::fill::port::event::{Event, QuarantineRequest, ServerState};
 use crate::fill::port::id::RunId;
 use crate::fill::port::settings::Settings;
@@ -116,7 +116,7 @@ impl World {
             0 => QuarantineRequest::List { most: self.rng.usize(1..10) },
             1 => QuarantineRequest::Release { ids: None },
             _ => QuarantineRequest::Release {
-                ids: Some((0..self.rng.u64(1..20)).map(NodeId).collect()),
+                ids: Some((0..self.rng.u64(1..20)).map(EntityId).collect()),
             },
         };
         self.runs.insert(run);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entity::{NodeId, Text};
+use crate::entity::{EntityId, Text};
 use crate::fill::port::event::{Event, ServerState};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::{
@@ -110,10 +110,10 @@ pub(crate) fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Ans
         Query::Select(window) => {
             let rows: Vec<_> = inside(window)
                 .filter(|(_, node)| pending(node) && node.error.is_none())
-                .map(|(id, node)| (NodeId(*id), node.text.clone().into(), Some("Doc".to_owned())))
+                .map(|(id, node)| (EntityId(*id), node.text.clone().into(), Some("Doc".to_owned())))
                 .take(window.rows)
                 .collect();
-            let last = rows.last().map(|(id, _, _): &(NodeId, Vec<u8>, _)| id.0);
+            let last = rows.last().map(|(id, _, _): &(EntityId, Vec<u8>, _)| id.0);
             let longest = rows.iter().map(|(_, text, _)| text.len()).max().unwrap_or(0);
             let seen = Seen { rows: rows.len(), last, longest, beyond: beyond(window), took };
             Answer::Selection(Selection { rows, seen })
@@ -137,7 +137,7 @@ fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
         .filter(|(_, node)| !node.text.is_empty())
         .filter_map(|(id, node)| {
             let (note, text) = (node.error.clone()?, node.text.clone().into());
-            Some(MarkedNode { id: NodeId(*id), note, text, label: Some("Doc".into()) })
+            Some(MarkedNode { id: EntityId(*id), note, text, label: Some("Doc".into()) })
         })
         .take(window.rows)
         .collect();
@@ -146,15 +146,15 @@ fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
 }
 
 /// Makes a change where its guards allow it, and returns the nodes that matched.
-pub(crate) fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {
+pub(crate) fn apply(graph: &mut Graph, change: &Change) -> Vec<EntityId> {
     match change {
         Change::Release(ids) => {
-            let lift = |id: &NodeId| graph.get_mut(&id.0)?.error.take().map(|_| *id);
+            let lift = |id: &EntityId| graph.get_mut(&id.0)?.error.take().map(|_| *id);
             ids.iter().filter_map(lift).collect()
         }
         Change::Job(Job::Vectors(rows)) => {
-            let rows = rows.iter().map(|row| (row.node.id, &row.text, &row.vector));
-            let set = |(id, text, vector): (NodeId, &Text, &Arc<[f32]>)| {
+            let rows = rows.iter().map(|row| (row.entity.id, &row.text, &row.vector));
+            let set = |(id, text, vector): (EntityId, &Text, &Arc<[f32]>)| {
                 let node = matching(graph, id, text)?;
                 (node.vector, node.error) = (Some(vector.to_vec()), None);
                 Some(id)
@@ -173,7 +173,7 @@ pub(crate) fn apply(graph: &mut Graph, change: &Change) -> Vec<NodeId> {
 }
 
 /// The node, if it still holds the text and no vector.
-fn matching<'a>(graph: &'a mut Graph, id: NodeId, text: &Text) -> Option<&'a mut Node> {
+fn matching<'a>(graph: &'a mut Graph, id: EntityId, text: &Text) -> Option<&'a mut Node> {
     let node = graph.get_mut(&id.0)?;
     (node.text.as_bytes() == text.bytes() && node.vector.is_none()).then_some(node)
 }

@@ -3,7 +3,7 @@
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
 
-use crate::entity::NodeId;
+use crate::entity::EntityId;
 use crate::server::commands::args::{Args, number};
 use crate::server::commands::blocking::{may_wait, wait};
 use crate::server::commands::{answered, existing_graph};
@@ -51,7 +51,7 @@ fn retry(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     })
 }
 
-fn id(arg: &RedisString) -> Result<NodeId, RedisError> {
+fn id(arg: &RedisString) -> Result<EntityId, RedisError> {
     let most = usize::try_from(i64::MAX).unwrap_or(usize::MAX);
-    number("id", arg, 0..=most).map(|id| NodeId(id as u64))
+    number("id", arg, 0..=most).map(|id| EntityId(id as u64))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::engine;
 use crate::engine::query::write;
 use crate::engine::{effect, info};
-use crate::entity::NodeId;
+use crate::entity::EntityId;
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::{Readers, Row, Write};
 use crate::server::ffi::call::Mode;
@@ -73,7 +73,7 @@ pub(super) fn carry_out(
     write: &Write,
     call: &Call,
     known: &Known,
-) -> Result<Vec<NodeId>, StoreFault> {
+) -> Result<Vec<EntityId>, StoreFault> {
     let lookup = match call {
         Call::Query(cypher) => return change(hold, write, cypher),
         Call::Effect { lookup } => lookup,
@@ -92,7 +92,7 @@ fn as_effects(
     write: &Write,
     rows: &[Row],
     lookup: &[u8],
-) -> Result<Vec<NodeId>, StoreFault> {
+) -> Result<Vec<EntityId>, StoreFault> {
     let graph = write.graph.as_str().as_bytes();
     let found = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &[graph, lookup])?;
     let names = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &[graph, write::PROPERTIES])?;
@@ -108,13 +108,13 @@ fn as_effects(
     {
         let effect = effect::of(&plain, attribute);
         hold.call(Mode::Write, c"GRAPH.EFFECT", &[graph, &effect])?;
-        ids.extend(plain.iter().map(|row| row.node.id));
+        ids.extend(plain.iter().map(|row| row.entity.id));
     }
     Ok(ids)
 }
 
 /// Runs a query that writes; returns the nodes it reports.
-fn change(hold: &Hold<'_>, write: &Write, cypher: &[u8]) -> Result<Vec<NodeId>, StoreFault> {
+fn change(hold: &Hold<'_>, write: &Write, cypher: &[u8]) -> Result<Vec<EntityId>, StoreFault> {
     let graph = write.graph.as_str().as_bytes();
     let reply = hold.call(Mode::Write, c"GRAPH.QUERY", &[graph, cypher])?;
     Ok(write::written(&engine::reply(reply.proto())?))

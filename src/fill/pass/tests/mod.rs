@@ -7,7 +7,7 @@ mod stages;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::entity::{GraphName, NodeId};
+use crate::entity::{EntityId, GraphName};
 use crate::fill::fixture::settings;
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::cache::EmbeddingCache;
@@ -131,8 +131,9 @@ impl Lead {
     fn embed(&mut self, batch: Batch) {
         let rows = batch.inputs.into_iter().flat_map(|input| {
             let text = input.text;
-            let row = move |node| Row { node, text: text.clone(), vector: Arc::from([1.0, 2.0]) };
-            input.nodes.into_iter().map(row)
+            let row =
+                move |entity| Row { entity, text: text.clone(), vector: Arc::from([1.0, 2.0]) };
+            input.entities.into_iter().map(row)
         });
         self.pass.accept(rows.collect());
     }
@@ -238,9 +239,9 @@ fn kind_of_job(job: &Job) -> &'static str {
 }
 
 /// The nodes of a write of vectors.
-fn ids(job: &Job) -> Vec<NodeId> {
+fn ids(job: &Job) -> Vec<EntityId> {
     let Job::Vectors(rows) = job else { panic!("{job:?}") };
-    rows.iter().map(|row| row.node.id).collect()
+    rows.iter().map(|row| row.entity.id).collect()
 }
 
 /// What became of the nodes, in the order of the log line.

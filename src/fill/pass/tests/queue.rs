@@ -76,7 +76,7 @@ fn a_text_that_is_at_the_embedder_already_is_waited_for_and_not_sent() {
     lead.cache.complete([&text].into_iter());
     lead.cache.put(lead.now, &text, &vector);
     assert_eq!(lead.batch(), None);
-    assert_eq!(lead.job().map(|write| ids(&write.job)), Some(vec![NodeId(0)]));
+    assert_eq!(lead.job().map(|write| ids(&write.job)), Some(vec![EntityId(0)]));
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn a_write_put_back_keeps_its_order() {
     let mut lead = embedded(100);
     let PassJob { job, .. } = lead.job().unwrap();
     let slice = ids(&job);
-    assert_eq!(slice[..2], [NodeId(0), NodeId(1)]);
+    assert_eq!(slice[..2], [EntityId(0), EntityId(1)]);
     assert!(slice.len() < 100 && lead.job().is_none(), "a slice, and one at a time");
     lead.refuse(job, &StoreFault::Readers);
     assert!(lead.job().is_none(), "after a pause");

@@ -193,7 +193,7 @@ fn quarantined_nodes_are_reviewed_after_the_others_and_the_edited_ones_filled() 
     lead.embed(batch);
     let PassJob { job, plain, .. } = lead.job().unwrap();
     assert!(!plain, "its mark is taken away, too");
-    assert_eq!(ids(&job), [NodeId(1)]);
+    assert_eq!(ids(&job), [EntityId(1)]);
     assert_eq!(lead.write(job).embedded, 1);
     assert!(lead.run().is_empty());
     assert_eq!((lead.with_vectors(), lead.graph[&2].error.is_some()), (vec![0, 1], true));

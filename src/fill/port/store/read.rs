@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entity::{GraphName, NodeId};
+use crate::entity::{EntityId, GraphName};
 use crate::fill::port::id::Ticket;
 use crate::rule::Rule;
 use crate::rule::name::Name;
@@ -110,7 +110,7 @@ pub(crate) struct Count {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
     /// Id, text, first label.
-    pub rows: Vec<(NodeId, Vec<u8>, Option<String>)>,
+    pub rows: Vec<(EntityId, Vec<u8>, Option<String>)>,
     /// What the reply shows about the ids.
     pub seen: Seen,
 }
@@ -128,7 +128,7 @@ pub(crate) struct Marked {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct MarkedNode {
     /// Its id.
-    pub id: NodeId,
+    pub id: EntityId,
     /// The value of its error property.
     pub note: String,
     /// Its text; empty if it was not requested.

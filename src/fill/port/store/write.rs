@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entity::{GraphName, Node, NodeId, Text};
+use crate::entity::{Entity, EntityId, GraphName, Text};
 use crate::fill::port::id::Ticket;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
@@ -55,7 +55,7 @@ pub(crate) enum Change {
     /// A write of a pass.
     Job(Job),
     /// Removes the quarantine marks from these nodes.
-    Release(Vec<NodeId>),
+    Release(Vec<EntityId>),
 }
 
 /// What a pass writes.
@@ -73,7 +73,7 @@ pub(crate) enum Job {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mark {
     /// The node.
-    pub(crate) id: NodeId,
+    pub(crate) id: EntityId,
     /// The refused text; a node that holds a different one is not marked.
     pub(crate) text: Text,
     /// The value for the error property.
@@ -122,7 +122,7 @@ impl Write {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
     /// Nodes that matched.
-    pub ids: Vec<NodeId>,
+    pub ids: Vec<EntityId>,
     /// How long the server was held.
     pub held: Duration,
     /// Whether other clients were served since the previous write.
@@ -133,7 +133,7 @@ pub(crate) struct Written {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     /// The node.
-    pub node: Node,
+    pub entity: Entity,
     /// The text the vector was made from; the row is not written if the node holds a different one.
     pub text: Text,
     /// Finite numbers, of the right dimension.

@@ -1,7 +1,7 @@
 //! Which passes begin, and what is remembered of those that have ended.
 
 use super::*;
-use crate::entity::NodeId;
+use crate::entity::EntityId;
 use crate::fill::pass::Ending;
 use crate::fill::port::store::{Job, Selection};
 
@@ -152,7 +152,7 @@ fn leave_one(desk: &mut Desk, now: Instant) {
     assert_eq!(desk.begin(now), ["a"]);
     desk.answer(now, "a", counted(1, 1, 0));
     desk.answer(now, "a", Answer::Indexes(Vec::new()));
-    let rows = vec![(NodeId(0), b"text".to_vec(), None)];
+    let rows = vec![(EntityId(0), b"text".to_vec(), None)];
     desk.answer(now, "a", Answer::Selection(Selection { rows, seen: seen(1, Some(0), None) }));
     desk.schedule.each_pass(|pass| pass.end(Ending::Stop, Some("no key")));
     assert_eq!(desk.end(now, "a").unwrap().tally.deferred, 1);
