@@ -20,10 +20,12 @@ use crate::embed::config::{EmbedderConfig, Provider};
 use crate::embed::promise::Promise;
 use crate::fill::port::embedding::{Completion, Embed, InputType, RateLimits};
 use crate::fill::port::fault::ServiceFault;
+use crate::rule::name::EmbedderName;
 
 /// Turns texts into vectors, off the calling thread.
 #[derive(Debug)]
 pub(crate) struct Embedder {
+    name: EmbedderName,
     backend: Backend,
     /// For documents and for queries.
     prefixes: (String, String),
@@ -42,7 +44,11 @@ enum Backend {
 impl Embedder {
     /// Creates the embedder that the settings ask for. If that fails, every completion carries the
     /// reason, so that it shows up where users look: in STATUS.
-    pub(crate) fn start(config: &EmbedderConfig, completions: Sender<Completion>) -> Self {
+    pub(crate) fn start(
+        name: EmbedderName,
+        config: &EmbedderConfig,
+        completions: Sender<Completion>,
+    ) -> Self {
         let backend = match config.provider {
             Provider::Service(_) => http::client::Service::start(config).map(Backend::Service),
             #[cfg(feature = "local")]
@@ -52,18 +58,18 @@ impl Embedder {
         };
         let backend = backend.unwrap_or_else(|error| Backend::Broken(error.to_string()));
         let prefixes = (config.document_prefix.clone(), config.query_prefix.clone());
-        Self { backend, prefixes, completions }
+        Self { name, backend, prefixes, completions }
     }
 
     /// Requests vectors; never waits.
     pub(crate) fn submit(&self, request: &Embed) {
-        let Embed { id, input, texts, dimensions } = request;
+        let Embed { embedder: _, id, input, texts, dimensions } = request;
         let prefix = match input {
             InputType::Document => &self.prefixes.0,
             InputType::Query => &self.prefixes.1,
         };
         let texts = texts.iter().map(|text| format!("{prefix}{}", text.to_utf8())).collect();
-        let promise = Promise::new(*id, self.completions.clone());
+        let promise = Promise::new(self.name.clone(), *id, self.completions.clone());
         match &self.backend {
             Backend::Service(service) => service.submit(texts, *input, *dimensions, promise),
             #[cfg(feature = "local")]

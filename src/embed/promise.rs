@@ -7,11 +7,13 @@ use crossbeam_channel::Sender;
 use crate::fill::port::embedding::{Completion, RateLimits, Reply};
 use crate::fill::port::fault::ServiceFault;
 use crate::fill::port::id::RequestId;
+use crate::rule::name::EmbedderName;
 
 /// The obligation to answer a request exactly once. Dropped unkept, it answers
 /// [`ServiceFault::Cancelled`].
 #[derive(Debug)]
 pub(crate) struct Promise {
+    embedder: EmbedderName,
     request: RequestId,
     sent: Instant,
     completions: Option<Sender<Completion>>,
@@ -19,8 +21,12 @@ pub(crate) struct Promise {
 
 impl Promise {
     /// Starts the clock for the request's duration.
-    pub(crate) fn new(request: RequestId, completions: Sender<Completion>) -> Self {
-        Self { request, sent: Instant::now(), completions: Some(completions) }
+    pub(crate) fn new(
+        embedder: EmbedderName,
+        request: RequestId,
+        completions: Sender<Completion>,
+    ) -> Self {
+        Self { embedder, request, sent: Instant::now(), completions: Some(completions) }
     }
 
     /// Answers the request. `limits` is what the service reported about its rate limits.
@@ -31,7 +37,8 @@ impl Promise {
     fn answer(&mut self, outcome: Result<Reply, ServiceFault>, limits: RateLimits) {
         let Some(completions) = self.completions.take() else { return };
         let (request, took) = (self.request, self.sent.elapsed());
-        let completion = Completion { request, outcome, limits, took };
+        let embedder = self.embedder.clone();
+        let completion = Completion { embedder, request, outcome, limits, took };
         // The channel has room for more than can be in flight; if it is closed, nothing is waiting.
         completions.try_send(completion).ok();
     }

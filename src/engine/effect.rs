@@ -68,10 +68,10 @@ pub(crate) fn of(rows: &[&Row], attribute: u16) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::{Entity, EntityId, Text};
+    use crate::entity::{Entity, Text};
 
     fn row(id: u64) -> Row {
-        let entity = Entity { id: EntityId(id), label: None };
+        let entity = Entity::node(id);
         Row { entity, text: Text::new(b"x", 10), vector: vec![1.0, -2.0].into() }
     }
 

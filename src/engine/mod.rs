@@ -73,7 +73,7 @@ pub(crate) fn reply(proto: &[u8]) -> Result<Value<'_>, StoreFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fill::port::store::Window;
+    use crate::fill::port::store::{Cursor, Window};
 
     #[test]
     fn an_error_is_told_by_what_it_means() {
@@ -98,7 +98,7 @@ mod tests {
             }
         }
         let mut rng = fastrand::Rng::with_seed(3);
-        let window = Window { lo: 0, hi: 1, rows: 1, last: false };
+        let window = Window { from: Cursor::at(0), hi: 1, rows: 1, last: false };
         let queries = [
             Query::Indexes,
             Query::CountAll { nodes: 9, rows: 9, labels: true },

@@ -1,8 +1,12 @@
 //! The parts of a graph we work with: its name, its nodes, their texts.
 
+pub(crate) mod property;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+
+use crate::entity::property::Property;
 
 /// Bytes a node adds to a query besides its text and its vector.
 const BYTES_PER_NODE: usize = 32;
@@ -128,8 +132,30 @@ fn begins_char(byte: u8) -> bool {
 pub(crate) struct Entity {
     /// Its id at the time of selection.
     pub id: EntityId,
-    /// Its first label, which decides the index the vector goes to.
+    /// Its type, or the label that decides the index the vector goes to.
     pub label: Option<Arc<str>>,
+    /// The nodes at its ends, if it is a relationship.
+    pub ends: Option<Ends>,
+    /// The properties its text was made of, if a template made it; otherwise the text itself is the
+    /// value of its one property.
+    pub properties: Option<Arc<[Property]>>,
+}
+
+impl Entity {
+    /// A node whose text is the value of one property.
+    #[cfg(test)]
+    pub(crate) fn node(id: u64) -> Self {
+        Self { id: EntityId(id), label: None, ends: None, properties: None }
+    }
+}
+
+/// The nodes a relationship connects. The engine finds a relationship by them, and not by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Ends {
+    /// Where it begins.
+    pub source: u64,
+    /// Where it ends.
+    pub target: u64,
 }
 
 #[cfg(test)]

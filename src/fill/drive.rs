@@ -1,16 +1,19 @@
 //! Hands out what can be done now: reads, requests, writes and ends of passes, graph by graph in
 //! turn.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::entity::GraphName;
 use crate::fill::Filler;
+use crate::fill::lane::Lane;
 use crate::fill::pass::{Ending, Pass, Room, Step};
 use crate::fill::port::event::{Action, Outcome, Report, ServerState};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::Change;
 use crate::fill::quarantine::{JobDone, JobRead};
 use crate::fill::store::{Owner, ReadOrder, WriteOrder};
+use crate::rule::Binding;
+use crate::rule::name::EmbedderName;
 
 /// Memory that all stages together may hold in texts and vectors.
 const HELD_BYTES: usize = 64 << 20;
@@ -27,21 +30,18 @@ impl Filler {
         if self.schedule.take_survey(now) {
             self.actions.push_back(Action::Survey);
         }
-        if self.lane.is_worth_waking_for(now) && self.schedule.wake(now) {
-            self.lane.half_open();
-        }
+        self.wake(now);
         self.give_up_lost(now);
-        let batches = self.schedule.passes().any(Pass::has_batch);
-        self.lane.send_queries(now, batches);
+        self.send_queries(now);
         loop {
-            self.schedule.begin_passes(now, &self.settings);
+            self.schedule.begin_passes(now);
             self.schedule.extend_passes(now);
             self.read_for_passes(now);
             self.run_jobs(now);
-            // A cooling lane allows one request: spend it on the one that reveals the most.
-            let resolved = self.lane.is_cooling() && self.resolve_suspects(now);
-            self.send_batches(now);
-            let resolved = self.resolve_suspects(now) || resolved;
+            let mut resolved = false;
+            for embedder in self.lanes.names() {
+                resolved |= self.serve_lane(now, &embedder);
+            }
             self.write(now);
             // A pass that moved on or made room for another may need something right away.
             if !self.step_passes(now) && !resolved {
@@ -53,99 +53,151 @@ impl Filler {
         }
     }
 
+    /// Turns wake-ups that are due into passes, except where the embedder cannot serve them.
+    fn wake(&mut self, now: Instant) {
+        let lanes = &self.lanes;
+        let is_worth =
+            |name: &EmbedderName| lanes.get(name).is_some_and(|l| l.is_worth_waking_for(now));
+        if !lanes.iter().any(|(name, _)| is_worth(name)) {
+            return;
+        }
+        for embedder in self.schedule.wake(now, is_worth) {
+            self.lanes.get_mut(&embedder).into_iter().for_each(Lane::half_open);
+        }
+    }
+
+    /// Sends what users wait for, before any batch.
+    fn send_queries(&mut self, now: Instant) {
+        for embedder in self.lanes.names() {
+            let needs = |pass: &Pass| pass.rule().embedder == embedder && pass.has_batch();
+            let batches = self.schedule.passes().any(needs);
+            self.lanes.get_mut(&embedder).into_iter().for_each(|l| l.send_queries(now, batches));
+        }
+    }
+
+    /// Sends what one embedder can be sent now. Returns whether a suspect was resolved.
+    fn serve_lane(&mut self, now: Instant, embedder: &EmbedderName) -> bool {
+        // A cooling lane allows one request: spend it on the one that reveals the most.
+        let cooling = self.lanes.get(embedder).is_some_and(Lane::is_cooling);
+        let resolved = cooling && self.resolve_suspects(now, embedder);
+        self.send_batches(now, embedder);
+        self.resolve_suspects(now, embedder) || resolved
+    }
+
     /// Gives up on reads and writes that the store never answered.
     fn give_up_lost(&mut self, now: Instant) {
         while let Some(read) = self.store.take_lost_read(now) {
             self.hand_over_read(now, &read.owner, &read.query, Err(StoreFault::NoReply));
         }
-        if let Some(Owner::Pass(name)) = self.store.take_lost_write(now) {
-            self.schedule.on_pass(&name, Pass::lost_write);
+        if let Some(Owner::Pass(binding)) = self.store.take_lost_write(now) {
+            self.schedule.on_pass(&binding, Pass::lost_write);
         }
     }
 
     /// **Where pending nodes are read.**
     fn read_for_passes(&mut self, now: Instant) {
-        let room = self.room();
-        for name in self.schedule.in_turn() {
+        let rooms = self.rooms();
+        for binding in self.schedule.in_turn() {
             if !self.store.may_read() {
                 return;
             }
-            let Some(pass) = self.schedule.pass_mut(&name) else { continue };
+            let Some(pass) = self.schedule.pass_mut(&binding) else { continue };
+            let Some(room) = rooms.get(&pass.rule().embedder) else { continue };
             let free = if room.heavy { 0 } else { room.nodes.saturating_sub(pass.held()) };
             let Some(query) = pass.take_query(now, free) else { continue };
-            let (owner, rule) = (Owner::Pass(name.clone()), pass.rule().clone());
-            self.schedule.serve(&name);
-            let read = self.store.read(now, ReadOrder { owner, graph: name, rule, query });
+            let (rule, graph) = (pass.rule().clone(), binding.graph.clone());
+            self.schedule.serve(&binding);
+            let owner = Owner::Pass(binding);
+            let read = self.store.read(now, ReadOrder { owner, graph, rule, query });
             self.actions.push_back(Action::Read(read));
         }
     }
 
-    /// How much a pass may hold: enough to keep the embedder busy twice over, but never more than
-    /// its share of the memory.
-    fn room(&self) -> Room {
-        let limits = self.lane.batch_limits();
-        let dimensions = self.lane.dimensions().unwrap_or(GUESSED_DIMENSIONS);
+    /// How much the passes of each lane may hold.
+    fn rooms(&self) -> BTreeMap<EmbedderName, Room> {
+        self.lanes.iter().map(|(name, lane)| (name.clone(), self.room(name, lane))).collect()
+    }
+
+    /// How much a pass of a lane may hold: enough to keep the embedder busy twice over, but never
+    /// more than its share of the memory.
+    fn room(&self, embedder: &EmbedderName, lane: &Lane) -> Room {
+        let limits = lane.batch_limits();
+        let dimensions = lane.dimensions().unwrap_or(GUESSED_DIMENSIONS);
+        let (mut all, mut ours, mut waiting) = (0, 0, 0);
+        for pass in self.schedule.passes() {
+            all += 1;
+            ours += usize::from(pass.rule().embedder == *embedder);
+            waiting += pass.waiting_bytes();
+        }
         let fitting = HELD_BYTES / (dimensions * size_of::<f32>() + NODE_BYTES);
-        let wanted = self.settings.lane.concurrency * self.settings.batch.texts * 2;
-        let share = wanted.min(fitting) / self.schedule.passes().count().max(1);
-        let waiting: usize = self.schedule.passes().map(Pass::waiting_bytes).sum();
-        let heavy = waiting > HELD_TEXT_BYTES;
-        Room { nodes: share.max(limits.texts.min(fitting)), heavy, limits }
+        let share = (fitting / all.max(1)).min(lane.wanted() / ours.max(1));
+        Room {
+            nodes: share.max(limits.texts.min(fitting)),
+            heavy: waiting > HELD_TEXT_BYTES,
+            limits,
+        }
     }
 
     /// Reads for quarantine jobs, and ends those that are done.
     fn run_jobs(&mut self, now: Instant) {
         while let Some(read) = self.quarantine.take_read(now) {
-            let JobRead { run, graph, query } = read;
-            let (owner, rule) = (Owner::Job(run), self.settings.rule.clone());
+            let JobRead { run, graph, rule, query } = read;
+            let owner = Owner::Job(run);
             let read = self.store.read(now, ReadOrder { owner, graph, rule, query });
             self.actions.push_back(Action::Read(read));
         }
         for JobDone { run, graph, released, outcome } in self.quarantine.take_done(now) {
-            if released > 0 {
-                self.lane.half_open();
-                self.schedule.released(&graph, released);
+            for (rule, released) in released.into_iter().filter(|(_, released)| *released > 0) {
+                self.lanes.each(Lane::half_open);
+                self.schedule.released(&Binding { graph: graph.clone(), rule }, released);
             }
             self.answer(run, outcome);
         }
     }
 
-    fn resolve_suspects(&mut self, now: Instant) -> bool {
+    fn resolve_suspects(&mut self, now: Instant, embedder: &EmbedderName) -> bool {
         let passes = &self.schedule;
-        let is_ending = |name: &GraphName| passes.pass(name).is_none_or(Pass::is_ending);
-        let resolved = self.lane.resolve_suspects(now, is_ending);
+        let is_ending = |binding: &Binding| passes.pass(binding).is_none_or(Pass::is_ending);
+        let Some(lane) = self.lanes.get_mut(embedder) else { return false };
+        let resolved = lane.resolve_suspects(now, is_ending);
         self.follow();
         resolved
     }
 
-    /// **Where pending nodes go to the embedder**, graph by graph in turn.
-    fn send_batches(&mut self, now: Instant) {
-        self.end_rejected();
-        loop {
-            let mut sent = false;
-            for name in self.schedule.in_turn() {
-                if !self.lane.has_room(now) {
-                    return self.follow();
-                }
-                let room = self.room();
-                let Some(pass) = self.schedule.pass_mut(&name) else { continue };
-                if let Some(batch) = pass.take_batch(now, &name, room, self.lane.cache()) {
-                    self.lane.send(now, batch);
-                    self.schedule.serve(&name);
-                    sent = true;
-                }
-            }
-            if !sent {
-                return self.follow();
-            }
-        }
+    /// **Where pending nodes go to the embedder**, binding by binding in turn.
+    fn send_batches(&mut self, now: Instant, embedder: &EmbedderName) {
+        self.end_rejected(embedder);
+        while self.send_batch(now, embedder) {}
+        self.follow();
     }
 
-    /// Ends passes with nodes to embed while the lane is rejected: they would wait for the
+    /// Sends the next batch, if there is room and a pass has one.
+    fn send_batch(&mut self, now: Instant, embedder: &EmbedderName) -> bool {
+        let Some(lane) = self.lanes.get(embedder).filter(|lane| lane.has_room(now)) else {
+            return false;
+        };
+        let room = self.room(embedder, lane);
+        for binding in self.schedule.in_turn_for(embedder) {
+            let Some((pass, lane)) =
+                self.schedule.pass_mut(&binding).zip(self.lanes.get_mut(embedder))
+            else {
+                continue;
+            };
+            if let Some(batch) = pass.take_batch(now, &binding, room, lane.cache()) {
+                lane.send(now, batch);
+                self.schedule.serve(&binding);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Ends passes with entities to embed while their lane is rejected: they would wait for the
     /// operator.
-    fn end_rejected(&mut self) {
-        let Some(reason) = self.lane.rejection() else { return };
-        self.schedule.each_pass(|pass| {
+    fn end_rejected(&mut self, embedder: &EmbedderName) {
+        let rejection = self.lanes.get(embedder).and_then(Lane::rejection);
+        let Some(reason) = rejection else { return };
+        self.schedule.each_pass_of(embedder, |pass| {
             if pass.needs_embedder() {
                 pass.end(Ending::Stop, Some(reason));
             }
@@ -168,22 +220,22 @@ impl Filler {
         Some(WriteOrder {
             owner: Owner::Job(write.run),
             graph: write.graph,
-            rule: self.settings.rule.clone(),
-            change: Change::Release(write.ids),
+            rule: write.rule,
+            change: Change::Release(write.entities),
             readers: write.readers,
             effects: false,
         })
     }
 
     fn pass_order(&mut self, now: Instant) -> Option<WriteOrder> {
-        for name in self.schedule.in_turn() {
-            let Some(pass) = self.schedule.pass_mut(&name) else { continue };
+        for binding in self.schedule.in_turn() {
+            let Some(pass) = self.schedule.pass_mut(&binding) else { continue };
             let Some(write) = pass.take_job(now, self.settings.write_patience) else { continue };
             let rule = pass.rule().clone();
-            self.schedule.serve(&name);
+            self.schedule.serve(&binding);
             return Some(WriteOrder {
-                owner: Owner::Pass(name.clone()),
-                graph: name,
+                graph: binding.graph.clone(),
+                owner: Owner::Pass(binding),
                 rule,
                 change: Change::Job(write.job),
                 readers: write.readers,
@@ -196,14 +248,14 @@ impl Filler {
     /// Moves on every pass that can. Returns whether any did.
     fn step_passes(&mut self, now: Instant) -> bool {
         let mut moved = false;
-        for name in self.schedule.in_turn() {
-            let step = self.schedule.pass_mut(&name).map_or(Step::Stay, Pass::step);
+        for binding in self.schedule.in_turn() {
+            let step = self.schedule.pass_mut(&binding).map_or(Step::Stay, Pass::step);
             moved |= step != Step::Stay;
             if step == Step::Over
-                && let Some(finished) = self.schedule.end_pass(now, &name)
+                && let Some(finished) = self.schedule.end_pass(now, &binding)
             {
                 let (tally, indexed) = (finished.tally, finished.indexed);
-                self.actions.push_back(Action::Report(Report { graph: name, tally, indexed }));
+                self.actions.push_back(Action::Report(Report { binding, tally, indexed }));
             }
         }
         moved

@@ -34,7 +34,7 @@
 //! |---|---|---|
 //! | [`schedule`] | graphs, passes, runs, what the server lets us do | which pass begins, which run is fulfilled |
 //! | [`store`] | reads and the write in flight, the duty cycle | who a reply belongs to |
-//! | [`lane`] | everything about one embedder: limiter, cache, queries, suspects | [`lane::Follow`]s |
+//! | [`lane`], one for each embedder | everything about the embedder: limiter, cache, queries, suspects | [`lane::Follow`]s |
 //! | [`quarantine`] | users' requests about the quarantine | reads, writes and replies |
 //! | [`pass`] | the nodes of one graph in every stage | queries, batches, writes |
 //!
@@ -46,6 +46,7 @@ mod drive;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub(crate) mod lane;
+mod lanes;
 mod pass;
 pub(crate) mod port;
 mod quarantine;
@@ -62,7 +63,7 @@ pub(crate) mod tally;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::fill::lane::Lane;
+use crate::fill::lanes::Lanes;
 use crate::fill::pass::{Ending, Pass};
 use crate::fill::port::event::{Action, Event, Outcome, RunFault};
 use crate::fill::port::id::RunId;
@@ -71,6 +72,8 @@ use crate::fill::quarantine::QuarantineJobs;
 use crate::fill::schedule::Schedule;
 use crate::fill::status::{LaneState, Snapshot};
 use crate::fill::store::StoreAccess;
+use crate::fill::tally::Tally;
+use crate::rule::name::EmbedderName;
 
 /// Keeps an up-to-date vector on every node. See the [module documentation](self).
 ///
@@ -83,7 +86,7 @@ pub(crate) struct Filler {
     last: Instant,
     schedule: Schedule,
     store: StoreAccess,
-    lane: Lane,
+    lanes: Lanes,
     quarantine: QuarantineJobs,
     actions: VecDeque<Action>,
 }
@@ -94,7 +97,7 @@ impl Filler {
         Self {
             schedule: Schedule::new(settings.enabled, now),
             store: StoreAccess::default(),
-            lane: Lane::new(&settings, seed),
+            lanes: Lanes::new(&settings.lanes, seed),
             quarantine: QuarantineJobs::default(),
             settings,
             last: now,
@@ -106,28 +109,33 @@ impl Filler {
     pub(crate) fn handle(&mut self, now: Instant, event: Event) {
         let now = now.max(self.last);
         self.last = now;
-        self.lane.begin_wave(now);
+        self.lanes.each(|lane| lane.begin_wave(now));
         match event {
-            Event::Configured { settings, embedder_replaced } => {
-                self.configure(now, *settings, embedder_replaced);
+            Event::Configured { settings, replaced } => {
+                self.configure(now, *settings, &replaced);
             }
             Event::ServerChanged => self.schedule.survey_now(now),
             Event::GraphsArrive => self.schedule.graphs_arrive(now, &self.settings),
             Event::Touched(graph) => self.schedule.touched(now, &graph, &self.settings),
-            Event::Run { run, graph } => self.run(now, run, graph),
-            Event::Quarantine { run, graph, request } => self.ask(now, run, graph, request),
-            Event::Query { run, texts } => self.lane.query(now, run, texts),
+            Event::Run { run, graph, rule } => self.run(now, run, graph, rule.as_ref()),
+            Event::Quarantine { run, graph, rule, request } => {
+                self.ask(now, run, graph, rule.as_ref(), request);
+            }
+            Event::Query { run, embedder, texts } => self.query(now, run, embedder, texts),
             Event::GaveUp(run) => {
                 self.schedule.close(run);
-                self.lane.close(run);
+                self.lanes.close(run);
             }
             Event::Surveyed(survey) => self.surveyed(now, survey),
             Event::Read { ticket, outcome } => self.read(now, ticket, outcome),
             Event::Embedded(completion) => {
                 let passes = &self.schedule;
-                self.lane.complete(now, completion, |batch, received| {
-                    passes.pass(&batch.graph)?.index_conflict(batch, received)
-                });
+                // The answer of an embedder that is gone is useless.
+                if let Some(lane) = self.lanes.get_mut(&completion.embedder.clone()) {
+                    lane.complete(now, completion, |batch, received| {
+                        passes.pass(&batch.binding)?.index_conflict(batch, received)
+                    });
+                }
             }
             Event::Written { write, outcome } => self.written(now, write, outcome),
             Event::Tick => {}
@@ -146,7 +154,7 @@ impl Filler {
         let machines = [
             self.schedule.deadline(now),
             self.store.deadline(now),
-            self.lane.deadline(now),
+            self.lanes.deadline(now),
             self.quarantine.deadline(),
         ];
         machines.into_iter().flatten().filter(|at| *at > now).min()
@@ -154,14 +162,18 @@ impl Filler {
 
     /// Whether anything is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        self.schedule.is_busy() || !self.quarantine.is_empty() || self.lane.is_awaited()
+        self.schedule.is_busy() || !self.quarantine.is_empty() || self.lanes.is_awaited()
     }
 
     /// The snapshot that STATUS shows.
     pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
-        let (lane, queries) = self.lane.figures(now);
+        let lanes = self.lanes.figures(now);
         // Passes with texts to embed are waiting if nothing can be sent and nothing is in flight.
-        let waits = lane.in_flight == 0 && lane.state != LaneState::Ready;
+        let waits = |embedder: &EmbedderName| {
+            let lane = lanes.get(embedder).map(|(lane, _)| lane);
+            lane.is_some_and(|lane| lane.in_flight == 0 && lane.state != LaneState::Ready)
+        };
+        let graphs = self.schedule.graphs_figures(now, waits);
         let (engine, next_run, totals) = self.schedule.figures();
         Snapshot {
             enabled: self.settings.enabled,
@@ -169,10 +181,9 @@ impl Filler {
             engine,
             paused: self.schedule.passes().find_map(Pass::held_back).map(str::to_owned),
             next_run,
-            lane,
-            queries,
-            totals,
-            graphs: self.schedule.graphs_figures(now, waits),
+            totals: Tally { graphs: graphs.sums.graphs, ..totals },
+            lanes,
+            graphs,
         }
     }
 

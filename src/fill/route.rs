@@ -1,10 +1,12 @@
 //! Routes each event to the machines it concerns.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::entity::GraphName;
+use crate::entity::{GraphName, Text};
 use crate::fill::Filler;
-use crate::fill::lane::Follow;
+use crate::fill::lane::{Follow, Lane};
 use crate::fill::pass::{Ending, Pass};
 use crate::fill::port::event::{Action, QuarantineRequest, RunFault, ServerState, Survey};
 use crate::fill::port::fault::StoreFault;
@@ -13,35 +15,86 @@ use crate::fill::port::settings::Settings;
 use crate::fill::port::store::{Answer, Change, Query, Write, Written};
 use crate::fill::quarantine::JobRequest;
 use crate::fill::store::Owner;
+use crate::rule::Rule;
+use crate::rule::name::{EmbedderName, RuleName};
 
 impl Filler {
-    pub(super) fn configure(&mut self, now: Instant, settings: Settings, embedder_replaced: bool) {
+    pub(super) fn configure(
+        &mut self,
+        now: Instant,
+        settings: Settings,
+        replaced: &BTreeSet<EmbedderName>,
+    ) {
         let before = std::mem::replace(&mut self.settings, settings);
         // Any change may be what fixes a rejected embedder.
-        let restart = embedder_replaced || self.lane.rejection().is_some();
-        if embedder_replaced {
-            // Requests not handed out yet would be paid for twice.
-            self.actions.retain(|action| !matches!(action, Action::Embed(_)));
-            self.lane.reset(&self.settings);
-        }
-        self.lane.configure(&self.settings);
+        let restart = !replaced.is_empty() || self.lanes.is_any_rejected();
+        // Requests not handed out yet would be paid for twice.
+        self.actions.retain(|action| match action {
+            Action::Embed(request) => !replaced.contains(&request.embedder),
+            _ => true,
+        });
+        self.lanes.configure(&self.settings.lanes, replaced);
         self.schedule.configure(now, &before, &self.settings, restart);
-        if before.rule != self.settings.rule || !self.settings.enabled {
-            self.end_passes(Ending::Stop, None);
+        if before.rules != self.settings.rules {
+            self.schedule.end_changed(&self.settings.rules);
         }
         if !self.settings.enabled {
+            self.end_passes(Ending::Stop, None);
             self.refuse_runs(&RunFault::Disabled);
+        }
+        self.follow();
+        self.lanes.keep(&self.settings.lanes);
+    }
+
+    pub(super) fn run(
+        &mut self,
+        now: Instant,
+        run: Option<RunId>,
+        graph: Option<GraphName>,
+        rule: Option<&RuleName>,
+    ) {
+        let wanted = match (self.schedule.refusal(), graph) {
+            (Some(fault), _) => Err(fault),
+            (None, None) => Ok(None),
+            (None, Some(graph)) => self.rules(&graph, rule).map(|rules| Some((graph, rules))),
+        };
+        match (wanted, run) {
+            (Ok(wanted), _) => {
+                self.lanes.each(Lane::half_open);
+                self.schedule.run(now, run, wanted);
+            }
+            (Err(fault), Some(run)) => self.answer(run, Err(fault)),
+            (Err(_), None) => {}
         }
     }
 
-    pub(super) fn run(&mut self, now: Instant, run: Option<RunId>, graph: Option<GraphName>) {
-        match (self.schedule.refusal(), run) {
-            (None, _) => {
-                self.lane.half_open();
-                self.schedule.run(now, run, graph);
-            }
-            (Some(fault), Some(run)) => self.answer(run, Err(fault)),
-            (Some(_), None) => {}
+    /// The rules that apply to a graph, or the one that was named.
+    fn rules(
+        &self,
+        graph: &GraphName,
+        rule: Option<&RuleName>,
+    ) -> Result<Vec<Arc<Rule>>, RunFault> {
+        let rules = self.settings.rules.of(graph);
+        let Some(name) = rule else {
+            let none = || RunFault::NoRules(graph.clone());
+            return if rules.is_empty() { Err(none()) } else { Ok(rules) };
+        };
+        let rule = rules.into_iter().find(|rule| rule.name == *name);
+        let none = || RunFault::NoRule(graph.clone(), name.clone());
+        rule.map(|rule| vec![rule]).ok_or_else(none)
+    }
+
+    /// A user waits for the vectors of these texts.
+    pub(super) fn query(
+        &mut self,
+        now: Instant,
+        run: RunId,
+        embedder: EmbedderName,
+        texts: Vec<Text>,
+    ) {
+        match self.lanes.get_mut(&embedder) {
+            Some(lane) => lane.query(now, run, texts),
+            None => self.answer(run, Err(RunFault::NoEmbedder(embedder))),
         }
     }
 
@@ -51,6 +104,7 @@ impl Filler {
         now: Instant,
         run: RunId,
         graph: GraphName,
+        rule: Option<&RuleName>,
         request: QuarantineRequest,
     ) {
         let reads_only = matches!(request, QuarantineRequest::List { .. });
@@ -59,10 +113,10 @@ impl Filler {
         let readable = reads_only && server == ServerState::Replica;
         let fault = server.fault().filter(|_| !readable);
         let max_rows = self.schedule.max_rows();
-        let opened = match fault {
-            Some(fault) => Err(fault),
-            None => self.quarantine.open(now, JobRequest { run, graph, request }, max_rows),
-        };
+        let rules = fault.map_or_else(|| self.rules(&graph, rule), Err);
+        let opened = rules.and_then(|rules| {
+            self.quarantine.open(now, JobRequest { run, graph, rules, request }, max_rows)
+        });
         if let Err(fault) = opened {
             self.answer(run, Err(fault));
         }
@@ -72,7 +126,7 @@ impl Filler {
         match outcome {
             Ok(survey) => {
                 if self.schedule.surveyed(now, survey, &self.settings) {
-                    self.lane.half_open();
+                    self.lanes.each(Lane::half_open);
                 }
             }
             Err(fault) => {
@@ -109,11 +163,11 @@ impl Filler {
             (Owner::Job(run), outcome) => {
                 self.quarantine.read(now, *run, query, outcome.map(Answer::marked));
             }
-            (Owner::Pass(name), Ok(answer)) => {
-                self.schedule.in_pass(name, |pass| pass.read(now, query, answer));
+            (Owner::Pass(binding), Ok(answer)) => {
+                self.schedule.in_pass(binding, |pass| pass.read(now, query, answer));
             }
-            (Owner::Pass(name), Err(fault)) => {
-                self.schedule.on_pass(name, |pass| pass.not_read(now, &fault));
+            (Owner::Pass(binding), Err(fault)) => {
+                self.schedule.on_pass(binding, |pass| pass.not_read(now, &fault));
                 self.note_server(now, &fault);
             }
         }
@@ -132,16 +186,16 @@ impl Filler {
         // A write that was given up is left to the next pass, with its nodes.
         let Some(owner) = self.store.written(write.ticket) else { return };
         match (owner, write.change, outcome) {
-            (Owner::Job(run), Change::Release(ids), outcome) => {
+            (Owner::Job(run), Change::Release(entities), outcome) => {
                 let outcome = outcome.map(|written| written.ids.len());
-                self.quarantine.wrote(now, run, ids, outcome);
+                self.quarantine.wrote(now, run, entities, outcome);
             }
-            (Owner::Pass(name), Change::Job(job), Ok(written)) => {
+            (Owner::Pass(binding), Change::Job(job), Ok(written)) => {
                 let budget = self.settings.write_budget;
-                self.schedule.in_pass(&name, |pass| pass.wrote(job, &written, budget));
+                self.schedule.in_pass(&binding, |pass| pass.wrote(job, &written, budget));
             }
-            (Owner::Pass(name), Change::Job(job), Err(fault)) => {
-                self.schedule.on_pass(&name, |pass| pass.not_written(now, job, &fault));
+            (Owner::Pass(binding), Change::Job(job), Err(fault)) => {
+                self.schedule.on_pass(&binding, |pass| pass.not_written(now, job, &fault));
                 self.note_server(now, &fault);
             }
             (Owner::Job(_), Change::Job(_), _) | (Owner::Pass(_), Change::Release(_), _) => {
@@ -160,29 +214,31 @@ impl Filler {
 
     /// Carries out what follows from the lane's outcomes.
     pub(super) fn follow(&mut self) {
-        while let Some(follow) = self.lane.poll() {
+        while let Some((embedder, follow)) = self.lanes.poll() {
             let passes = &mut self.schedule;
             match follow {
                 Follow::Send(request, payer) => {
-                    if let Some(graph) = payer {
-                        passes.on_pass(&graph, Pass::note_request);
+                    if let Some(binding) = payer {
+                        passes.on_pass(&binding, Pass::note_request);
                     }
                     self.actions.push_back(Action::Embed(request));
                 }
-                Follow::Spent(graph, tokens) => passes.on_pass(&graph, |p| p.note_tokens(tokens)),
-                Follow::Failed(graph, why) => passes.on_pass(&graph, |p| p.note_error(&why)),
-                Follow::Truncated(graph, nodes) => {
-                    passes.on_pass(&graph, |p| p.note_truncated(nodes));
+                Follow::Spent(to, tokens) => passes.on_pass(&to, |p| p.note_tokens(tokens)),
+                Follow::Failed(to, why) => passes.on_pass(&to, |p| p.note_error(&why)),
+                Follow::Truncated(to, nodes) => {
+                    passes.on_pass(&to, |p| p.note_truncated(nodes));
                 }
-                Follow::Defer(graph, nodes) => passes.on_pass(&graph, |p| p.defer(nodes)),
-                Follow::Write(graph, rows) => passes.on_pass(&graph, |p| p.accept(rows)),
+                Follow::Defer(to, nodes) => passes.on_pass(&to, |p| p.defer(nodes)),
+                Follow::Write(to, rows) => passes.on_pass(&to, |p| p.accept(rows)),
                 Follow::Requeue(batch) => {
-                    passes.on_pass(&batch.graph.clone(), |p| p.requeue(batch));
+                    passes.on_pass(&batch.binding.clone(), |p| p.requeue(batch));
                 }
                 Follow::Quarantine(batch, why) => {
-                    passes.on_pass(&batch.graph.clone(), |p| p.quarantine(batch, &why));
+                    passes.on_pass(&batch.binding.clone(), |p| p.quarantine(batch, &why));
                 }
-                Follow::EndPasses(why) => self.end_passes(Ending::Stop, Some(&why)),
+                Follow::EndPasses(why) => {
+                    passes.each_pass_of(&embedder, |pass| pass.end(Ending::Stop, Some(&why)));
+                }
                 Follow::Answer(run, outcome) => self.answer(run, outcome),
             }
         }

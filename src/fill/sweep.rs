@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::fill::port::store::{Seen, Window};
+use crate::fill::port::store::{Cursor, Seen, Window};
 
 /// Time one window may take on one of the engine's threads.
 const TARGET: Duration = Duration::from_millis(3);
@@ -38,7 +38,7 @@ impl Scope {
 /// A sweep over all ids of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sweep {
-    next: Option<u64>,
+    next: Option<Cursor>,
     width: u64,
     rows: usize,
     max_rows: usize,
@@ -51,7 +51,7 @@ impl Sweep {
     pub(crate) fn new(first: u64, max_rows: usize) -> Self {
         let max_rows = max_rows.max(1);
         Self {
-            next: Some(first),
+            next: Some(Cursor::at(first)),
             width: INITIAL_WIDTH,
             rows: FIRST_ROWS.min(max_rows),
             max_rows,
@@ -66,9 +66,9 @@ impl Sweep {
 
     /// The next window to read, of at most `room` rows; `None` once all ids have been seen.
     pub(crate) fn window(&self, room: usize) -> Option<Window> {
-        let lo = self.next?;
-        let hi = self.end.map_or(lo.saturating_add(self.width), |end| end.max(lo));
-        Some(Window { lo, hi, rows: self.rows.min(room.max(1)), last: self.end.is_some() })
+        let from = self.next?;
+        let hi = self.end.map_or(from.id.saturating_add(self.width), |end| end.max(from.id));
+        Some(Window { from, hi, rows: self.rows.min(room.max(1)), last: self.end.is_some() })
     }
 
     /// Whether all ids have been seen.
@@ -79,14 +79,16 @@ impl Sweep {
     /// Moves past what was seen.
     pub(crate) fn advance(&mut self, window: Window, seen: Seen) {
         let full = seen.rows >= window.rows;
-        let next = if full {
+        let next = if seen.resume.is_some() {
+            seen.resume
+        } else if full {
             // The row limit was reached before the end of the window: continue after the last row.
-            seen.last.map(|last| last.saturating_add(1))
+            seen.last.map(|last| Cursor::at(last.saturating_add(1)))
         } else {
             self.resize(seen.took);
-            seen.beyond
+            seen.beyond.map(Cursor::at)
         };
-        self.next = next.filter(|next| self.end.is_none_or(|end| *next < end));
+        self.next = next.filter(|next| self.end.is_none_or(|end| next.id < end));
         self.fit_rows(seen);
     }
 
@@ -123,16 +125,16 @@ mod tests {
     use super::*;
 
     fn seen(rows: usize, last: Option<u64>, beyond: Option<u64>) -> Seen {
-        Seen { rows, last, longest: 100, beyond, took: TARGET }
+        Seen { rows, last, longest: 100, resume: None, beyond, took: TARGET }
     }
 
     #[test]
     fn a_full_reply_goes_on_behind_its_last_row() {
         let mut sweep = Sweep::new(0, 10);
         let window = sweep.window(10).unwrap();
-        assert_eq!((window.lo, window.rows), (0, 10));
+        assert_eq!((window.from.id, window.rows), (0, 10));
         sweep.advance(window, seen(10, Some(41), Some(9_000)));
-        assert_eq!(sweep.window(10).unwrap().lo, 42);
+        assert_eq!(sweep.window(10).unwrap().from.id, 42);
     }
 
     #[test]
@@ -141,7 +143,7 @@ mod tests {
         let window = sweep.window(10).unwrap();
         sweep.advance(window, seen(3, Some(41), Some(1_000_000)));
         let window = sweep.window(10).unwrap();
-        assert_eq!(window.lo, 1_000_000);
+        assert_eq!(window.from.id, 1_000_000);
         sweep.advance(window, seen(0, None, None));
         assert!(sweep.is_done() && sweep.window(10).is_none());
     }
@@ -150,10 +152,10 @@ mod tests {
     fn a_graph_whose_end_is_known_is_seen_in_one_window_however_its_rows_come() {
         let mut sweep = Sweep::up_to(4_096, 10);
         let window = sweep.window(10).unwrap();
-        assert_eq!((window.lo, window.hi, window.last), (0, 4_096, true));
+        assert_eq!((window.from.id, window.hi, window.last), (0, 4_096, true));
         sweep.advance(window, seen(10, Some(41), None));
         let window = sweep.window(10).unwrap();
-        assert_eq!((window.lo, window.hi), (42, 4_096));
+        assert_eq!((window.from.id, window.hi), (42, 4_096));
         sweep.advance(window, seen(3, Some(50), None));
         assert!(sweep.is_done());
     }
@@ -165,7 +167,7 @@ mod tests {
         let slow = Seen { took: TARGET * 100, ..seen(0, None, Some(window.hi)) };
         sweep.advance(window, slow);
         let next = sweep.window(10).unwrap();
-        assert_eq!(next.hi - next.lo, INITIAL_WIDTH / 4);
+        assert_eq!(next.hi - next.from.id, INITIAL_WIDTH / 4);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use redis_module::{InfoContext, RedisResult};
 use redis_module_macros::info_command_handler;
 
-use crate::entity::GraphName;
 use crate::fill::status::{GraphFigures, MAX_RANKED};
+use crate::rule::name::DEFAULT;
 use crate::server::handle::{guarded, with_worker};
 use crate::server::status::state;
 use crate::worker::Worker;
@@ -19,7 +19,6 @@ fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
     let Some(published) = published else { return Ok(()) };
     let snapshot = &published.snapshot;
     let (state, _) = state(&published);
-    let lane = &snapshot.lane;
     let mut section = ctx
         .builder()
         .add_section("stats")
@@ -29,24 +28,33 @@ fn info(ctx: &InfoContext, _for_crash_report: bool) -> RedisResult<()> {
     for (name, value) in snapshot.totals.figures() {
         section = section.field(&format!("total_{name}"), value)?;
     }
-    section = section.field("embedder_state", lane.state.name().to_owned())?;
-    for (name, value) in lane.counts().into_iter().chain(snapshot.queries.counts()) {
-        section = section.field(&format!("embedder_{name}"), value)?;
+    for (embedder, (lane, queries)) in &snapshot.lanes {
+        // The settings' embedder has no name that a user knows.
+        let prefix = match embedder.as_str() {
+            DEFAULT => "embedder".to_owned(),
+            name => format!("embedder_{}", encoded(name)),
+        };
+        section = section.field(&format!("{prefix}_state"), lane.state.name().to_owned())?;
+        for (name, value) in lane.counts().into_iter().chain(queries.counts()) {
+            section = section.field(&format!("{prefix}_{name}"), value)?;
+        }
+        let latency = format!("{:.1}", lane.latency_ms);
+        section = section.field(&format!("{prefix}_latency_ms"), latency)?;
     }
-    section = section.field("embedder_latency_ms", format!("{:.1}", lane.latency_ms))?;
     let finished = snapshot.graphs.iter().filter(|(_, figures)| figures.is_finished());
     for (name, figures) in snapshot.graphs.behind().chain(finished).take(MAX_RANKED) {
-        section = section.field(&format!("graph_{}", info_name(name)), graph_line(figures))?;
+        section =
+            section.field(&format!("graph_{}", encoded(name.as_str())), graph_line(figures))?;
     }
     section.build_section()?.build_info()?;
     Ok(())
 }
 
-/// A graph's name as part of an INFO field name, which ends at a colon or a line break: everything
-/// but letters, digits, `-`, `.` and `_` is percent-encoded, so that no two graphs share a field.
-fn info_name(name: &GraphName) -> String {
+/// A name as part of an INFO field name, which ends at a colon or a line break: everything
+/// but letters, digits, `-`, `.` and `_` is percent-encoded, so that no two share a field.
+fn encoded(name: &str) -> String {
     let mut field = String::new();
-    for byte in name.as_str().bytes() {
+    for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
             field.push(char::from(byte));
         } else {

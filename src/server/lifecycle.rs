@@ -7,7 +7,7 @@ use redis_module::{AclCategory, Context, RedisString, Status};
 
 use crate::server::handle::{WORKER, guarded};
 use crate::server::{config, ffi, graph};
-use crate::worker::Worker;
+use crate::worker::{Config, Worker};
 
 /// How long UNLOAD waits for the worker to end; the server blocks meanwhile.
 const STOP_LIMIT: Duration = Duration::from_millis(100);
@@ -74,9 +74,8 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
         return Err("this server cannot register a command filter".into());
     }
     let current = config::read().map_err(|e| e.to_string())?;
-    let (settings, embedder) = (current.settings.clone(), current.embedder.clone());
     let store = Box::new(graph::Engine::new());
-    let worker = Worker::start(settings, embedder, store).map_err(|e| e.to_string())?;
+    let worker = Worker::start(Config::clone(&current), store).map_err(|e| e.to_string())?;
     *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::entity::GraphName;
 use crate::fill::port::event::ServerState;
 use crate::fill::status::{GraphFigures, Snapshot};
 use crate::fill::tally::Tally;
+use crate::rule::name::EmbedderName;
 use crate::server::config;
 use crate::server::graph::write_path;
 use crate::server::graph::write_path::WritePath;
@@ -45,7 +46,8 @@ pub(super) fn status(
         ("state", text(state)),
         ("reason", optional(reason.as_deref())),
         ("next_run_in_ms", next_run(snapshot)),
-        ("embedder", embedder(snapshot)),
+        ("embedder", embedder(snapshot, &EmbedderName::default_embedder())),
+        ("embedders", embedders(snapshot)),
         ("totals", tally(&snapshot.totals)),
         (
             "sums",
@@ -79,7 +81,15 @@ pub(super) fn graph(figures: &GraphFigures) -> RedisValue {
         ("last_run_unix", figures.last_run.map_or(RedisValue::Null, |at| integer(unix(at)))),
         ("last_pass", figures.last_pass.as_ref().map_or(RedisValue::Null, tally)),
         ("last_error", optional(figures.last_error.as_deref())),
+        ("rules", rules(figures)),
     ]))
+}
+
+/// The rules of a graph, where there are others than the settings' one.
+fn rules(figures: &GraphFigures) -> RedisValue {
+    let rules = figures.rules.iter();
+    let rules = rules.map(|(name, figures)| (name.as_str().into(), graph(figures)));
+    RedisValue::OrderedMap(rules.collect())
 }
 
 /// A tally, as RUN … WAIT and STATUS show it.
@@ -93,11 +103,18 @@ fn integers<const N: usize>(
     figures.into_iter().map(|(name, value)| (name, integer(value)))
 }
 
-fn embedder(snapshot: &Snapshot) -> RedisValue {
-    let lane = &snapshot.lane;
+/// The embedders by name, where there are others than the settings' one.
+fn embedders(snapshot: &Snapshot) -> RedisValue {
+    let names = snapshot.lanes.keys();
+    let all = names.map(|name| (name.as_str().into(), embedder(snapshot, name)));
+    RedisValue::OrderedMap(all.collect())
+}
+
+fn embedder(snapshot: &Snapshot, name: &EmbedderName) -> RedisValue {
+    let Some((lane, queries)) = snapshot.lanes.get(name) else { return RedisValue::Null };
     let current = config::current();
-    let config = current.as_ref().map(|current| &current.embedder);
-    let counts = integers(lane.counts()).chain(integers(snapshot.queries.counts()));
+    let config = current.as_ref().and_then(|current| current.embedders.get(name));
+    let counts = integers(lane.counts()).chain(integers(queries.counts()));
     map(counts.chain([
         ("provider", optional(config.map(|config| config.provider.as_str()))),
         ("model", optional(config.map(|config| config.model.as_str()))),

@@ -1,5 +1,6 @@
 //! The body of the thread: one turn after another until it is asked to end.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -9,14 +10,14 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::embed::Embedder;
 use crate::embed::config::EmbedderConfig;
 use crate::fill::Filler;
-use crate::fill::port::embedding::Completion;
+use crate::fill::port::embedding::{Completion, Embed};
 use crate::fill::port::event::{Action, Event, QuarantineRequest};
-use crate::fill::port::settings::Settings;
 use crate::inject::{Point, reached};
+use crate::rule::name::EmbedderName;
 use crate::worker::log::Log;
 use crate::worker::port::{Answer, Request, Store};
 use crate::worker::waiting::{Waiting, WaitingRoom};
-use crate::worker::{Inbox, Published, lock};
+use crate::worker::{Config, Inbox, Published, lock};
 
 /// More than can be in flight: `concurrency` is at most 64, for the old and the new embedder each.
 const MAX_COMPLETIONS: usize = 1_024;
@@ -34,8 +35,8 @@ pub(super) struct Body<'a> {
     inbox: &'a Inbox,
     store: &'a dyn Store,
     filler: Filler,
-    embedder: Embedder,
-    settings: (Settings, EmbedderConfig),
+    embedders: BTreeMap<EmbedderName, Embedder>,
+    config: Config,
     completions: (Sender<Completion>, Receiver<Completion>),
     answers: (Sender<Answer>, Receiver<Answer>),
     waiting: WaitingRoom,
@@ -45,18 +46,26 @@ pub(super) struct Body<'a> {
     log: Log,
 }
 
+fn start(name: &EmbedderName, config: &EmbedderConfig, to: &Sender<Completion>) -> Embedder {
+    Embedder::start(name.clone(), config, to.clone())
+}
+
 impl<'a> Body<'a> {
     /// A body with the inbox's current settings; starts the embedder.
     pub(super) fn new(inbox: &'a Inbox, store: &'a dyn Store, restarts: u32) -> Self {
-        let settings = lock(&inbox.shared.settings).clone();
+        let config = lock(&inbox.shared.config).clone();
         let completions = bounded(MAX_COMPLETIONS);
         let now = Instant::now();
         Self {
             inbox,
             store,
-            filler: Filler::new(settings.0.clone(), fastrand::u64(..), now),
-            embedder: Embedder::start(&settings.1, completions.0.clone()),
-            settings,
+            filler: Filler::new(config.settings.clone(), fastrand::u64(..), now),
+            embedders: config
+                .embedders
+                .iter()
+                .map(|(name, config)| (name.clone(), start(name, config, &completions.0)))
+                .collect(),
+            config,
             completions,
             answers: bounded(MAX_ANSWERS),
             waiting: WaitingRoom::default(),
@@ -76,7 +85,7 @@ impl<'a> Body<'a> {
             self.act();
             self.publish_when_due();
             if !self.filler.is_busy() && self.waiting.is_empty() && self.inbox.may_end() {
-                self.embedder.stop(EMBEDDER_STOP);
+                self.embedders.into_values().for_each(|embedder| embedder.stop(EMBEDDER_STOP));
                 return;
             }
             self.wait();
@@ -124,8 +133,8 @@ impl<'a> Body<'a> {
             self.note(Event::GraphsArrive);
         }
         if shared.settings_changed.swap(false, Ordering::SeqCst) {
-            let settings = lock(&shared.settings).clone();
-            self.configure(settings);
+            let config = lock(&shared.config).clone();
+            self.configure(config);
         }
         // Taken out first: inside the loop's head, the lock would be held until the loop ends.
         let touched = std::mem::take(&mut *lock(&shared.touched));
@@ -134,14 +143,25 @@ impl<'a> Body<'a> {
         }
     }
 
-    fn configure(&mut self, settings: (Settings, EmbedderConfig)) {
-        let embedder_replaced = settings.1 != self.settings.1;
-        if embedder_replaced {
-            let fresh = Embedder::start(&settings.1, self.completions.0.clone());
-            std::mem::replace(&mut self.embedder, fresh).stop(EMBEDDER_STOP);
+    /// Applies new settings. Embedders that changed are created anew; those that are gone end.
+    fn configure(&mut self, config: Config) {
+        let before = std::mem::replace(&mut self.config, config);
+        let (old, new) = (&before.embedders, &self.config.embedders);
+        for name in old.keys().filter(|name| old.get(*name) != new.get(*name)) {
+            if let Some(embedder) = self.embedders.remove(name) {
+                embedder.stop(EMBEDDER_STOP);
+            }
         }
-        self.settings = settings.clone();
-        self.note(Event::Configured { settings: Box::new(settings.0), embedder_replaced });
+        let mut replaced = BTreeSet::new();
+        for (name, config) in new {
+            if !self.embedders.contains_key(name) {
+                let embedder = start(name, config, &self.completions.0);
+                self.embedders.insert(name.clone(), embedder);
+                replaced.insert(name.clone());
+            }
+        }
+        let settings = Box::new(self.config.settings.clone());
+        self.note(Event::Configured { settings, replaced });
     }
 
     fn take_request(&mut self, request: Request) {
@@ -150,21 +170,23 @@ impl<'a> Body<'a> {
         let now = Instant::now();
         let mut wait = |waiting| self.waiting.enter(waiting, now);
         let event = match request {
-            Request::Run(graph, user) => {
-                Event::Run { run: user.map(|user| wait(Waiting::Pass(user))), graph }
+            Request::Run(graph, rule, user) => {
+                Event::Run { run: user.map(|user| wait(Waiting::Pass(user))), graph, rule }
             }
-            Request::List(graph, most, user) => Event::Quarantine {
+            Request::List(graph, rule, most, user) => Event::Quarantine {
                 run: wait(Waiting::Failures(user)),
                 graph,
+                rule,
                 request: QuarantineRequest::List { most },
             },
-            Request::Release(graph, ids, user) => Event::Quarantine {
+            Request::Release(graph, rule, ids, user) => Event::Quarantine {
                 run: wait(Waiting::Released(user)),
                 graph,
+                rule,
                 request: QuarantineRequest::Release { ids },
             },
-            Request::Query(texts, user) => {
-                Event::Query { run: wait(Waiting::Vectors(user)), texts }
+            Request::Query(embedder, texts, user) => {
+                Event::Query { run: wait(Waiting::Vectors(user)), embedder, texts }
             }
         };
         self.note(event);
@@ -189,7 +211,7 @@ impl<'a> Body<'a> {
         match action {
             Action::Survey => self.store.survey(self.answers.0.clone()),
             Action::Read(read) => self.store.read(read, self.answers.0.clone()),
-            Action::Embed(request) => self.embedder.submit(&request),
+            Action::Embed(request) => self.submit(&request),
             Action::Write(write) => self.store.write(write, self.answers.0.clone()),
             Action::Answer { run, outcome } => {
                 // A STATUS right after the answer must agree with it.
@@ -198,6 +220,12 @@ impl<'a> Body<'a> {
             }
             Action::Report(report) => Log::pass(self.store, &report),
         }
+    }
+
+    fn submit(&self, request: &Embed) {
+        let embedder = self.embedders.get(&request.embedder);
+        debug_assert!(embedder.is_some(), "a lane without an embedder: {}", request.embedder);
+        embedder.into_iter().for_each(|embedder| embedder.submit(request));
     }
 
     fn expire_waiters(&mut self) {

@@ -1,9 +1,11 @@
 //! The log: one line per pass and one per change of state, never one per node.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::fill::port::event::Report;
-use crate::fill::status::{LaneState, Snapshot};
+use crate::fill::status::{LaneFigures, LaneState, Snapshot};
+use crate::rule::name::{DEFAULT, EmbedderName};
 use crate::worker::port::{Level, Store};
 
 /// What was logged last, so that each state is logged once.
@@ -11,14 +13,14 @@ use crate::worker::port::{Level, Store};
 pub(super) struct Log {
     engine: Option<String>,
     server: String,
-    lane: LaneState,
+    lanes: BTreeMap<EmbedderName, LaneState>,
 }
 
 impl Log {
     /// Logs a finished pass, unless it found nothing to do.
     pub(super) fn pass(store: &dyn Store, report: &Report) {
         for (label, dimension) in &report.indexed {
-            let graph = report.graph.as_str();
+            let graph = report.binding.graph.as_str();
             let line =
                 format!("index created graph={graph:?} label={label:?} dimension={dimension}");
             store.log(Level::Notice, &line);
@@ -36,17 +38,26 @@ impl Log {
             store.log(Level::Notice, &format!("server state={server}"));
             self.server = server;
         }
-        let lane = &snapshot.lane;
+        for (name, (lane, _)) in &snapshot.lanes {
+            self.lane(store, name, lane);
+        }
+    }
+
+    fn lane(&mut self, store: &dyn Store, name: &EmbedderName, lane: &LaneFigures) {
         // A fill at full speed is throttled now and then: not worth a line each time.
         let state = if lane.state == LaneState::Throttled { LaneState::Ready } else { lane.state };
-        if state != self.lane {
-            let why = lane.reason.as_ref().map(|why| format!(" reason={why:?}"));
-            let calm = state == LaneState::Ready;
-            let level = if calm { Level::Notice } else { Level::Warning };
-            store
-                .log(level, &format!("embedder state={}{}", state.name(), why.unwrap_or_default()));
-            self.lane = state;
+        if self.lanes.get(name).copied().unwrap_or_default() == state {
+            return;
         }
+        let why = lane.reason.as_ref().map(|why| format!(" reason={why:?}")).unwrap_or_default();
+        let calm = state == LaneState::Ready;
+        let level = if calm { Level::Notice } else { Level::Warning };
+        let name_part = match name.as_str() {
+            DEFAULT => String::new(),
+            name => format!(" name={name}"),
+        };
+        store.log(level, &format!("embedder{name_part} state={}{why}", state.name()));
+        self.lanes.insert(name.clone(), state);
     }
 
     /// Logs the engine's version when it has changed.
@@ -67,7 +78,10 @@ impl Log {
 
 /// `{:?}` quotes names and messages, so that none can start a line of its own.
 fn pass_line(report: &Report) -> String {
-    let mut line = format!("pass done graph={:?}", report.graph.as_str());
+    let mut line = format!("pass done graph={:?}", report.binding.graph.as_str());
+    if report.binding.rule.as_str() != DEFAULT {
+        write!(line, " rule={}", report.binding.rule).ok();
+    }
     // Writing to a String cannot fail. The count of graphs is left out: it is always one.
     for (name, value) in report.tally.figures().iter().filter(|(name, _)| *name != "graphs") {
         write!(line, " {name}={value}").ok();

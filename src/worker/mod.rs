@@ -11,7 +11,7 @@ pub(crate) mod port;
 mod supervisor;
 mod waiting;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,7 @@ use crate::entity::GraphName;
 use crate::error::Error;
 use crate::fill::port::settings::Settings;
 use crate::fill::status::Snapshot;
+use crate::rule::name::EmbedderName;
 use crate::worker::port::{Request, Store};
 use crate::worker::supervisor::supervise;
 
@@ -50,6 +51,15 @@ const RUNNING: u8 = 0;
 const STOP_WANTED: u8 = 1;
 const ENDED: u8 = 2;
 
+/// Everything the user has set: what the core follows, and how the embedders work.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Config {
+    /// For the core; it has a lane for each embedder.
+    pub settings: Settings,
+    /// By name.
+    pub embedders: BTreeMap<EmbedderName, EmbedderConfig>,
+}
+
 /// Shared state: what others leave for the worker, and what it leaves for them.
 struct Shared {
     wake: Sender<()>,
@@ -58,7 +68,7 @@ struct Shared {
     settings_changed: AtomicBool,
     graphs_arrive: AtomicBool,
     client_gone: AtomicBool,
-    settings: Mutex<(Settings, EmbedderConfig)>,
+    config: Mutex<Config>,
     touched: Mutex<BTreeSet<GraphName>>,
     published: ArcSwap<Published>,
 }
@@ -79,11 +89,7 @@ impl fmt::Debug for Worker {
 
 impl Worker {
     /// Starts the thread.
-    pub(crate) fn start(
-        settings: Settings,
-        config: EmbedderConfig,
-        store: Box<dyn Store>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn start(config: Config, store: Box<dyn Store>) -> Result<Self, Error> {
         let (wake, woken) = bounded(1);
         let (requests, inbound) = bounded(MAX_REQUESTS);
         let (end, ended) = bounded(1);
@@ -94,7 +100,7 @@ impl Worker {
             settings_changed: AtomicBool::new(false),
             graphs_arrive: AtomicBool::new(false),
             client_gone: AtomicBool::new(false),
-            settings: Mutex::new((settings, config)),
+            config: Mutex::new(config),
             touched: Mutex::new(BTreeSet::new()),
             published: ArcSwap::default(),
         });
@@ -111,8 +117,8 @@ impl Worker {
     }
 
     /// Leaves new settings for the worker.
-    pub(crate) fn configure(&self, settings: Settings, config: EmbedderConfig) {
-        *lock(&self.shared.settings) = (settings, config);
+    pub(crate) fn configure(&self, config: Config) {
+        *lock(&self.shared.config) = config;
         self.shared.settings_changed.store(true, Ordering::SeqCst);
         self.wake();
     }

@@ -10,6 +10,7 @@ use crate::entity::{EntityId, GraphName, Text};
 use crate::fill::port::event::{Event, Failure, RunFault};
 use crate::fill::port::store::{Read, Write};
 use crate::fill::tally::Tally;
+use crate::rule::name::{EmbedderName, RuleName};
 
 /// The engine and the server, as the worker needs them. Nothing here waits: answers arrive on a
 /// channel, from any thread, or never if the server stops.
@@ -72,13 +73,13 @@ impl<T> fmt::Debug for Envelope<T> {
 /// What a user asks of the worker.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// A pass over one graph, or over all; without an envelope no user waits for its end.
-    Run(Option<GraphName>, Option<Envelope<Tally>>),
+    /// A pass over one graph, or over all, by one rule or by all; without an envelope no user waits for its end.
+    Run(Option<GraphName>, Option<RuleName>, Option<Envelope<Tally>>),
     /// The quarantined nodes of a graph, at most this many.
-    List(GraphName, usize, Envelope<Vec<Failure>>),
+    List(GraphName, Option<RuleName>, usize, Envelope<Vec<Failure>>),
     /// Release these quarantined nodes, or all, so that they are retried; answered with how many
     /// there were.
-    Release(GraphName, Option<Vec<EntityId>>, Envelope<u64>),
+    Release(GraphName, Option<RuleName>, Option<Vec<EntityId>>, Envelope<u64>),
     /// The vectors of some texts, in their order.
-    Query(Vec<Text>, Envelope<Vec<Arc<[f32]>>>),
+    Query(EmbedderName, Vec<Text>, Envelope<Vec<Arc<[f32]>>>),
 }

@@ -12,7 +12,7 @@ use crate::embed::http::endpoint::Endpoint;
 use crate::embed::http::key::KeySource;
 use crate::embed::provider::Protocol;
 use crate::entity::{EntityId, Text};
-use crate::fill::fixture::settings;
+use crate::fill::fixture::{rule, settings};
 use crate::fill::port::event::{Event, Failure, RunFault, ServerState, Survey};
 use crate::fill::port::store::{Change, Read, Write, Written};
 use crate::fill::sim::store::{answer, apply};
@@ -29,9 +29,9 @@ fn graph() -> GraphName {
     GraphName::new("g")
 }
 
-/// An embedder whose model is not there.
-fn config() -> EmbedderConfig {
-    EmbedderConfig {
+/// These settings, with an embedder whose model is not there.
+fn config(settings: Settings) -> Config {
+    let embedder = EmbedderConfig {
         provider: Provider::Local,
         protocol: Protocol::default(),
         endpoint: Endpoint::parse("base-url", "http://localhost").ok(),
@@ -42,7 +42,9 @@ fn config() -> EmbedderConfig {
         query_prefix: String::new(),
         timeout: LIMIT,
         threads: NonZeroUsize::MIN,
-    }
+    };
+    let embedders = BTreeMap::from([(EmbedderName::default_embedder(), embedder)]);
+    Config { settings, embedders }
 }
 
 /// What a request to it is answered with.
@@ -180,7 +182,7 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 fn start(memory: &Arc<Memory>) -> Worker {
-    Worker::start(settings(), config(), Box::new(Arc::clone(memory))).unwrap()
+    Worker::start(config(settings()), Box::new(Arc::clone(memory))).unwrap()
 }
 
 /// A worker that has looked through the graph.
@@ -212,7 +214,7 @@ fn what_a_misconfigured_embedder_cannot_fill_is_left_pending_with_the_reason() {
     let memory = Memory::with([node("a"), node("b")]);
     let worker = idle(&memory);
     let (user, told) = user(None);
-    worker.request(Request::Run(Some(graph()), Some(user))).unwrap();
+    worker.request(Request::Run(Some(graph()), None, Some(user))).unwrap();
     let tally = told.wait().unwrap();
     assert_eq!((tally.selected, tally.written, tally.deferred), (2, 0, 2));
     assert!(tally.error.as_ref().is_some_and(|why| why.contains(complaint())), "{tally:?}");
@@ -229,7 +231,13 @@ fn what_a_misconfigured_embedder_cannot_fill_is_left_pending_with_the_reason() {
 fn a_user_who_asks_for_vectors_is_told_why_there_are_none() {
     let worker = idle(&Memory::with([]));
     let (user, told) = user(None);
-    worker.request(Request::Query(vec![Text::new(b"text", 9)], user)).unwrap();
+    worker
+        .request(Request::Query(
+            EmbedderName::default_embedder(),
+            vec![Text::new(b"text", 9)],
+            user,
+        ))
+        .unwrap();
     let Err(WaitFault::Run(RunFault::Embed(why))) = told.wait() else { panic!("no fault") };
     assert!(why.contains(complaint()), "{why}");
     end(worker);
@@ -240,11 +248,11 @@ fn quarantined_nodes_are_listed_and_released() {
     let memory = Memory::with([node("a"), marked("b")]);
     let worker = idle(&memory);
     let (lister, told) = user(None);
-    worker.request(Request::List(graph(), 9, lister)).unwrap();
-    let failure = Failure { id: EntityId(1), words: "refused".into() };
+    worker.request(Request::List(graph(), None, 9, lister)).unwrap();
+    let failure = Failure { id: EntityId(1), rule: rule().name, words: "refused".into() };
     assert_eq!(told.wait(), Ok(vec![failure]));
     let (releaser, told) = user(None);
-    worker.request(Request::Release(graph(), None, releaser)).unwrap();
+    worker.request(Request::Release(graph(), None, None, releaser)).unwrap();
     assert_eq!(told.wait(), Ok(1));
     assert!(lock(&memory.graph)[&1].error.is_none());
     wait_for("a pass over both", || figures(&worker)?.last_pass.filter(|pass| pass.selected == 2));
@@ -268,20 +276,20 @@ fn settings_that_were_changed_before_a_request_hold_for_it() {
     let worker = idle(&memory);
     // Of two things that have come the worker may take up the later one first.
     for _ in 0..9 {
-        worker.configure(Settings { enabled: false, ..settings() }, config());
+        worker.configure(config(Settings { enabled: false, ..settings() }));
         wait_for("the settings", || (!worker.published().snapshot.enabled).then_some(()));
         let (has_begun, open) = memory.shut();
         worker.server_changed();
         has_begun.recv_timeout(LIMIT).unwrap();
-        worker.configure(settings(), config());
+        worker.configure(config(settings()));
         let (user, told) = user(None);
-        worker.request(Request::Run(Some(graph()), Some(user))).unwrap();
+        worker.request(Request::Run(Some(graph()), None, Some(user))).unwrap();
         open.send(()).unwrap();
         assert!(told.wait().is_ok());
     }
-    worker.configure(Settings { enabled: false, ..settings() }, config());
+    worker.configure(config(Settings { enabled: false, ..settings() }));
     let (user, told) = user(None);
-    worker.request(Request::Run(Some(graph()), Some(user))).unwrap();
+    worker.request(Request::Run(Some(graph()), None, Some(user))).unwrap();
     assert_eq!(told.wait(), Err(WaitFault::Run(RunFault::Disabled)));
     end(worker);
 }
@@ -292,7 +300,7 @@ fn a_user_who_waits_too_long_is_told_and_the_pass_goes_on() {
     let worker = idle(&memory);
     memory.hold();
     let (user, told) = user(Some(MOMENT));
-    worker.request(Request::Run(Some(graph()), Some(user))).unwrap();
+    worker.request(Request::Run(Some(graph()), None, Some(user))).unwrap();
     assert_eq!(told.wait(), Err(WaitFault::Timeout));
     assert!(memory.is_holding(), "the pass waits for a read");
     let last_run = figures(&worker).unwrap().last_run;
@@ -315,13 +323,13 @@ fn a_busy_worker_is_given_back_by_a_stop_and_goes_on() {
     let memory = Memory::with([node("a")]);
     let worker = idle(&memory);
     memory.hold();
-    worker.request(Request::Run(Some(graph()), None)).unwrap();
+    worker.request(Request::Run(Some(graph()), None, None)).unwrap();
     wait_for("a read", || memory.is_holding().then_some(()));
     let worker = worker.stop(MOMENT).expect_err("it has something to do");
     memory.release();
     // The stop was withdrawn: it does not end of itself.
     let (user, told) = user(None);
-    worker.request(Request::Run(Some(graph()), Some(user))).unwrap();
+    worker.request(Request::Run(Some(graph()), None, Some(user))).unwrap();
     assert_eq!(told.wait().map(|tally| tally.selected), Ok(1));
     end(worker);
 }
@@ -334,10 +342,10 @@ fn requests_beyond_the_bound_are_refused_and_told_so() {
     has_begun.recv_timeout(LIMIT).unwrap();
     // The worker takes up nothing now.
     for number in 0..MAX_REQUESTS {
-        assert_eq!(worker.request(Request::Run(None, None)), Ok(()), "{number}");
+        assert_eq!(worker.request(Request::Run(None, None, None)), Ok(()), "{number}");
     }
     let (refused, told) = user(None);
-    let run = |user| worker.request(Request::Run(None, Some(user)));
+    let run = |user| worker.request(Request::Run(None, None, Some(user)));
     assert_eq!(run(refused), Err(Error::Busy));
     assert_eq!(told.0.recv_timeout(LIMIT), Err(RecvTimeoutError::Disconnected));
     open.send(()).unwrap();
@@ -376,7 +384,7 @@ fn a_user_is_not_kept_waiting_by_a_panic_and_the_worker_can_be_stopped_after_it(
     let worker = idle(&memory);
     memory.hold();
     let (user, told) = user(None);
-    worker.request(Request::Run(Some(graph()), Some(user))).unwrap();
+    worker.request(Request::Run(Some(graph()), None, Some(user))).unwrap();
     wait_for("a read", || memory.is_holding().then_some(()));
     memory.panics.store(true, Ordering::SeqCst);
     worker.server_changed();

@@ -104,6 +104,7 @@ fn status_tells_everything_under_its_name() {
     let status = redis.status();
     let expected = [
         "embedder",
+        "embedders",
         "engine",
         "engine_tested",
         "graphs",

@@ -13,8 +13,8 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("rule", &["entity", "error"]),
     ("fill", &["rule", "entity", "text", "error"]),
     ("engine", &["fill", "rule", "entity", "text", "error"]),
-    ("embed", &["fill", "entity", "text", "error", "inject"]),
-    ("worker", &["fill", "embed", "entity", "text", "error", "inject"]),
+    ("embed", &["rule", "fill", "entity", "text", "error", "inject"]),
+    ("worker", &["rule", "fill", "embed", "entity", "text", "error", "inject"]),
     ("server", &["worker", "engine", "embed", "fill", "rule", "entity", "text", "error", "inject"]),
     ("lib", &["server"]),
 ];

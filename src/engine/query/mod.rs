@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use crate::engine::value::Value;
 use crate::rule::Rule;
+use crate::rule::name::Name;
 
 /// The start of every sweep query.
 const SWEEP: &str = "CYPHER vectorfill=1 ";
@@ -33,8 +34,10 @@ pub(crate) fn is_sweep(query: &[u8]) -> bool {
 
 /// The quoted parts of a rule: node pattern, source, target, error property.
 fn parts(rule: &Rule) -> (String, String, String, String) {
-    let node = rule.label.as_ref().map_or_else(|| "(n)".into(), |l| format!("(n:{})", l.quoted()));
-    (node, rule.source.quoted(), rule.target.quoted(), rule.error_property.quoted())
+    let label = rule.pattern.names().first();
+    let node = label.map_or_else(|| "(n)".into(), |label| format!("(n:{})", label.quoted()));
+    let source = rule.text.bare().map(Name::quoted).unwrap_or_default();
+    (node, source, rule.target.quoted(), rule.error_property.quoted())
 }
 
 /// A reply is `[header, rows, statistics]`, or `[statistics]` alone.
@@ -55,9 +58,8 @@ fn took(reply: &Value<'_>) -> Duration {
 pub(super) mod testing {
     //! Replies and rules for the tests of the readers.
 
-    use crate::rule::Rule;
-    use crate::rule::globs::Globs;
     use crate::rule::name::Name;
+    use crate::rule::{Pattern, Rule};
 
     /// The protocol of a reply with these rows; each cell is protocol already.
     pub(crate) fn reply(rows: &[&[&str]]) -> Vec<u8> {
@@ -75,12 +77,9 @@ pub(super) mod testing {
 
     pub(crate) fn rule() -> Rule {
         Rule {
-            graphs: Globs::parse("graphs", "*").unwrap(),
-            label: Some(Name::parse("label", "My 'Doc'").unwrap()),
-            source: Name::parse("source", "text").unwrap(),
-            target: Name::parse("target", "embedding").unwrap(),
-            error_property: Name::parse("error-property", "embedding_error").unwrap(),
+            pattern: Pattern::Nodes(vec![Name::parse("label", "My 'Doc'").unwrap()]),
             max_text_chars: 10,
+            ..crate::rule::testing::rule()
         }
     }
 }

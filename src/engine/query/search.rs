@@ -104,7 +104,14 @@ impl Search {
         let step =
             if index_forgets { Step::Index { asked, looked: None } } else { Step::Look { asked } };
         let (label, vector) = (label.to_vec(), vector.to_vec());
-        Self { label, k, vector, target: rule.target.clone(), source: rule.source.clone(), step }
+        Self {
+            label,
+            k,
+            vector,
+            target: rule.target.clone(),
+            source: rule.text.properties().first().cloned().unwrap_or_else(|| rule.target.clone()),
+            step,
+        }
     }
 
     /// The text of the query to run now.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::engine::query::{SWEEP, parts, rows, took};
 use crate::engine::value::Value;
 use crate::entity::EntityId;
-use crate::fill::port::store::{Count, Marked, MarkedNode, Seen, Selection, Window};
+use crate::fill::port::store::{Count, Marked, Seen, Selected, Selection, Source, Window};
 use crate::rule::Rule;
 use crate::text::one_line;
 
@@ -101,7 +101,7 @@ pub(crate) fn count(rule: &Rule, window: Window, labels: bool) -> Vec<u8> {
 }
 
 fn bounds(window: Window) -> String {
-    format!("{SWEEP}lo={} hi={} rows={}", window.lo, window.hi, window.rows)
+    format!("{SWEEP}lo={} hi={} rows={}", window.from.id, window.hi, window.rows)
 }
 
 /// The reply to [`count_all`]; `None` = the graph has `nodes` nodes or more, or more combinations
@@ -157,7 +157,8 @@ pub(crate) fn selected(reply: &Value<'_>) -> Selection {
     let (rows, seen) = swept(reply, |id, cells| {
         let [text, label] = cells else { return None };
         let text = text.bytes()?.to_vec();
-        Some((text.len(), (id, text, label.text().map(str::to_owned))))
+        let label = label.text().map(str::to_owned);
+        Some((text.len(), Selected { id, ends: None, label, source: Source::Text(text) }))
     });
     Selection { rows, seen }
 }
@@ -168,7 +169,8 @@ pub(crate) fn marks(reply: &Value<'_>) -> Marked {
         let [note, text, label] = cells else { return None };
         let text = text.bytes().unwrap_or_default().to_vec();
         let (note, label) = (self::note(note), label.text().map(str::to_owned));
-        Some((text.len(), MarkedNode { id, note, text, label }))
+        let selected = Selected { id, ends: None, label, source: Source::Text(text.clone()) };
+        Some((text.len(), (selected, note)))
     });
     Marked { rows, seen }
 }
@@ -208,7 +210,7 @@ fn note(value: &Value<'_>) -> String {
 }
 
 fn nothing_seen(reply: &Value<'_>) -> Seen {
-    Seen { rows: 0, last: None, longest: 0, beyond: None, took: took(reply) }
+    Seen { rows: 0, last: None, longest: 0, resume: None, beyond: None, took: took(reply) }
 }
 
 #[cfg(test)]
@@ -217,10 +219,11 @@ mod tests {
 
     use super::*;
     use crate::engine::query::testing::{reply, rule, text};
+    use crate::fill::port::store::Cursor;
 
     #[test]
     fn names_stand_between_backticks_and_what_changes_is_a_parameter() {
-        let window = Window { lo: 3, hi: 7, rows: 5, last: false };
+        let window = Window { from: Cursor::at(3), hi: 7, rows: 5, last: false };
         let query = String::from_utf8(select(&rule(), window)).unwrap();
         let begins = "CYPHER vectorfill=1 lo=3 hi=7 rows=5 MATCH (n:`My 'Doc'`)";
         assert!(query.starts_with(begins), "{query}");
@@ -269,8 +272,12 @@ mod tests {
             &[":1\r\n", ":9\r\n", &text("yz"), "$-1\r\n"],
         ]);
         let Selection { rows, seen } = selected(&Value::parse(&proto).unwrap());
-        assert_eq!(rows[1], (EntityId(9), b"yz".to_vec(), None));
+        let source = Source::Text(b"yz".to_vec());
+        assert_eq!(rows[1], Selected { id: EntityId(9), ends: None, label: None, source });
         let took = Duration::from_micros(1_500);
-        assert_eq!(seen, Seen { rows: 2, last: Some(9), longest: 2, beyond: Some(900), took });
+        assert_eq!(
+            seen,
+            Seen { rows: 2, last: Some(9), longest: 2, resume: None, beyond: Some(900), took }
+        );
     }
 }

@@ -7,7 +7,7 @@ use crate::engine::cypher::{list, string, vector};
 use crate::engine::effect::Targets;
 use crate::engine::query::{parts, rows};
 use crate::engine::value::Value;
-use crate::entity::{EntityId, Text};
+use crate::entity::{Entity, EntityId, Text};
 use crate::fill::port::store::{Mark, Row};
 use crate::rule::Rule;
 
@@ -109,7 +109,7 @@ fn truth(value: &Value<'_>) -> bool {
 /// Marks nodes with the reason their text was refused, guarded like [`vectors`].
 pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
     let (_, source, target, error) = parts(rule);
-    let mut query = guarded_lists(marks.iter().map(|mark| (mark.id, &mark.text)));
+    let mut query = guarded_lists(marks.iter().map(|mark| (mark.entity.id, &mark.text)));
     query.extend(b" notes=");
     list(&mut query, marks.iter(), |out, mark| string(out, mark.note.as_bytes()));
     query.extend(guarded_match(&source));
@@ -120,9 +120,9 @@ pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
 }
 
 /// Removes the marks of these nodes; returns the ids of those that had one.
-pub(crate) fn lift(rule: &Rule, ids: &[EntityId]) -> Vec<u8> {
+pub(crate) fn lift(rule: &Rule, entities: &[Entity]) -> Vec<u8> {
     let error = rule.error_property.quoted();
-    let mut query = id_list(ids.iter().copied());
+    let mut query = id_list(entities.iter().map(|entity| entity.id));
     query.extend(
         format!(
             " UNWIND $ids AS i MATCH (n) WHERE ID(n) = i AND n.{error} IS NOT NULL \
@@ -182,7 +182,7 @@ mod tests {
     use crate::entity::Entity;
 
     fn row(id: u64, text: &str) -> Row {
-        let entity = Entity { id: EntityId(id), label: None };
+        let entity = Entity::node(id);
         Row { entity, text: Text::new(text.as_bytes(), 3), vector: vec![0.1, -2.0].into() }
     }
 

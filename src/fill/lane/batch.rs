@@ -6,11 +6,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::entity::{Entity, GraphName, Text};
+use crate::entity::{Entity, Text};
 use crate::fill::port::embedding::{Reply, by_index};
 use crate::fill::port::fault::{FaultKind, ServiceFault};
 use crate::fill::port::id::Wave;
 use crate::fill::port::store::Row;
+use crate::rule::Binding;
 
 /// A selected node that has a text and no vector.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +34,8 @@ pub(crate) struct Input {
 /// The texts of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Batch {
-    /// Where the nodes live.
-    pub graph: GraphName,
+    /// Whose entities they are.
+    pub binding: Binding,
     /// Distinct texts, in the order they are sent.
     pub inputs: Vec<Input>,
     /// Failed attempts so far that count against `max-attempts`.
@@ -71,9 +72,9 @@ impl Batch {
     }
 
     /// A batch that has not been sent yet.
-    pub(crate) fn new(graph: GraphName, inputs: Vec<Input>) -> Self {
+    pub(crate) fn new(binding: Binding, inputs: Vec<Input>) -> Self {
         Self {
-            graph,
+            binding,
             inputs,
             attempts: 0,
             refused: None,
@@ -112,7 +113,7 @@ impl Batch {
 
     /// The same batch without anything learned from another embedder.
     pub(crate) fn cleared(self) -> Self {
-        Self { inputs: self.inputs, ..Self::new(self.graph, Vec::new()) }
+        Self { inputs: self.inputs, ..Self::new(self.binding, Vec::new()) }
     }
 
     /// Two halves to be tried on their own; `Err` returns a single text unchanged.
@@ -121,7 +122,7 @@ impl Batch {
             return Err(self);
         }
         let back = self.inputs.split_off(self.inputs.len() / 2);
-        let second = Self { inputs: back, graph: self.graph.clone(), ..self };
+        let second = Self { inputs: back, binding: self.binding.clone(), ..self };
         Ok((self, second))
     }
 }
@@ -129,8 +130,8 @@ impl Batch {
 /// A batch in which every text has its vector.
 #[derive(Debug)]
 pub(crate) struct Embedded {
-    /// Where the nodes live.
-    pub graph: GraphName,
+    /// Whose entities they are.
+    pub binding: Binding,
     /// One row per node.
     pub rows: Vec<Row>,
     /// Length of every vector.
@@ -164,7 +165,7 @@ impl Embedded {
         };
         let (inputs, batch) = batch.take_inputs();
         let (sent, family) = (inputs.len(), batch.family);
-        let mut embedded = Self { graph: batch.graph.clone(), rows: Vec::new(), dimensions: 0 };
+        let mut embedded = Self { binding: batch.binding.clone(), rows: Vec::new(), dimensions: 0 };
         let mut unusable = Vec::new();
         for (input, vector) in inputs.into_iter().zip(vectors) {
             match vector {
@@ -192,15 +193,15 @@ fn rows_of(input: Input, vector: &Arc<[f32]>) -> impl Iterator<Item = Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::EntityId;
+    use crate::fill::fixture::binding;
 
     fn batch(texts: &[&str]) -> Batch {
         let input = |(i, text): (usize, &&str)| Input {
             text: Text::new(text.as_bytes(), 100),
-            entities: vec![Entity { id: EntityId(i as u64), label: None }],
+            entities: vec![Entity::node(i as u64)],
         };
         let inputs = texts.iter().enumerate().map(input).collect();
-        Batch::new(GraphName::new("g"), inputs)
+        Batch::new(binding("g"), inputs)
     }
 
     fn reply(vectors: Vec<(usize, Vec<f32>)>) -> Reply {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use crate::entity::{GraphName, Text};
+use crate::entity::Text;
 use crate::fill::lane::batch::{Batch, Input, Pending};
 use crate::fill::lane::cache::EmbeddingCache;
 use crate::fill::port::settings::BatchLimits;
 use crate::fill::port::store::Row;
+use crate::rule::Binding;
 
 /// The selected nodes of one graph that wait for a request.
 #[derive(Debug, Default)]
@@ -98,7 +99,7 @@ impl Batcher {
     /// rather than none: the service, not us, decides whether it is too long.
     pub(crate) fn next(
         &mut self,
-        graph: &GraphName,
+        binding: &Binding,
         limits: BatchLimits,
         cache: &EmbeddingCache,
     ) -> Option<Batch> {
@@ -120,7 +121,7 @@ impl Batcher {
             self.waiting.extend(input.into_iter().flat_map(apart));
         }
         let inputs: Vec<Input> = chosen.into_iter().filter_map(|place| self.take(place)).collect();
-        (!inputs.is_empty()).then(|| Batch::new(graph.clone(), inputs))
+        (!inputs.is_empty()).then(|| Batch::new(binding.clone(), inputs))
     }
 }
 
@@ -132,21 +133,22 @@ fn apart(Input { text, entities }: Input) -> impl Iterator<Item = Pending> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entity::{Entity, EntityId};
+    use crate::entity::Entity;
+    use crate::fill::fixture::binding;
 
     fn batcher(texts: &[&str]) -> Batcher {
         let mut batcher = Batcher::default();
         for (i, text) in texts.iter().enumerate() {
-            let entity = Entity { id: EntityId(i as u64), label: None };
+            let entity = Entity::node(i as u64);
             batcher.push(Pending { entity, text: Text::new(text.as_bytes(), 1_000) });
         }
         batcher
     }
 
     fn sizes(batcher: &mut Batcher, texts: usize, tokens: usize) -> Vec<(usize, usize)> {
-        let graph = GraphName::new("g");
+        let binding = binding("g");
         std::iter::from_fn(|| {
-            batcher.next(&graph, BatchLimits { texts, tokens }, &EmbeddingCache::default())
+            batcher.next(&binding, BatchLimits { texts, tokens }, &EmbeddingCache::default())
         })
         .map(|batch| (batch.inputs.len(), batch.nodes()))
         .collect()

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::entity::{GraphName, Text};
+use crate::entity::Text;
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::outcome::At;
 use crate::fill::lane::{Follow, Lane, Payload};
@@ -16,6 +16,7 @@ use crate::fill::port::embedding::InputType;
 use crate::fill::port::id::Wave;
 use crate::fill::retry::doubled;
 use crate::fill::status::LaneState;
+use crate::rule::Binding;
 
 /// How often a text has to fail alone in the same way, each time beside a success, to be
 /// quarantined.
@@ -88,12 +89,12 @@ impl Lane {
     pub(crate) fn resolve_suspects(
         &mut self,
         now: Instant,
-        is_ending: impl Fn(&GraphName) -> bool,
+        is_ending: impl Fn(&Binding) -> bool,
     ) -> bool {
         let before = self.suspects.len();
         for suspect in std::mem::take(&mut self.suspects) {
             let rejected = self.limiter.state() == LaneState::Rejected;
-            if rejected || is_ending(&suspect.batch.graph) {
+            if rejected || is_ending(&suspect.batch.binding) {
                 self.defer(&suspect.batch);
             } else if !suspect.rests(now) && self.is_corroborated(&suspect) {
                 self.attribute(now, suspect);

@@ -21,7 +21,6 @@ mod tests;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use crate::entity::GraphName;
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::cache::EmbeddingCache;
 use crate::fill::lane::isolate::Suspect;
@@ -31,30 +30,32 @@ use crate::fill::lane::request_limits::RequestLimits;
 use crate::fill::port::embedding::Embed;
 use crate::fill::port::event::{Outcome, RunFault};
 use crate::fill::port::id::{RequestId, RunId, Wave};
-use crate::fill::port::settings::{BatchLimits, LaneLimits, Overlong, Settings};
+use crate::fill::port::settings::{BatchLimits, LaneLimits, LaneSettings, Overlong};
 use crate::fill::port::store::Row;
 use crate::fill::status::{LaneFigures, LaneState, QueryFigures};
+use crate::rule::Binding;
+use crate::rule::name::EmbedderName;
 
 /// Something for others to do as a consequence of what happened in a lane.
 #[derive(Debug)]
 pub(crate) enum Follow {
-    /// Send a request; with the graph whose pass it counts for, if it is a batch.
-    Send(Embed, Option<GraphName>),
+    /// Send a request; with the binding whose pass it counts for, if it is a batch.
+    Send(Embed, Option<Binding>),
     /// Report the tokens counted by the service to the pass.
-    Spent(GraphName, u64),
+    Spent(Binding, u64),
     /// Report a fault to the pass.
-    Failed(GraphName, String),
+    Failed(Binding, String),
     /// Write the vectors of a batch.
-    Write(GraphName, Vec<Row>),
+    Write(Binding, Vec<Row>),
     /// Send the batch again when it is its turn.
     Requeue(Batch),
     /// Leave this many nodes to a later pass.
-    Defer(GraphName, usize),
+    Defer(Binding, usize),
     /// Report to the pass that the texts of this many nodes were shortened.
-    Truncated(GraphName, usize),
+    Truncated(Binding, usize),
     /// Mark the nodes of a single text with the reason it was refused.
     Quarantine(Batch, String),
-    /// End all passes: this lane cannot give them anything they need.
+    /// End all passes of this lane: it cannot give them anything they need.
     EndPasses(String),
     /// Answer a user.
     Answer(RunId, Result<Outcome, RunFault>),
@@ -84,6 +85,8 @@ struct InFlight {
 #[derive(Debug, Clone, Copy)]
 struct Policy {
     limits: LaneLimits,
+    /// Texts per request, as the user allows.
+    texts: usize,
     /// Attempts per batch in one pass.
     max_attempts: u32,
     /// Length every vector must have; `None` = whatever the model returns.
@@ -93,9 +96,10 @@ struct Policy {
 }
 
 impl Policy {
-    fn of(settings: &Settings) -> Self {
+    fn of(settings: &LaneSettings) -> Self {
         Self {
-            limits: settings.lane,
+            limits: settings.limits,
+            texts: settings.batch.texts,
             max_attempts: settings.max_attempts,
             dimensions: settings.dimensions,
             overlong: settings.overlong,
@@ -106,6 +110,7 @@ impl Policy {
 /// The lane to one embedder. See the [module documentation](self).
 #[derive(Debug)]
 pub(crate) struct Lane {
+    name: EmbedderName,
     policy: Policy,
     limiter: Limiter,
     limits: RequestLimits,
@@ -121,10 +126,11 @@ pub(crate) struct Lane {
 
 impl Lane {
     /// A lane that has learned nothing yet. `seed` determines the jitter of its backoffs.
-    pub(crate) fn new(settings: &Settings, seed: u64) -> Self {
+    pub(crate) fn new(name: EmbedderName, settings: &LaneSettings, seed: u64) -> Self {
         Self {
+            name,
             policy: Policy::of(settings),
-            limiter: Limiter::new(settings.lane, seed),
+            limiter: Limiter::new(settings.limits, seed),
             limits: RequestLimits::new(settings.batch),
             cache: EmbeddingCache::default(),
             queries: QueryEmbeddings::new(settings.query_cache),
@@ -142,21 +148,36 @@ impl Lane {
     }
 
     /// Applies new settings.
-    pub(crate) fn configure(&mut self, settings: &Settings) {
+    pub(crate) fn configure(&mut self, settings: &LaneSettings) {
         self.policy = Policy::of(settings);
-        self.limiter.configure(settings.lane);
+        self.limiter.configure(settings.limits);
         self.limits.configure(settings.batch);
         self.queries.resize(settings.query_cache);
     }
 
     /// Forgets an embedder that was replaced by another. Its requests in flight are never answered
     /// and are sent again.
-    pub(crate) fn reset(&mut self, settings: &Settings) {
+    pub(crate) fn reset(&mut self, settings: &LaneSettings) {
         self.limiter.reset();
         self.limits = RequestLimits::new(settings.batch);
         self.cache.forget();
         self.queries.forget();
         self.figures.dimensions = None;
+        self.take_back();
+    }
+
+    /// The embedder is gone: its batches go back to their passes, which end, and its users are told.
+    pub(crate) fn close_down(&mut self) {
+        self.take_back();
+        for run in self.queries.drain() {
+            let fault = RunFault::NoEmbedder(self.name.clone());
+            self.follows.push_back(Follow::Answer(run, Err(fault)));
+        }
+        self.end_passes(&format!("the embedder '{}' is no longer defined", self.name));
+    }
+
+    /// Takes back everything that was sent, to be sent again.
+    fn take_back(&mut self) {
         // Requests not handed out yet would be paid for twice.
         self.follows.retain(|follow| !matches!(follow, Follow::Send(..)));
         for flight in std::mem::take(&mut self.in_flight).into_values() {
@@ -208,6 +229,11 @@ impl Lane {
     /// What one request may hold.
     pub(crate) fn batch_limits(&self) -> BatchLimits {
         self.limits.current()
+    }
+
+    /// How many texts keep the embedder busy twice over.
+    pub(crate) fn wanted(&self) -> usize {
+        self.policy.limits.concurrency * self.policy.texts * 2
     }
 
     /// The vectors that need not be paid for again.

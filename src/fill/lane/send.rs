@@ -50,12 +50,12 @@ impl Lane {
             Payload::Batch(_) | Payload::Probe => self.limiter.sent_batch(),
         }
         let payer = match &payload {
-            Payload::Batch(batch) => Some(batch.graph.clone()),
+            Payload::Batch(batch) => Some(batch.binding.clone()),
             Payload::Probe | Payload::Query(_) => None,
         };
         self.in_flight.insert(id, InFlight { payload, tokens, wave });
         self.follows.push_back(Follow::Send(
-            Embed { id, input, texts, dimensions: self.dimensions() },
+            Embed { embedder: self.name.clone(), id, input, texts, dimensions: self.dimensions() },
             payer,
         ));
     }
@@ -70,7 +70,7 @@ impl Lane {
         if let Some(family) = batch.family {
             self.limits.explained(family, batch.inputs.len());
         }
-        self.follows.push_back(Follow::Defer(batch.graph.clone(), batch.nodes()));
+        self.follows.push_back(Follow::Defer(batch.binding.clone(), batch.nodes()));
     }
 
     pub(super) fn end_passes(&mut self, why: &str) {

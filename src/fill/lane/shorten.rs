@@ -76,7 +76,7 @@ impl Lane {
             }
         }
         if newly > 0 {
-            self.follows.push_back(Follow::Truncated(batch.graph.clone(), newly));
+            self.follows.push_back(Follow::Truncated(batch.binding.clone(), newly));
         }
         any
     }

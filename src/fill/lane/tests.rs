@@ -8,14 +8,20 @@
 
 use std::time::{Duration, Instant};
 
-use crate::entity::{Entity, EntityId, GraphName, Text};
+use crate::entity::{Entity, Text};
+use crate::fill::fixture::binding;
 use crate::fill::lane::batch::{Batch, Input};
 use crate::fill::lane::{Follow, Lane};
 use crate::fill::port::embedding::{Completion, Embed, RateLimits, Reply};
 use crate::fill::port::fault::{Says, ServiceFault};
-use crate::fill::port::settings::Settings;
+use crate::fill::port::settings::LaneSettings;
 use crate::fill::sim;
 use crate::fill::status::LaneState;
+use crate::rule::name::EmbedderName;
+
+fn settings() -> LaneSettings {
+    sim::settings(1).lanes.into_values().next().unwrap()
+}
 
 /// A lane, the time, and what it has asked for.
 struct Bench {
@@ -26,9 +32,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let settings = Settings { max_attempts: 5, ..sim::settings(1) };
+        let settings = LaneSettings { max_attempts: 5, ..settings() };
         let now = Instant::now();
-        Self { lane: Lane::new(&settings, 7), now, asked: Vec::new() }
+        Self {
+            lane: Lane::new(EmbedderName::default_embedder(), &settings, 7),
+            now,
+            asked: Vec::new(),
+        }
     }
 
     fn send(&mut self, texts: &[&str]) {
@@ -55,7 +65,13 @@ impl Bench {
         self.now += Duration::from_millis(10);
         self.lane.begin_wave(self.now);
         let (limits, took) = (RateLimits::default(), Duration::from_millis(10));
-        let completion = Completion { request: request.id, outcome, limits, took };
+        let completion = Completion {
+            embedder: EmbedderName::default_embedder(),
+            request: request.id,
+            outcome,
+            limits,
+            took,
+        };
         self.lane.complete(self.now, completion, |_, _| None);
     }
 
@@ -86,9 +102,9 @@ impl Bench {
 fn batch(texts: &[&str]) -> Batch {
     let input = |(at, text): (usize, &&str)| Input {
         text: Text::new(text.as_bytes(), 100_000),
-        entities: vec![Entity { id: EntityId(at as u64), label: None }],
+        entities: vec![Entity::node(at as u64)],
     };
-    Batch::new(GraphName::new("g"), texts.iter().enumerate().map(input).collect())
+    Batch::new(binding("g"), texts.iter().enumerate().map(input).collect())
 }
 
 fn good(request: &Embed) -> Result<Reply, ServiceFault> {
@@ -204,12 +220,18 @@ fn an_embedder_that_is_replaced_gives_its_batches_back_and_forgets_its_vectors()
     let text = Text::new(b"known", 9);
     assert!(bench.lane.cache().get(&text).is_some());
     bench.send(&["under way"]);
-    bench.lane.reset(&sim::settings(1));
+    bench.lane.reset(&settings());
     assert_eq!(requeued(&bench.follows()).len(), 1);
     assert_eq!(bench.lane.cache().get(&text), None);
     let late = bench.asked.remove(0);
     let (limits, took) = (RateLimits::default(), Duration::ZERO);
-    let completion = Completion { request: late.id, outcome: good(&late), limits, took };
+    let completion = Completion {
+        embedder: EmbedderName::default_embedder(),
+        request: late.id,
+        outcome: good(&late),
+        limits,
+        took,
+    };
     bench.lane.complete(bench.now, completion, |_, _| None);
     assert!(bench.follows().is_empty(), "an answer of the old embedder is of no use");
 }
@@ -220,7 +242,13 @@ fn a_vector_that_an_index_would_leave_out_is_not_written() {
     bench.send(&["a"]);
     let request = bench.asked.remove(0);
     let (limits, took) = (RateLimits::default(), Duration::ZERO);
-    let completion = Completion { request: request.id, outcome: good(&request), limits, took };
+    let completion = Completion {
+        embedder: EmbedderName::default_embedder(),
+        request: request.id,
+        outcome: good(&request),
+        limits,
+        took,
+    };
     bench.lane.complete(bench.now, completion, |_, received| (received != 8).then_some(8));
     let follows = bench.follows();
     assert!(!follows.iter().any(|follow| matches!(follow, Follow::Write(..))));

@@ -35,7 +35,7 @@ impl Pass {
             }),
             Stage::Counting(sweep) => sweep.window(self.plan.max_rows).map(|window| {
                 // Listing labels is cheap on a small graph, but takes time on a large one.
-                let wanted = window.lo == 0 || self.plan.check_indexes;
+                let wanted = window.from.id == 0 || self.plan.check_indexes;
                 Query::Count { window, labels: wanted && self.counts_labels() }
             }),
             Stage::Filling(sweep) if room > 0 => sweep.window(room).map(Query::Select),

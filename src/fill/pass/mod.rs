@@ -9,7 +9,7 @@ mod write_sizer;
 
 pub(crate) use outcome::Progress;
 use plan::Stage;
-pub(crate) use plan::{Counted, Ending, Finished, Plan, Step};
+pub(crate) use plan::{Counted, Ending, Finished, NoText, Plan, Step};
 pub(crate) use queue::Room;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -90,6 +90,8 @@ pub(crate) struct Pass {
     resweeps: u32,
     stale_before: u64,
     counted: Counted,
+    /// Selected entities that give no text.
+    without_text: BTreeMap<NoText, u64>,
     /// Set if the pass is to end early.
     ending: Option<Ending>,
 }
@@ -133,6 +135,7 @@ impl Pass {
             resweeps: 0,
             stale_before: 0,
             counted: Counted::default(),
+            without_text: BTreeMap::new(),
             ending: None,
         }
     }
@@ -179,7 +182,7 @@ impl Pass {
 
     /// Finishes the pass, and returns its results.
     pub(crate) fn finish(self, now: Instant) -> Finished {
-        let indexed = self.ending.is_none() && self.plan.auto_index.is_some();
+        let indexed = self.ending.is_none() && self.plan.rule.index.is_some();
         let whole = self.plan.scope == Scope::Full;
         Finished {
             scope: self.plan.scope,

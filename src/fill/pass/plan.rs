@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::fill::sweep::{Scope, Sweep};
 use crate::fill::tally::Tally;
+use crate::rule::Rule;
 use crate::rule::name::Name;
-use crate::rule::{Rule, Similarity};
 
 /// Kinds of nodes per label in [`Query::CountAll`]: a reply of so few rows cannot hold them all.
 const KINDS: usize = 12;
@@ -67,8 +67,6 @@ pub(crate) struct Plan {
     /// Whether to check the indexes even if nothing is pending, so that one that was never created,
     /// or was dropped, is noticed.
     pub(crate) check_indexes: bool,
-    /// The kind of index to create where one is missing.
-    pub(crate) auto_index: Option<Similarity>,
 }
 
 /// The results of a pass.
@@ -86,6 +84,15 @@ pub(crate) struct Finished {
     pub(crate) gone: bool,
     /// Labels that got an index, with its dimension.
     pub(crate) indexed: BTreeMap<String, usize>,
+}
+
+/// Why an entity that a query selected gives no text after all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum NoText {
+    /// All properties of its template are blank.
+    Blank,
+    /// A property is of a type that no text is made from.
+    Unusable,
 }
 
 /// The sums of the counting sweep.

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::entity::GraphName;
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::batcher::Batcher;
 use crate::fill::lane::cache::EmbeddingCache;
@@ -12,6 +11,7 @@ use crate::fill::pass::{Ending, Pass};
 use crate::fill::port::settings::BatchLimits;
 use crate::fill::port::store::{Job, Mark, Readers, Row};
 use crate::fill::quarantine::mark;
+use crate::rule::Binding;
 
 /// How much a pass may take in now.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,7 @@ impl Pass {
     pub(crate) fn take_batch(
         &mut self,
         now: Instant,
-        graph: &GraphName,
+        binding: &Binding,
         room: Room,
         cache: &mut EmbeddingCache,
     ) -> Option<Batch> {
@@ -86,7 +86,7 @@ impl Pass {
         let no_more = !self.expects_more() || full || room.heavy;
         let ready = no_more || self.batcher.is_full(room.limits);
         let fresh = |batcher: &mut Batcher| {
-            if ready { batcher.next(graph, room.limits, cache) } else { None }
+            if ready { batcher.next(binding, room.limits, cache) } else { None }
         };
         let batch = self.take_retry(now).or_else(|| fresh(&mut self.batcher))?;
         self.in_flight += batch.nodes();
@@ -175,7 +175,7 @@ impl Pass {
         for input in batch.inputs {
             for entity in input.entities {
                 let (text, note) = (input.text.clone(), mark::note(reason, &input.text));
-                self.marks.push_back(Mark { id: entity.id, text, note });
+                self.marks.push_back(Mark { entity, text, note });
             }
         }
     }

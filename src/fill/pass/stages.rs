@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::entity::{Entity, EntityId, Text};
+use crate::entity::{Entity, Text};
 use crate::fill::lane::batch::Pending;
 use crate::fill::pass::plan::Stage;
 use crate::fill::pass::write_sizer::WriteSizer;
-use crate::fill::pass::{Counted, Pass};
-use crate::fill::port::store::{Count, Index, Marked, NewIndex, Query, Selection};
+use crate::fill::pass::{Counted, NoText, Pass};
+use crate::fill::port::store::{
+    Count, Index, Marked, NewIndex, Query, Selected, Selection, Source,
+};
 use crate::fill::quarantine::mark;
 use crate::fill::sweep::{Scope, Sweep};
 use crate::rule::name::Name;
+use crate::rule::template::Composed;
 
 /// How often a pass sweeps the graph again because nodes changed during the pass. A node that keeps
 /// changing is left to the next pass, or it would be paid for endlessly.
@@ -77,7 +80,7 @@ impl Pass {
         sweep.advance(*window, count.seen);
         let done = sweep.is_done();
         self.add_count(count);
-        done.then(|| self.counted_whole(window.lo))
+        done.then(|| self.counted_whole(window.from.id))
     }
 
     /// The count of a graph that may be small. Returns the sums if it is.
@@ -97,8 +100,8 @@ impl Pass {
         self.counted.eligible += count.eligible;
         self.counted.unfilled += count.unfilled;
         self.counted.quarantined += count.quarantined;
-        let only = self.plan.rule.label.as_ref().map(Name::as_str);
-        let meant = |label: &String| only.is_none_or(|only| only == label);
+        let pattern = &self.plan.rule.pattern;
+        let meant = |label: &String| pattern.means(label);
         self.had_vectors.extend(count.labels.into_iter().filter(meant));
     }
 
@@ -121,16 +124,13 @@ impl Pass {
         self.swept += selection.seen.took;
         if sweep.is_done() {
             let behind = selection.seen.last.map(|last| last.saturating_add(1));
-            self.end_of_graph = behind.max(Some(window.lo));
+            self.end_of_graph = behind.max(Some(window.from.id));
         }
         let counted = self.plan.scope == Scope::Full && self.extended.is_none();
         let new = !counted && self.resweeps == 0;
         let uncounted = if new { selection.rows.len() as u64 } else { 0 };
-        for (id, bytes, label) in selection.rows {
-            let text = Text::new(&bytes, self.plan.rule.max_text_chars);
-            self.take_in(id, text, label);
-        }
-        uncounted
+        let blank = selection.rows.into_iter().filter_map(|row| self.take_in(row)).count() as u64;
+        uncounted.saturating_sub(blank)
     }
 
     /// Quarantined nodes were read: those whose mark is about a different text are taken in.
@@ -143,29 +143,57 @@ impl Pass {
         sweep.advance(*window, marked.seen);
         self.swept += marked.seen.took;
         let before = self.tally.selected;
-        for node in marked.rows {
-            let text = Text::new(&node.text, self.plan.rule.max_text_chars);
-            if mark::is_outdated(&node.note, &text) {
-                self.take_in(node.id, text, node.label);
+        for (row, note) in marked.rows {
+            if let Ok(pending) = self.pending(row)
+                && mark::is_outdated(&note, &pending.text)
+            {
+                self.hold(pending);
             }
         }
         self.tally.selected - before
     }
 
-    fn take_in(&mut self, id: EntityId, text: Text, label: Option<String>) {
+    /// Takes in a selected entity; `Some` = it gives no text.
+    fn take_in(&mut self, row: Selected) -> Option<NoText> {
+        match self.pending(row) {
+            Ok(pending) => {
+                self.hold(pending);
+                None
+            }
+            Err(none) => {
+                *self.without_text.entry(none).or_default() += 1;
+                Some(none)
+            }
+        }
+    }
+
+    fn hold(&mut self, pending: Pending) {
         self.tally.selected += 1;
-        self.tally.truncated += u64::from(text.is_cut());
-        // If the rule names a label, its index is the one that matters.
-        let only = self.plan.rule.label.as_ref().map(|label| label.as_str().into());
-        let label: Option<Arc<str>> = only.or_else(|| label.map(Arc::from));
-        self.batcher.push(Pending { entity: Entity { id, label }, text });
+        self.tally.truncated += u64::from(pending.text.is_cut());
+        self.batcher.push(pending);
+    }
+
+    /// **Where the text of an entity is made.**
+    fn pending(&self, row: Selected) -> Result<Pending, NoText> {
+        let rule = &self.plan.rule;
+        let (bytes, properties) = match row.source {
+            Source::Text(bytes) => (bytes, None),
+            Source::Properties(properties) => match rule.text.compose(&properties) {
+                Composed::Text(bytes) => (bytes, Some(properties.into())),
+                Composed::Blank => return Err(NoText::Blank),
+                Composed::Unusable => return Err(NoText::Unusable),
+            },
+        };
+        let text = Text::new(&bytes, rule.max_text_chars);
+        let label = row.label.map(Arc::from);
+        Ok(Pending { entity: Entity { id: row.id, label, ends: row.ends, properties }, text })
     }
 
     /// The dimension of a label's vectors is known: the index can be created.
     pub(super) fn learn_sample(&mut self, sample: Option<usize>) {
         let Stage::Sampling(labels) = &mut self.stage else { return };
         if let (Some(label), Some(dimensions), Some(similarity)) =
-            (labels.pop(), sample, self.plan.auto_index)
+            (labels.pop(), sample, self.plan.rule.index)
         {
             self.indexes_to_create.push_back(NewIndex { label, dimensions, similarity });
         }
@@ -199,7 +227,7 @@ impl Pass {
     }
 
     fn after_drain(&mut self) -> Stage {
-        if self.plan.auto_index.is_none() {
+        if self.plan.rule.index.is_none() {
             return Stage::Done;
         }
         // A label whose name cannot be quoted cannot have an index.
@@ -223,7 +251,7 @@ impl Pass {
     }
 
     fn index_all(&mut self, labels: Vec<Name>, dimensions: usize) -> Stage {
-        let Some(similarity) = self.plan.auto_index else { return Stage::Done };
+        let Some(similarity) = self.plan.rule.index else { return Stage::Done };
         let index = |label| NewIndex { label, dimensions, similarity };
         self.indexes_to_create.extend(labels.into_iter().map(index));
         // A short pass already knows from its start that no index is being built.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::entity::Text;
 use crate::fill::port::fault::{Malformed, ServiceFault};
 use crate::fill::port::id::RequestId;
+use crate::rule::name::EmbedderName;
 
 /// What a text is embedded for. Some models need to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) enum InputType {
 /// A request to an embedder, answered by a [`Completion`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Embed {
+    /// Who is to embed.
+    pub embedder: EmbedderName,
     /// Identifies the request in the answer.
     pub id: RequestId,
     /// What the texts are.
@@ -76,7 +79,9 @@ pub(crate) struct RateLimits {
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Completion {
-    /// Which request.
+    /// Who answers.
+    pub embedder: EmbedderName,
+    /// Which of its requests.
     pub request: RequestId,
     /// Vectors, or what went wrong.
     pub outcome: Result<Reply, ServiceFault>,

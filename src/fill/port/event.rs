@@ -1,6 +1,6 @@
 //! The core's inputs and outputs: the whole of its contact with the outside world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::entity::{EntityId, GraphName, Text};
@@ -10,6 +10,8 @@ use crate::fill::port::id::{RunId, Ticket};
 use crate::fill::port::settings::Settings;
 use crate::fill::port::store::{Answer, Read, Write, Written};
 use crate::fill::tally::Tally;
+use crate::rule::Binding;
+use crate::rule::name::{EmbedderName, RuleName};
 
 /// Something happened.
 #[derive(Debug)]
@@ -18,8 +20,8 @@ pub(crate) enum Event {
     Configured {
         /// All of them.
         settings: Box<Settings>,
-        /// A new embedder was created: requests in flight at the old one are never answered.
-        embedder_replaced: bool,
+        /// Embedders that were created anew: requests in flight at the old ones are never answered.
+        replaced: BTreeSet<EmbedderName>,
     },
     /// Role, loading state, modules or data set may have changed.
     ServerChanged,
@@ -33,6 +35,8 @@ pub(crate) enum Event {
         run: Option<RunId>,
         /// One graph, or all.
         graph: Option<GraphName>,
+        /// Only this rule.
+        rule: Option<RuleName>,
     },
     /// A user makes a request about a graph's quarantine.
     Quarantine {
@@ -40,6 +44,8 @@ pub(crate) enum Event {
         run: RunId,
         /// The graph.
         graph: GraphName,
+        /// Only this rule; `None` = all that apply to the graph.
+        rule: Option<RuleName>,
         /// The request.
         request: QuarantineRequest,
     },
@@ -47,6 +53,8 @@ pub(crate) enum Event {
     Query {
         /// Identifies the request in the answer.
         run: RunId,
+        /// Who is to embed them.
+        embedder: EmbedderName,
         /// The texts to embed.
         texts: Vec<Text>,
     },
@@ -124,11 +132,13 @@ pub(crate) enum Outcome {
     Released(u64),
 }
 
-/// A quarantined node.
+/// A quarantined node or relationship.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Failure {
     /// Its id.
     pub id: EntityId,
+    /// The rule whose target it lacks.
+    pub rule: RuleName,
     /// Why it is quarantined.
     pub words: String,
 }
@@ -157,6 +167,15 @@ pub(crate) enum RunFault {
     /// There is no such graph.
     #[error("there is no graph '{0}'")]
     NoGraph(GraphName),
+    /// No such rule applies to the graph.
+    #[error("no rule '{1}' applies to the graph '{0}': VECTORFILL.RULE LIST {0}")]
+    NoRule(GraphName, RuleName),
+    /// Nothing applies to the graph.
+    #[error("no rule applies to the graph '{0}': see vectorfill.graphs and VECTORFILL.RULE")]
+    NoRules(GraphName),
+    /// There is no such embedder.
+    #[error("there is no embedder '{0}': VECTORFILL.STATUS lists them")]
+    NoEmbedder(EmbedderName),
     /// Too many requests of this kind are under way.
     #[error("too many requests of this kind are under way: try again")]
     Busy,
@@ -222,9 +241,9 @@ pub(crate) struct Survey {
 /// The report on a finished pass, for the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
-    /// The graph.
-    pub graph: GraphName,
-    /// The outcome of its nodes.
+    /// The graph, and the rule that was followed.
+    pub binding: Binding,
+    /// The outcome of its entities.
     pub tally: Tally,
     /// Labels that got an index in this pass, with its dimension.
     pub indexed: BTreeMap<String, usize>,

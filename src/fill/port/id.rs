@@ -1,6 +1,6 @@
 //! Identifiers of requests, which match the answers to them.
 
-/// Identifies a request in flight.
+/// Identifies a request in flight at one embedder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestId(pub u64);
 

@@ -1,9 +1,10 @@
 //! The user's settings, in the form the core needs.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::rule::{Rule, Similarity};
+use crate::rule::name::EmbedderName;
+use crate::rule::set::RuleSet;
 
 /// The settings that govern passes. Already parsed: no value here can be invalid.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,12 +15,27 @@ pub(crate) struct Settings {
     pub interval: Option<Duration>,
     /// Whether a write to a graph wakes the filler.
     pub wake_on_write: bool,
-    /// Which nodes, which text, which property. The one default rule.
-    pub rule: Arc<Rule>,
+    /// What is filled.
+    pub rules: RuleSet,
+    /// How each embedder is used.
+    pub lanes: BTreeMap<EmbedderName, LaneSettings>,
+    /// Characters of a text that are embedded; the rest is cut off.
+    pub max_text_chars: usize,
+    /// Longest single hold of the server by a write.
+    pub write_budget: Duration,
+    /// How long a write waits for queries on its graph; `None` = forever.
+    pub write_patience: Option<Duration>,
+    /// Whether vectors may be written as the engine's effects.
+    pub write_effects: bool,
+}
+
+/// How one embedder is used.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LaneSettings {
     /// What one request may hold.
     pub batch: BatchLimits,
     /// How many requests there may be.
-    pub lane: LaneLimits,
+    pub limits: LaneLimits,
     /// Number of query embeddings that are cached.
     pub query_cache: usize,
     /// Attempts per batch in one pass.
@@ -28,14 +44,6 @@ pub(crate) struct Settings {
     pub overlong: Overlong,
     /// Length every vector must have; `None` = whatever the model returns.
     pub dimensions: Option<usize>,
-    /// Longest single hold of the server by a write.
-    pub write_budget: Duration,
-    /// How long a write waits for queries on its graph; `None` = forever.
-    pub write_patience: Option<Duration>,
-    /// Whether vectors may be written as the engine's effects.
-    pub write_effects: bool,
-    /// The kind of index to create where one is missing; `None` = create none.
-    pub auto_index: Option<Similarity>,
 }
 
 /// What one request may hold.

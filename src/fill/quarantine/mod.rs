@@ -7,14 +7,18 @@
 mod job;
 pub(crate) mod mark;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
-use crate::entity::{EntityId, GraphName};
+use crate::entity::{Entity, GraphName};
 use crate::fill::port::event::{Outcome, QuarantineRequest, RunFault};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::RunId;
 use crate::fill::port::store::{Marked, Query, Readers};
 use crate::fill::quarantine::job::QuarantineJob;
+use crate::rule::Rule;
+use crate::rule::name::RuleName;
 
 /// Maximum jobs under way at the same time.
 const MAX_JOBS: usize = 64;
@@ -30,6 +34,8 @@ pub(crate) struct QuarantineJobs {
 pub(crate) struct JobRequest {
     pub(crate) run: RunId,
     pub(crate) graph: GraphName,
+    /// The rules whose marks are meant; at least one.
+    pub(crate) rules: Vec<Arc<Rule>>,
     pub(crate) request: QuarantineRequest,
 }
 
@@ -38,6 +44,7 @@ pub(crate) struct JobRequest {
 pub(crate) struct JobRead {
     pub(crate) run: RunId,
     pub(crate) graph: GraphName,
+    pub(crate) rule: Arc<Rule>,
     pub(crate) query: Query,
 }
 
@@ -46,7 +53,8 @@ pub(crate) struct JobRead {
 pub(crate) struct JobWrite {
     pub(crate) run: RunId,
     pub(crate) graph: GraphName,
-    pub(crate) ids: Vec<EntityId>,
+    pub(crate) rule: Arc<Rule>,
+    pub(crate) entities: Vec<Entity>,
     pub(crate) readers: Readers,
 }
 
@@ -55,8 +63,8 @@ pub(crate) struct JobWrite {
 pub(crate) struct JobDone {
     pub(crate) run: RunId,
     pub(crate) graph: GraphName,
-    /// Nodes to be tried again, whatever happened to the others.
-    pub(crate) released: u64,
+    /// Entities to be tried again, by rule, whatever happened to the others.
+    pub(crate) released: BTreeMap<RuleName, u64>,
     pub(crate) outcome: Result<Outcome, RunFault>,
 }
 
@@ -113,11 +121,11 @@ impl QuarantineJobs {
         &mut self,
         now: Instant,
         run: RunId,
-        ids: Vec<EntityId>,
+        entities: Vec<Entity>,
         outcome: Result<usize, StoreFault>,
     ) {
         if let Some(job) = self.find(run) {
-            job.wrote(now, ids, outcome);
+            job.wrote(now, entities, outcome);
         }
     }
 

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::entity::Text;
-use crate::fill::fixture::{just_before, seen};
+use crate::entity::{EntityId, Text};
+use crate::fill::fixture::{just_before, rule, seen};
 use crate::fill::port::event::Failure;
-use crate::fill::port::store::{MarkedNode, Window};
+use crate::fill::port::store::{Selected, Source, Window};
 
 const MAX_ROWS: usize = 100;
 const MINUTE: Duration = Duration::from_mins(1);
@@ -17,6 +17,15 @@ const RELEASE_ALL: QuarantineRequest = QuarantineRequest::Release { ids: None };
 
 fn ids(ids: impl IntoIterator<Item = u64>) -> Vec<EntityId> {
     ids.into_iter().map(EntityId).collect()
+}
+
+fn nodes(ids: Vec<EntityId>) -> Vec<Entity> {
+    ids.into_iter().map(|id| Entity::node(id.0)).collect()
+}
+
+/// How many entities are tried again.
+fn released(done: &JobDone) -> u64 {
+    done.released.values().sum()
 }
 
 fn release(nodes: impl IntoIterator<Item = u64>) -> QuarantineRequest {
@@ -38,7 +47,12 @@ impl Ward {
     }
 
     fn ask(&mut self, run: u64, request: QuarantineRequest) -> Result<(), RunFault> {
-        let request = JobRequest { run: RunId(run), graph: GraphName::new("g"), request };
+        let request = JobRequest {
+            run: RunId(run),
+            graph: GraphName::new("g"),
+            rules: vec![Arc::new(rule())],
+            request,
+        };
         self.jobs.open(self.now, request, MAX_ROWS)
     }
 
@@ -55,13 +69,14 @@ impl Ward {
 
     /// The ids that are written now.
     fn writes(&mut self) -> Option<Vec<EntityId>> {
-        self.jobs.take_write(self.now).map(|write| write.ids)
+        let write = self.jobs.take_write(self.now)?;
+        Some(write.entities.iter().map(|entity| entity.id).collect())
     }
 
     /// The write comes back.
     fn wrote(&mut self, ids: Vec<EntityId>, outcome: Result<(), StoreFault>) {
         let outcome = outcome.map(|()| ids.len());
-        self.jobs.wrote(self.now, RunId(1), ids, outcome);
+        self.jobs.wrote(self.now, RunId(1), nodes(ids), outcome);
     }
 
     fn done(&mut self) -> Option<JobDone> {
@@ -77,13 +92,12 @@ impl Ward {
 /// These nodes are marked; `beyond` = where the graph goes on.
 fn marked(nodes: &[u64], beyond: Option<u64>) -> Marked {
     let text = Text::new(b"text", 9);
-    let node = |id: &u64| MarkedNode {
-        id: EntityId(*id),
-        note: mark::note("refused", &text),
-        text: Vec::new(),
-        label: None,
+    let node = |id: &u64| {
+        let source = Source::Text(Vec::new());
+        let row = Selected { id: EntityId(*id), ends: None, label: None, source };
+        (row, mark::note("refused", &text))
     };
-    let rows: Vec<MarkedNode> = nodes.iter().map(node).collect();
+    let rows: Vec<_> = nodes.iter().map(node).collect();
     Marked { seen: seen(rows.len(), nodes.last().copied(), beyond), rows }
 }
 
@@ -91,15 +105,15 @@ fn marked(nodes: &[u64], beyond: Option<u64>) -> Marked {
 fn a_list_ends_when_enough_are_found() {
     let mut ward = Ward::asked(LIST);
     let (window, query) = ward.reads().unwrap();
-    assert_eq!((window.lo, window.rows), (0, 3), "no more than are wanted");
+    assert_eq!((window.from.id, window.rows), (0, 3), "no more than are wanted");
     assert!(ward.reads().is_none() && ward.told().is_none(), "one at a time");
     ward.answer(&query, Ok(marked(&[4, 5], Some(5_000))));
     assert!(ward.told().is_none());
     let (window, query) = ward.reads().unwrap();
-    assert_eq!((window.lo, window.rows), (5_000, 1));
+    assert_eq!((window.from.id, window.rows), (5_000, 1));
     ward.answer(&query, Ok(marked(&[5_001], Some(9_000))));
     assert!(ward.reads().is_none(), "though the graph goes on");
-    let failure = |id| Failure { id: EntityId(id), words: "refused".into() };
+    let failure = |id| Failure { id: EntityId(id), rule: rule().name, words: "refused".into() };
     let list = [4, 5, 5_001].map(failure).to_vec();
     assert_eq!(ward.told(), Some(Ok(Outcome::Failures(list))));
     assert!(ward.jobs.is_empty() && ward.jobs.deadline().is_none());
@@ -118,12 +132,12 @@ fn releasing_named_nodes_reads_nothing() {
     let mut ward = Ward::asked(release([7, 3]));
     assert!(ward.reads().is_none());
     let write = ward.jobs.take_write(ward.now).unwrap();
-    assert_eq!((write.ids, write.readers), (ids([7, 3]), Readers::Wait));
+    assert_eq!((write.entities, write.readers), (nodes(ids([7, 3])), Readers::Wait));
     assert!(ward.writes().is_none() && ward.told().is_none());
     // One of them had no mark.
-    ward.jobs.wrote(ward.now, RunId(1), ids([7, 3]), Ok(1));
+    ward.jobs.wrote(ward.now, RunId(1), nodes(ids([7, 3])), Ok(1));
     let done = ward.done().unwrap();
-    assert_eq!((done.released, done.outcome), (1, Ok(Outcome::Released(1))));
+    assert_eq!((released(&done), done.outcome), (1, Ok(Outcome::Released(1))));
 }
 
 #[test]
@@ -136,7 +150,7 @@ fn releasing_all_writes_what_a_window_has_shown_before_it_reads_the_next() {
     assert_eq!(found, ids([1, 2]));
     ward.wrote(found, Ok(()));
     let (window, query) = ward.reads().unwrap();
-    assert_eq!(window.lo, 5_000);
+    assert_eq!(window.from.id, 5_000);
     ward.answer(&query, Ok(marked(&[5_003], None)));
     let found = ward.writes().unwrap();
     ward.wrote(found, Ok(()));
@@ -188,7 +202,7 @@ fn a_user_waits_a_minute_at_most_and_is_told_how_many_were_done() {
     assert!(ward.told().is_none());
     ward.now = asked + MINUTE;
     let done = ward.done().unwrap();
-    assert_eq!((done.released, done.outcome), (SLICE, Err(RunFault::Late { done: SLICE })));
+    assert_eq!((released(&done), done.outcome), (SLICE, Err(RunFault::Late { done: SLICE })));
 }
 
 #[test]
@@ -227,7 +241,7 @@ fn a_graph_that_is_gone_is_told() {
     let second = ward.writes().unwrap();
     ward.wrote(second, Err(StoreFault::NoGraph));
     let done = ward.done().unwrap();
-    assert_eq!((done.released, Some(done.outcome)), (SLICE, gone()), "what was done counts");
+    assert_eq!((released(&done), Some(done.outcome)), (SLICE, gone()), "what was done counts");
 }
 
 #[test]
@@ -252,7 +266,7 @@ fn a_window_that_took_the_engine_too_long_is_read_again_in_smaller_ones() {
     assert!(ward.reads().is_none(), "after a pause");
     ward.now = ward.jobs.deadline().unwrap();
     let (again, _) = ward.reads().unwrap();
-    assert_eq!(again.lo, first.lo);
+    assert_eq!(again.from.id, first.from.id);
     assert!(again.hi < first.hi && again.rows < first.rows, "{again:?}");
 }
 
@@ -265,8 +279,8 @@ fn jobs_do_not_wait_for_each_other() {
     assert_eq!([read(&mut ward), read(&mut ward)], [Some(RunId(1)), Some(RunId(3))]);
     assert_eq!(ward.jobs.take_write(ward.now).unwrap().run, RunId(2));
     // An answer for a job that is not there any more is nobody's.
-    ward.jobs.wrote(ward.now, RunId(9), ids([5]), Ok(1));
+    ward.jobs.wrote(ward.now, RunId(9), nodes(ids([5])), Ok(1));
     assert!(ward.told().is_none());
-    ward.jobs.wrote(ward.now, RunId(2), ids([5]), Ok(1));
+    ward.jobs.wrote(ward.now, RunId(2), nodes(ids([5])), Ok(1));
     assert_eq!(ward.told(), Some(Ok(Outcome::Released(1))));
 }

@@ -1,12 +1,14 @@
 //! Applies users' requests to the schedule: new settings, a run, a write to a graph.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::entity::GraphName;
 use crate::fill::port::id::RunId;
 use crate::fill::port::settings::Settings;
 use crate::fill::schedule::Schedule;
-use crate::fill::schedule::graph::Graph;
+use crate::fill::schedule::bound::Bound;
+use crate::rule::{Binding, Rule};
 
 impl Schedule {
     /// Applies new settings. `restart` = there is a reason to sweep the whole server at once.
@@ -21,21 +23,35 @@ impl Schedule {
         if before.interval != settings.interval {
             self.next_run = settings.interval.map(|interval| now + interval);
         }
-        if before.rule != settings.rule || before.auto_index != settings.auto_index {
-            self.graphs.for_each(Graph::check_indexes_again);
+        if before.rules != settings.rules {
+            // Only the server knows which graphs there are for a new rule.
+            self.survey_at = Some(now);
+            self.rules_changed = true;
         }
         let enabled_now = settings.enabled && !before.enabled;
-        if restart || before.rule != settings.rule || enabled_now {
+        if restart || enabled_now {
             self.next_run = Some(now);
         }
     }
 
-    /// Requests a pass over one graph, or all; `run` waits for its end.
-    pub(crate) fn run(&mut self, now: Instant, run: Option<RunId>, graph: Option<GraphName>) {
-        if let Some(name) = graph {
-            let pass = self.graphs.edit(&name, Graph::want);
+    /// Requests a pass over one graph, or all; `run` waits for its end. With a `rule`, only that
+    /// one is followed.
+    pub(crate) fn run(
+        &mut self,
+        now: Instant,
+        run: Option<RunId>,
+        wanted: Option<(GraphName, Vec<Arc<Rule>>)>,
+    ) {
+        if let Some((graph, rules)) = wanted {
+            let passes = rules.iter().filter_map(|rule| {
+                self.bindings.bind(&graph, rule);
+                let binding = Binding::new(&graph, &rule.name);
+                let pass = self.bindings.edit(&binding, Bound::want)?;
+                Some((binding, pass))
+            });
+            let passes = passes.collect();
             if let Some(run) = run {
-                self.runs.open_one(run, name, pass);
+                self.runs.open_some(run, passes);
             }
         } else {
             // As if it were scheduled for now.
@@ -68,10 +84,12 @@ impl Schedule {
             self.writes_missed = true;
             return;
         }
-        let wake = settings.wake_on_write && settings.rule.graphs.matches(name);
-        if self.graphs.get(name).is_some() {
-            self.graphs.edit(name, |graph| graph.touch(now, wake));
-        } else if wake {
+        let wake = settings.wake_on_write;
+        let known = self.bindings.of_graph(name);
+        for binding in &known {
+            self.bindings.edit(binding, |bound| bound.touch(now, wake));
+        }
+        if known.is_empty() && wake && settings.rules.covers(name) {
             self.unknown_graphs.mark(now);
         }
     }

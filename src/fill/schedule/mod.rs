@@ -5,26 +5,28 @@
 //! wake-up costs time but never a node. Writes mark a graph dirty, and dirty marks are debounced
 //! ([`dirty`]).
 
+mod bindings;
+pub(crate) mod bound;
 mod control;
 pub(crate) mod dirty;
-pub(crate) mod graph;
-mod graphs;
 mod runs;
 mod survey;
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::entity::GraphName;
-use crate::fill::pass::{Finished, Pass, Plan, Progress};
+use crate::fill::pass::{Ending, Finished, Pass, Plan, Progress};
 use crate::fill::port::event::ServerState;
 use crate::fill::port::id::RunId;
-use crate::fill::port::settings::Settings;
+use crate::fill::schedule::bindings::Bindings;
+use crate::fill::schedule::bound::Bound;
 use crate::fill::schedule::dirty::DirtySchedule;
-use crate::fill::schedule::graph::Graph;
-use crate::fill::schedule::graphs::Graphs;
 use crate::fill::schedule::runs::Runs;
 use crate::fill::status::{EngineFigures, GraphsFigures};
 use crate::fill::tally::Tally;
+use crate::rule::Binding;
+use crate::rule::name::EmbedderName;
+use crate::rule::set::RuleSet;
 
 /// Maximum rows per reply, whatever their size.
 const MAX_ROWS: usize = 128;
@@ -51,14 +53,16 @@ pub(crate) struct Schedule {
     next_run: Option<Instant>,
     /// Graphs were written while they could not be filled.
     writes_missed: bool,
-    /// Stands for all unknown graphs that are written to. Any client can name a graph, even one
+    /// Stands for all unknown graphs that are written to. Any client can binding a graph, even one
     /// without permissions, so a graph is added only when the server lists it.
     unknown_graphs: DirtySchedule,
     /// The next survey looks for graphs we do not know yet.
     discovery_due: bool,
+    /// The next survey looks for graphs that new rules apply to.
+    rules_changed: bool,
     /// A run over all graphs was asked for while the server was being looked at.
     list_again: bool,
-    graphs: Graphs,
+    bindings: Bindings,
     runs: Runs,
     totals: Tally,
 }
@@ -77,8 +81,9 @@ impl Schedule {
             writes_missed: false,
             unknown_graphs: DirtySchedule::default(),
             discovery_due: false,
+            rules_changed: false,
             list_again: false,
-            graphs: Graphs::default(),
+            bindings: Bindings::default(),
             runs: Runs::default(),
             totals: Tally::default(),
         }
@@ -107,7 +112,7 @@ impl Schedule {
             self.surveying.map(|since| since + survey::LIMIT),
             self.next_run.filter(|_| may_begin),
             self.unknown_graphs.next().filter(|_| may_begin),
-            self.graphs.next_wake(now),
+            self.bindings.next_wake(now),
         ];
         let passes = self.passes().map(|pass| pass.deadline(now));
         due.into_iter().chain(passes).flatten().filter(|at| *at > now).min()
@@ -115,16 +120,21 @@ impl Schedule {
 
     /// Whether anything is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        self.surveying.is_some() || self.graphs.is_active()
+        self.surveying.is_some() || self.bindings.is_active()
     }
 
-    /// Turns dirty marks that are due into requests for a pass. Returns whether there were any.
-    pub(crate) fn wake(&mut self, now: Instant) -> bool {
-        self.graphs.wake(now)
+    /// Turns dirty marks that are due into requests for a pass, where the embedder is worth it.
+    /// Returns the embedders that passes are requested for.
+    pub(crate) fn wake(
+        &mut self,
+        now: Instant,
+        is_worth: impl Fn(&EmbedderName) -> bool,
+    ) -> BTreeSet<EmbedderName> {
+        self.bindings.wake(now, is_worth)
     }
 
     /// **Where passes begin**, graph by graph in turn.
-    pub(crate) fn begin_passes(&mut self, now: Instant, settings: &Settings) {
+    pub(crate) fn begin_passes(&mut self, now: Instant) {
         if !self.may_begin() {
             return;
         }
@@ -132,90 +142,115 @@ impl Schedule {
         let mut all = self.passes().count();
         while open < MAX_OPEN
             && all < MAX_PASSES
-            && let Some(name) = self.graphs.next_wanted()
+            && let Some(binding) = self.bindings.next_wanted()
         {
             (open, all) = (open + 1, all + 1);
-            self.graphs.serve(&name);
-            let begun = self.graphs.edit(&name, Graph::begin);
-            let Some((scope, check_indexes)) = begun else { return };
+            self.bindings.serve(&binding);
+            let begun = self.bindings.edit(&binding, Bound::begin).flatten();
+            let Some((scope, check_indexes, rule)) = begun else { return };
             let plan = Plan {
                 scope,
-                rule: settings.rule.clone(),
+                check_indexes: check_indexes && rule.index.is_some(),
+                rule,
                 max_rows: self.max_rows(),
-                check_indexes: check_indexes && settings.auto_index.is_some(),
-                auto_index: settings.auto_index,
             };
-            self.graphs.begin(&name, Pass::new(plan, now));
+            self.bindings.begin(&binding, Pass::new(plan, now));
         }
     }
 
     /// Lets a pass look for new nodes if another pass over its graph is requested before it can
     /// end.
     pub(crate) fn extend_passes(&mut self, now: Instant) {
-        self.graphs.passes_wanted_again().for_each(|pass| pass.extend(now));
+        self.bindings.passes_wanted_again().for_each(|pass| pass.extend(now));
     }
 
     /// Takes out a pass that has ended.
-    pub(crate) fn end_pass(&mut self, now: Instant, name: &GraphName) -> Option<Finished> {
-        let finished = self.graphs.end(name)?.finish(now);
-        let (begun, forgotten) =
-            self.graphs.edit(name, |graph| (graph.begun, graph.finish(now, &finished)));
-        self.runs.ended(name, begun, &finished.tally);
+    pub(crate) fn end_pass(&mut self, now: Instant, binding: &Binding) -> Option<Finished> {
+        let finished = self.bindings.end(binding)?.finish(now);
+        let ended =
+            self.bindings.edit(binding, |bound| (bound.begun, bound.finish(now, &finished)));
+        debug_assert!(ended.is_some(), "a pass of a binding that is not known");
+        let (begun, forgotten) = ended.unwrap_or((u64::MAX, true));
+        self.runs.ended(binding, begun, &finished.tally);
         if forgotten {
-            self.graphs.remove(name);
+            self.bindings.remove(binding);
         }
         self.totals.add(&finished.tally);
-        self.totals.graphs = self.graphs.len() as u64;
         Some(finished)
     }
 
     /// Passes under way.
     pub(crate) fn passes(&self) -> impl Iterator<Item = &Pass> {
-        self.graphs.active().map(|(_, pass)| pass)
+        self.bindings.active().map(|(_, pass)| pass)
     }
 
-    /// Graphs with a pass, beginning after the one that was served last.
-    pub(crate) fn in_turn(&self) -> Vec<GraphName> {
-        self.graphs.in_turn()
+    /// Bindings with a pass, beginning after the one that was served last.
+    pub(crate) fn in_turn(&self) -> Vec<Binding> {
+        self.bindings.in_turn()
+    }
+
+    /// The same, only those that need this embedder: the one to serve first comes first.
+    pub(crate) fn in_turn_for(&mut self, embedder: &EmbedderName) -> Vec<Binding> {
+        self.bindings.in_turn_for(embedder)
     }
 
     /// The graph that is served now.
-    pub(crate) fn serve(&mut self, name: &GraphName) {
-        self.graphs.serve(name);
+    pub(crate) fn serve(&mut self, binding: &Binding) {
+        self.bindings.serve(binding);
     }
 
     /// The pass over a graph.
-    pub(crate) fn pass(&self, name: &GraphName) -> Option<&Pass> {
-        self.graphs.pass(name)
+    pub(crate) fn pass(&self, binding: &Binding) -> Option<&Pass> {
+        self.bindings.pass(binding)
     }
 
     /// The pass over a graph, mutably.
-    pub(crate) fn pass_mut(&mut self, name: &GraphName) -> Option<&mut Pass> {
-        self.graphs.pass_mut(name)
+    pub(crate) fn pass_mut(&mut self, binding: &Binding) -> Option<&mut Pass> {
+        self.bindings.pass_mut(binding)
     }
 
     /// Changes every pass.
     pub(crate) fn each_pass(&mut self, change: impl FnMut(&mut Pass)) {
-        self.graphs.passes_mut().for_each(change);
+        self.bindings.passes_mut().for_each(change);
     }
 
     /// Changes the pass over a graph, if it has one.
-    pub(crate) fn on_pass(&mut self, name: &GraphName, change: impl FnOnce(&mut Pass)) {
-        if let Some(pass) = self.graphs.pass_mut(name) {
+    pub(crate) fn on_pass(&mut self, binding: &Binding, change: impl FnOnce(&mut Pass)) {
+        if let Some(pass) = self.bindings.pass_mut(binding) {
             change(pass);
         }
     }
 
     /// Changes the pass over a graph, and applies its progress to the graph's figures.
-    pub(crate) fn in_pass(&mut self, name: &GraphName, change: impl FnOnce(&mut Pass) -> Progress) {
-        if let Some((graph, pass)) = self.graphs.in_pass(name) {
+    pub(crate) fn in_pass(
+        &mut self,
+        binding: &Binding,
+        change: impl FnOnce(&mut Pass) -> Progress,
+    ) {
+        if let Some((graph, pass)) = self.bindings.in_pass(binding) {
             graph.advance(&change(pass));
         }
     }
 
-    /// Nodes of a graph were released from quarantine: they are tried again at once.
-    pub(crate) fn released(&mut self, name: &GraphName, nodes: u64) {
-        self.graphs.edit(name, |graph| graph.released(nodes));
+    /// Entities were released from quarantine: they are tried again at once.
+    pub(crate) fn released(&mut self, binding: &Binding, entities: u64) {
+        self.bindings.edit(binding, |bound| bound.released(entities));
+    }
+
+    /// Changes every pass that needs this embedder.
+    pub(crate) fn each_pass_of(&mut self, embedder: &EmbedderName, change: impl FnMut(&mut Pass)) {
+        let passes = self.bindings.passes_mut();
+        passes.filter(|pass| pass.rule().embedder == *embedder).for_each(change);
+    }
+
+    /// Ends the passes of rules that have changed, or are no longer at work on their graph.
+    pub(crate) fn end_changed(&mut self, rules: &RuleSet) {
+        for (binding, pass) in self.bindings.active_mut() {
+            let rule = rules.get(&binding.graph, &binding.rule);
+            if rule.as_ref() != Some(pass.rule()) {
+                pass.end(Ending::Stop, None);
+            }
+        }
     }
 
     /// Takes out the runs with nothing left to wait for.
@@ -223,13 +258,17 @@ impl Schedule {
         self.runs.fulfilled()
     }
 
-    /// The graphs in figures; `waits` = nodes to embed are waiting for the embedder.
-    pub(crate) fn graphs_figures(&self, now: Instant, waits: bool) -> GraphsFigures {
-        let figures = self
-            .graphs
-            .iter()
-            .map(|(name, graph)| (name.clone(), graph.figures(now, self.graphs.pass(name), waits)));
-        GraphsFigures::new(figures.collect())
+    /// The graphs in figures; `waits` = entities to embed are waiting for this embedder.
+    pub(crate) fn graphs_figures(
+        &self,
+        now: Instant,
+        waits: impl Fn(&EmbedderName) -> bool,
+    ) -> GraphsFigures {
+        let figures = self.bindings.iter().map(|(binding, bound)| {
+            let waits = waits(&bound.rule.embedder);
+            (binding, bound.figures(now, self.bindings.pass(binding), waits))
+        });
+        GraphsFigures::new(figures)
     }
 
     /// The engine, the next scheduled pass, and the sum of all passes since load.

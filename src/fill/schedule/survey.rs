@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::entity::GraphName;
 use crate::fill::port::event::{RunFault, ServerState, Survey};
 use crate::fill::port::id::RunId;
 use crate::fill::port::settings::Settings;
-use crate::fill::schedule::graph::Graph;
+use crate::fill::schedule::bound::Bound;
 use crate::fill::schedule::{SURVEY_AGAIN, Schedule};
 use crate::fill::status::EngineFigures;
+use crate::rule::Binding;
 
 /// A survey unanswered for this long never will be answered: the server itself gives up earlier.
 pub(super) const LIMIT: Duration = Duration::from_mins(1);
@@ -42,11 +42,20 @@ impl Schedule {
         let before = std::mem::replace(&mut self.server, ServerState::Ready);
         self.engine = EngineFigures { name: survey.engine, tested: survey.engine_tested };
         self.max_rows = survey.max_rows.unwrap_or(usize::MAX);
-        let there: BTreeSet<&GraphName> = survey.graphs.iter().collect();
-        self.graphs.keep(&there);
-        let wanted = |name: &&GraphName| settings.rule.graphs.matches(name);
-        if std::mem::take(&mut self.discovery_due) {
-            self.discover(now, survey.graphs.iter().filter(wanted));
+        let mut there = BTreeSet::new();
+        let discovery = std::mem::take(&mut self.discovery_due);
+        let look = discovery | std::mem::take(&mut self.rules_changed);
+        for graph in &survey.graphs {
+            for rule in settings.rules.of(graph) {
+                let binding = Binding::new(graph, &rule.name);
+                if self.bindings.bind(graph, &rule) && look {
+                    self.bindings.edit(&binding, |bound| bound.dirty.mark(now));
+                }
+                there.insert(binding);
+            }
+        }
+        for gone in self.bindings.keep(&there) {
+            self.runs.forget(&gone);
         }
         if std::mem::take(&mut self.list_again) {
             // A run was asked for after the server was looked at: it covers what came to be since.
@@ -63,21 +72,14 @@ impl Schedule {
             self.next_run = Some(now + LOOK_AGAIN);
         }
         if scheduled || self.enabled && self.runs.need_listing() {
-            let names = survey.graphs.iter().filter(wanted);
-            let passes = names.map(|name| (name.clone(), self.graphs.edit(name, Graph::want)));
+            let passes = there.into_iter().filter_map(|binding| {
+                let pass = self.bindings.edit(&binding, Bound::want)?;
+                Some((binding, pass))
+            });
             let passes = passes.collect();
             self.runs.listed(&passes);
         }
         scheduled
-    }
-
-    /// Adds the graphs we do not know yet.
-    fn discover<'a>(&mut self, now: Instant, graphs: impl Iterator<Item = &'a GraphName>) {
-        for name in graphs {
-            if self.graphs.get(name).is_none() {
-                self.graphs.edit(name, |graph| graph.dirty.mark(now));
-            }
-        }
     }
 
     /// The survey failed and is repeated.

@@ -66,7 +66,11 @@ impl World {
                     (0..self.rng.usize(1..8)).map(|_| format!("text {}", self.rng.u32(..30)));
                 let texts = texts.map(|text| Text::new(text.as_bytes(), MAX_CHARS)).collect();
                 self.runs.insert(RunId(self.run_ids));
-                self.tell(Event::Query { run: RunId(self.run_ids), texts });
+                self.tell(Event::Query {
+                    run: RunId(self.run_ids),
+                    embedder: EmbedderName::default_embedder(),
+                    texts,
+                });
             }
             8 => self.ask(),
             // A service that changes its mind between two requests could not be told apart from one
@@ -87,14 +91,15 @@ impl World {
                 self.tell(Event::ServerChanged);
             }
             2 => {
-                let embedder_replaced = self.rng.bool();
-                if embedder_replaced {
+                let mut replaced = BTreeSet::new();
+                if self.rng.bool() {
+                    replaced.insert(EmbedderName::default_embedder());
                     self.in_flight = 0;
                     self.events.retain(|_, event| !matches!(event, Event::Embedded(_)));
                 }
                 let enabled = self.rng.u32(..4) > 0;
                 let settings = Box::new(Settings { enabled, ..settings(self.seed) });
-                self.tell(Event::Configured { settings, embedder_replaced });
+                self.tell(Event::Configured { settings, replaced });
             }
             _ => {
                 self.run_ids += 1;
@@ -102,7 +107,7 @@ impl World {
                 let graph = self.rng.bool().then_some(name);
                 let run = self.rng.bool().then_some(RunId(self.run_ids));
                 self.runs.extend(run);
-                self.tell(Event::Run { run, graph });
+                self.tell(Event::Run { run, graph, rule: None });
             }
         }
     }
@@ -120,6 +125,6 @@ impl World {
             },
         };
         self.runs.insert(run);
-        self.tell(Event::Quarantine { run, graph, request });
+        self.tell(Event::Quarantine { run, graph, rule: None, request });
     }
 }

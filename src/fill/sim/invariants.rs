@@ -1,5 +1,6 @@
 //! What must always hold in a simulated world, and once it is calm.
 
+use crate::fill::fixture::binding;
 use crate::fill::pass::Pass;
 use crate::fill::sim::*;
 
@@ -42,8 +43,8 @@ impl World {
             for (id, node) in graph.iter().filter(|(_, node)| !node.text.is_empty()) {
                 let done = node.vector.is_some() || node.is_quarantined();
                 let done = done || node.text.contains("stumble");
-                let (lane, _) = self.filler.lane.figures(self.now);
-                let pass = self.filler.schedule.pass(name);
+                let lane = self.filler.lanes.figures(self.now);
+                let pass = self.filler.schedule.pass(&binding(name.as_str()));
                 assert!(done, "seed {}: {name} {id} {node:?} {lane:?} {pass:#?}", self.seed);
             }
         }
@@ -52,7 +53,7 @@ impl World {
             !self.filler.is_busy(),
             "seed {}: never ends: {open:#?} {:?}",
             self.seed,
-            self.filler.lane
+            self.filler.lanes
         );
         assert!(self.runs.is_empty(), "seed {}: runs without an answer", self.seed);
     }

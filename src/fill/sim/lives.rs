@@ -35,13 +35,13 @@ fn one_life(seed: u64) {
     world.refusing = false;
     world.server = ServerState::Ready;
     world.tell(Event::ServerChanged);
-    world.tell(Event::Configured { settings: Box::new(settings(seed)), embedder_replaced: false });
+    world.tell(Event::Configured { settings: Box::new(settings(seed)), replaced: BTreeSet::new() });
     if !world.scheduled {
         // Nodes left pending by a fault are taken up on request.
         world.live(5);
         world.run_ids += 1;
         world.runs.insert(RunId(world.run_ids));
-        world.tell(Event::Run { run: Some(RunId(world.run_ids)), graph: None });
+        world.tell(Event::Run { run: Some(RunId(world.run_ids)), graph: None, rule: None });
         world.live(100);
     }
     let healthy = GraphName::new("healthy");

@@ -9,18 +9,17 @@ pub(crate) mod store;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::entity::{GraphName, Text};
 use crate::fill::Filler;
 use crate::fill::port::event::{Action, Event, ServerState, Survey};
 use crate::fill::port::id::RunId;
-use crate::fill::port::settings::{BatchLimits, LaneLimits, Overlong, Settings};
+use crate::fill::port::settings::{BatchLimits, LaneLimits, LaneSettings, Overlong, Settings};
 use crate::fill::quarantine::mark::is_outdated;
-use crate::rule::globs::Globs;
-use crate::rule::name::Name;
-use crate::rule::{Rule, Similarity};
+use crate::rule::name::{EmbedderName, Name};
+use crate::rule::set::RuleSet;
+use crate::rule::{Pattern, Rule};
 
 const DIMENSIONS: usize = 2;
 const BATCH: usize = 5;
@@ -101,28 +100,29 @@ pub(crate) fn settings(seed: u64) -> Settings {
     let requests_per_minute = if seed.is_multiple_of(7) { 1_200 } else { 0 };
     let concurrency = if seed.is_multiple_of(11) { 1 } else { CONCURRENCY };
     let name = |setting, value| Name::parse(setting, value).unwrap();
-    Settings {
-        enabled: true,
-        interval: scheduled.then_some(Duration::from_mins(1)),
-        wake_on_write: true,
-        rule: Arc::new(Rule {
-            graphs: Globs::parse("graphs", "*").unwrap(),
-            label: None,
-            source: name("source", "text"),
-            target: name("target", "embedding"),
-            error_property: name("error-property", "error"),
-            max_text_chars: MAX_CHARS,
-        }),
+    let lane = LaneSettings {
         batch: BatchLimits { texts: BATCH, tokens: 1_000 },
-        lane: LaneLimits { concurrency, extra: 0, requests_per_minute, tokens_per_minute: 0 },
+        limits: LaneLimits { concurrency, extra: 0, requests_per_minute, tokens_per_minute: 0 },
         query_cache: 3,
         max_attempts: 4,
         overlong: Overlong::Shorten,
         dimensions: None,
+    };
+    Settings {
+        enabled: true,
+        interval: scheduled.then_some(Duration::from_mins(1)),
+        wake_on_write: true,
+        rules: RuleSet::of_default(Rule {
+            pattern: Pattern::Nodes(Vec::new()),
+            error_property: name("error-property", "error"),
+            max_text_chars: MAX_CHARS,
+            ..crate::rule::testing::rule()
+        }),
+        lanes: BTreeMap::from([(EmbedderName::default_embedder(), lane)]),
+        max_text_chars: MAX_CHARS,
         write_budget: Duration::from_millis(5),
         write_patience: None,
         write_effects: true,
-        auto_index: Some(Similarity::Cosine),
     }
 }
 

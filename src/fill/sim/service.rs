@@ -22,7 +22,16 @@ impl World {
         let took = Duration::from_millis(self.rng.u64(1..80));
         let outcome = self.service(texts);
         let limits = self.headers();
-        self.later(80, Event::Embedded(Completion { request: request.id, outcome, limits, took }));
+        self.later(
+            80,
+            Event::Embedded(Completion {
+                embedder: request.embedder.clone(),
+                request: request.id,
+                outcome,
+                limits,
+                took,
+            }),
+        );
     }
 
     /// The quota the service reports: the truth, a lie, or nothing.
@@ -38,7 +47,8 @@ impl World {
     /// No minute holds more requests than the user's limit allows; a probe and the suspects beside
     /// it count as one.
     pub(super) fn check_rate(&mut self) {
-        let (now, most) = (self.now, settings(self.seed).lane.requests_per_minute as usize);
+        let lane = settings(self.seed).lanes.into_values().next().unwrap();
+        let (now, most) = (self.now, lane.limits.requests_per_minute as usize);
         self.sent.retain(|at| *at + Duration::from_mins(1) > now);
         self.sent.push_back(now);
         let within = most == 0 || self.sent.len() <= most + CONCURRENCY;

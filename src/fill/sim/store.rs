@@ -7,8 +7,8 @@ use crate::entity::{EntityId, Text};
 use crate::fill::port::event::{Event, ServerState};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::{
-    Answer, Change, Count, Index, Job, Mark, Marked, MarkedNode, Query, Read, Seen, Selection,
-    Window, Write, Written,
+    Answer, Change, Count, Index, Job, Mark, Marked, Query, Read, Seen, Selected, Selection,
+    Source, Window, Write, Written,
 };
 use crate::fill::sim::*;
 
@@ -83,7 +83,7 @@ impl World {
 
 /// What the engine says of a graph; `indexed` = whether its index is built, if there is one.
 pub(crate) fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Answer {
-    let inside = |window: &Window| graph.range(window.lo..window.hi);
+    let inside = |window: &Window| graph.range(window.from.id..window.hi);
     let beyond = |window: &Window| {
         let beyond = graph.range(window.hi..).next().filter(|_| !window.last);
         beyond.map(|(id, _)| *id)
@@ -108,16 +108,26 @@ pub(crate) fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Ans
         }
         Query::Marked { window, .. } => Answer::Marked(marked(graph, window, beyond(window))),
         Query::Select(window) => {
-            let rows: Vec<_> = inside(window)
+            let found = inside(window)
                 .filter(|(_, node)| pending(node) && node.error.is_none())
-                .map(|(id, node)| (EntityId(*id), node.text.clone().into(), Some("Doc".to_owned())))
-                .take(window.rows)
-                .collect();
-            let last = rows.last().map(|(id, _, _): &(EntityId, Vec<u8>, _)| id.0);
-            let longest = rows.iter().map(|(_, text, _)| text.len()).max().unwrap_or(0);
-            let seen = Seen { rows: rows.len(), last, longest, beyond: beyond(window), took };
+                .take(window.rows);
+            let longest = found.clone().map(|(_, node)| node.text.len()).max().unwrap_or(0);
+            let rows: Vec<Selected> = found.map(|(id, node)| selected(*id, node)).collect();
+            let last = rows.last().map(|row| row.id.0);
+            let beyond = beyond(window);
+            let seen = Seen { rows: rows.len(), last, longest, resume: None, beyond, took };
             Answer::Selection(Selection { rows, seen })
         }
+    }
+}
+
+/// A node as the engine lists it.
+pub(crate) fn selected(id: u64, node: &Node) -> Selected {
+    Selected {
+        id: EntityId(id),
+        ends: None,
+        label: Some("Doc".into()),
+        source: Source::Text(node.text.clone().into()),
     }
 }
 
@@ -127,30 +137,28 @@ fn counted<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, beyond: Option<u64
     let quarantined = unfilled.clone().filter(|node| node.error.is_some());
     let [eligible, unfilled, quarantined] =
         [eligible.count(), unfilled.count(), quarantined.count()].map(|nodes| nodes as u64);
-    let seen = Seen { rows: 0, last: None, longest: 0, beyond, took: TOOK };
+    let seen = Seen { rows: 0, last: None, longest: 0, resume: None, beyond, took: TOOK };
     Count { eligible, unfilled, quarantined, labels: vec![], seen }
 }
 
 fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
-    let marks = graph.range(window.lo..window.hi).filter(|(_, node)| node.vector.is_none());
-    let rows: Vec<MarkedNode> = marks
+    let marks = graph.range(window.from.id..window.hi).filter(|(_, node)| node.vector.is_none());
+    let rows: Vec<(Selected, String)> = marks
         .filter(|(_, node)| !node.text.is_empty())
-        .filter_map(|(id, node)| {
-            let (note, text) = (node.error.clone()?, node.text.clone().into());
-            Some(MarkedNode { id: EntityId(*id), note, text, label: Some("Doc".into()) })
-        })
+        .filter_map(|(id, node)| Some((selected(*id, node), node.error.clone()?)))
         .take(window.rows)
         .collect();
-    let last = rows.last().map(|node| node.id.0);
-    Marked { seen: Seen { rows: rows.len(), last, longest: 9, beyond, took: TOOK }, rows }
+    let last = rows.last().map(|(row, _)| row.id.0);
+    let seen = Seen { rows: rows.len(), last, longest: 9, resume: None, beyond, took: TOOK };
+    Marked { seen, rows }
 }
 
 /// Makes a change where its guards allow it, and returns the nodes that matched.
 pub(crate) fn apply(graph: &mut Graph, change: &Change) -> Vec<EntityId> {
     match change {
-        Change::Release(ids) => {
-            let lift = |id: &EntityId| graph.get_mut(&id.0)?.error.take().map(|_| *id);
-            ids.iter().filter_map(lift).collect()
+        Change::Release(entities) => {
+            let mut lift = |id: EntityId| graph.get_mut(&id.0)?.error.take().map(|_| id);
+            entities.iter().filter_map(|entity| lift(entity.id)).collect()
         }
         Change::Job(Job::Vectors(rows)) => {
             let rows = rows.iter().map(|row| (row.entity.id, &row.text, &row.vector));
@@ -163,8 +171,9 @@ pub(crate) fn apply(graph: &mut Graph, change: &Change) -> Vec<EntityId> {
         }
         Change::Job(Job::Quarantine(marks)) => {
             let set = |mark: &Mark| {
-                matching(graph, mark.id, &mark.text)?.error = Some(mark.note.clone());
-                Some(mark.id)
+                let id = mark.entity.id;
+                matching(graph, id, &mark.text)?.error = Some(mark.note.clone());
+                Some(id)
             };
             marks.iter().filter_map(set).collect()
         }

@@ -5,6 +5,8 @@ use std::time::Instant;
 
 use crate::entity::GraphName;
 use crate::fill::tally::Tally;
+use crate::rule::Binding;
+use crate::rule::name::{DEFAULT, RuleName};
 
 /// The graphs in figures. Their reader holds the server, so anything expensive is done when they
 /// are built.
@@ -41,8 +43,11 @@ pub(crate) struct Sums {
 pub(crate) const MAX_RANKED: usize = 100;
 
 impl GraphsFigures {
-    /// Sums and ranks the graphs, which must be sorted by name.
-    pub(crate) fn new(all: Vec<(GraphName, Arc<GraphFigures>)>) -> Self {
+    /// Sums and ranks the graphs. The bindings must be sorted.
+    pub(crate) fn new<'a>(
+        bindings: impl Iterator<Item = (&'a Binding, Arc<GraphFigures>)>,
+    ) -> Self {
+        let all = by_graph(bindings);
         let mut sums = Sums { graphs: all.len() as u64, ..Sums::default() };
         let mut behind = Vec::new();
         for (place, (_, graph)) in all.iter().enumerate() {
@@ -74,6 +79,25 @@ impl GraphsFigures {
         let graphs = self.ranked.iter().filter_map(|place| self.all.get(*place));
         graphs.map(|(name, graph)| (name, &**graph))
     }
+}
+
+/// The figures of each graph: those of its rules, added up if there are several.
+fn by_graph<'a>(
+    bindings: impl Iterator<Item = (&'a Binding, Arc<GraphFigures>)>,
+) -> Vec<(GraphName, Arc<GraphFigures>)> {
+    let mut all: Vec<(GraphName, Arc<GraphFigures>)> = Vec::new();
+    for (binding, figures) in bindings {
+        match all.last_mut().filter(|(graph, _)| *graph == binding.graph) {
+            Some((_, graph)) => Arc::make_mut(graph).add(&binding.rule, figures),
+            None if binding.rule.as_str() == DEFAULT => all.push((binding.graph.clone(), figures)),
+            None => {
+                let mut graph = GraphFigures::default();
+                graph.add(&binding.rule, figures);
+                all.push((binding.graph.clone(), graph.into()));
+            }
+        }
+    }
+    all
 }
 
 impl Sums {
@@ -148,6 +172,9 @@ pub(crate) struct GraphFigures {
     pub last_pass: Option<Tally>,
     /// The last fault, until a pass ends without one.
     pub last_error: Option<String>,
+    /// Each rule at work on the graph, if it is not the settings' rule alone; the figures above are
+    /// their sums.
+    pub rules: Vec<(RuleName, Arc<Self>)>,
 }
 
 impl GraphState {
@@ -164,6 +191,37 @@ impl GraphState {
 }
 
 impl GraphFigures {
+    /// Adds the figures of another rule.
+    fn add(&mut self, rule: &RuleName, figures: Arc<Self>) {
+        if self.rules.is_empty() && *self != Self::default() {
+            // So far it was the settings' rule alone.
+            let first = Arc::new(std::mem::take(self));
+            self.sum_up(&first);
+            self.rules.push((RuleName::default_rule(), first));
+        }
+        self.sum_up(&figures);
+        self.rules.push((rule.clone(), figures));
+    }
+
+    fn sum_up(&mut self, other: &Self) {
+        if self.state == GraphState::Idle {
+            self.state = other.state;
+        }
+        self.eligible += other.eligible;
+        self.pending += other.pending;
+        self.embedded += other.embedded;
+        self.quarantined += other.quarantined;
+        self.in_flight += other.in_flight;
+        self.rate_per_s += other.rate_per_s;
+        self.last_run = self.last_run.max(other.last_run);
+        if let Some(pass) = &other.last_pass {
+            self.last_pass.get_or_insert_default().add(pass);
+        }
+        if self.last_error.is_none() {
+            self.last_error.clone_from(&other.last_error);
+        }
+    }
+
     /// Its counts under their public names.
     pub(crate) fn counts(&self) -> [(&'static str, u64); 5] {
         [
@@ -200,13 +258,14 @@ impl GraphFigures {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fill::fixture::binding;
 
     #[test]
     fn the_worst_come_first_and_finished_ones_not_at_all() {
         let graph = |name: &str, pending, error: Option<&str>| {
             let last_error = error.map(str::to_owned);
             let figures = GraphFigures { pending, eligible: 9, last_error, ..Default::default() };
-            (GraphName::new(name), Arc::new(figures))
+            (binding(name), Arc::new(figures))
         };
         let all = vec![
             graph("a", 0, None),
@@ -214,7 +273,7 @@ mod tests {
             graph("c", 0, Some("no")),
             graph("d", 7, None),
         ];
-        let graphs = GraphsFigures::new(all);
+        let graphs = GraphsFigures::new(all.iter().map(|(binding, f)| (binding, Arc::clone(f))));
         let names: Vec<&str> = graphs.behind().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["c", "d", "b"]);
         assert_eq!((graphs.sums.graphs, graphs.sums.pending, graphs.sums.eligible), (4, 9, 36));

@@ -4,10 +4,12 @@ mod graphs;
 
 pub(crate) use graphs::{GraphFigures, GraphState, GraphsFigures, MAX_RANKED};
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::fill::port::event::ServerState;
 use crate::fill::tally::Tally;
+use crate::rule::name::EmbedderName;
 
 /// Everything the core contributes to STATUS.
 #[derive(Debug, Clone, Default)]
@@ -22,10 +24,8 @@ pub(crate) struct Snapshot {
     pub paused: Option<String>,
     /// When the next scheduled pass begins.
     pub next_run: Option<Instant>,
-    /// The embedding lane.
-    pub lane: LaneFigures,
-    /// The users' queries.
-    pub queries: QueryFigures,
+    /// The lane to each embedder, and the users' queries there.
+    pub lanes: BTreeMap<EmbedderName, (LaneFigures, QueryFigures)>,
     /// Sum of all passes since load.
     pub totals: Tally,
     /// The graphs.

@@ -11,7 +11,7 @@ use crate::entity::GraphName;
 use crate::fill::port::id::{RunId, Ticket};
 use crate::fill::port::store::{Change, Query, Read, Readers, Write, Written};
 use crate::fill::store::duty::DutyCycle;
-use crate::rule::Rule;
+use crate::rule::{Binding, Rule};
 
 /// A request unanswered for this long never will be answered: the server itself gives up earlier.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -22,8 +22,8 @@ const MAX_READS: usize = 2;
 /// Who waits for an answer from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The pass over a graph.
-    Pass(GraphName),
+    /// The pass of a rule over a graph.
+    Pass(Binding),
     /// A quarantine job.
     Job(RunId),
 }
@@ -147,7 +147,7 @@ impl StoreAccess {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fill::fixture::{just_before, settings};
+    use crate::fill::fixture::{binding, just_before, rule};
 
     const HELD: Duration = Duration::from_millis(5);
     const MOMENT: Duration = Duration::from_nanos(1);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn pass() -> Owner {
-        Owner::Pass(graph())
+        Owner::Pass(binding("g"))
     }
 
     fn job() -> Owner {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn read(store: &mut StoreAccess, now: Instant, owner: Owner) -> Ticket {
-        let rule = settings().rule;
+        let rule = Arc::new(rule());
         let order = ReadOrder { owner, graph: graph(), rule, query: Query::Indexes };
         store.read(now, order).ticket
     }
@@ -174,7 +174,7 @@ mod tests {
         let order = WriteOrder {
             owner,
             graph: graph(),
-            rule: settings().rule,
+            rule: Arc::new(rule()),
             change: Change::Release(Vec::new()),
             readers: Readers::Wait,
             effects: false,

@@ -74,9 +74,10 @@ pub(super) fn fault<T>(fault: &RunFault) -> Result<T, RedisError> {
         RunFault::Loading | RunFault::Settling => "LOADING",
         RunFault::NoEngine | RunFault::Foreign => "NOENGINE",
         RunFault::NoGraph(_) => "NOGRAPH",
+        RunFault::NoRule(..) | RunFault::NoRules(_) => "NORULE",
         RunFault::Late { .. } => "TIMEOUT",
         RunFault::Embed(_) => "EMBED",
-        RunFault::Busy | RunFault::Store(_) => "ERR",
+        RunFault::Busy | RunFault::Store(_) | RunFault::NoEmbedder(_) => "ERR",
     };
     error(code, fault)
 }

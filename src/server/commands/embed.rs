@@ -1,10 +1,12 @@
-//! `VECTORFILL.EMBED text [text …] [FORMAT floats|blob]`
+//! `VECTORFILL.EMBED [EMBEDDER name] text [text …] [FORMAT floats|blob]`
 
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
+use crate::rule::name::EmbedderName;
+use crate::server::commands::choose::embedder_name;
 use crate::server::commands::text_query::TextQuery;
-use crate::server::commands::{answered, error};
+use crate::server::commands::{answered, current, error};
 
 /// Maximum number of texts per command: what services take in one request.
 const MAX_TEXTS: usize = 2_048;
@@ -18,6 +20,10 @@ const MAX_TEXTS: usize = 2_048;
     arity: -2,
     key_spec: [],
     args: [
+        {
+            name: "embedder", arg_type: String, token: "EMBEDDER", flags: [Optional],
+            summary: "The name of an embedder; the default one without it.",
+        },
         { name: "text", arg_type: String, flags: [Multiple] },
         {
             name: "format", arg_type: String, token: "FORMAT", flags: [Optional],
@@ -28,8 +34,19 @@ const MAX_TEXTS: usize = 2_048;
 })]
 fn embed(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
-        let (texts, format) = parse(&args)?;
-        TextQuery::new(ctx, "VECTORFILL.EMBED")?.ask(ctx, texts, None, move |client, vectors| {
+        let current = current()?;
+        let (embedder, args) = match args.as_slice() {
+            [_, word, name, rest @ ..]
+                if !rest.is_empty() && word.as_slice().eq_ignore_ascii_case(b"EMBEDDER") =>
+            {
+                (embedder_name(&current, name)?, rest)
+            }
+            [_, rest @ ..] => (EmbedderName::default_embedder(), rest),
+            [] => return Err(RedisError::WrongArity),
+        };
+        let (texts, format) = parse(args)?;
+        let query = TextQuery::new(ctx, "VECTORFILL.EMBED", &current, embedder)?;
+        query.ask(ctx, texts, None, move |client, vectors| {
             let vectors = vectors.iter().map(|vector| format.value(vector)).collect();
             client.reply(Ok(RedisValue::Array(vectors)));
         })
@@ -59,13 +76,12 @@ impl Format {
 
 fn parse(args: &[RedisString]) -> Result<(&[RedisString], Format), RedisError> {
     let (texts, format) = match args {
-        [_, texts @ .., word, format]
+        [texts @ .., word, format]
             if !texts.is_empty() && word.as_slice().eq_ignore_ascii_case(b"FORMAT") =>
         {
             (texts, parse_format(format)?)
         }
-        [_, texts @ ..] => (texts, Format::Floats),
-        [] => return Err(RedisError::WrongArity),
+        texts => (texts, Format::Floats),
     };
     if texts.is_empty() || texts.len() > MAX_TEXTS {
         return error(

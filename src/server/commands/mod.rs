@@ -7,6 +7,7 @@
 
 mod args;
 mod blocking;
+mod choose;
 mod embed;
 mod failures;
 mod help;
@@ -29,11 +30,10 @@ use crate::fill::port::fault::StoreFault;
 use crate::inject::{Point, reached};
 use crate::server::blocked_client::latin1_escaped;
 use crate::server::config;
-use crate::server::config::Current;
 use crate::server::ffi::call::user_may;
 use crate::server::graph::hold::Hold;
 use crate::server::handle::{guarded, with_worker};
-use crate::worker::Worker;
+use crate::worker::{Config, Worker};
 
 /// Runs a command so that a panic becomes an error reply.
 fn answered(work: impl FnOnce() -> RedisResult) -> RedisResult {
@@ -50,7 +50,7 @@ fn error<T>(code: &str, words: impl std::fmt::Display) -> Result<T, RedisError> 
 }
 
 /// The current settings.
-fn current() -> Result<Arc<Current>, RedisError> {
+fn current() -> Result<Arc<Config>, RedisError> {
     config::current().map_or_else(|| error("ERR", "the module is not loaded yet"), Ok)
 }
 

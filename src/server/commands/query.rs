@@ -1,4 +1,4 @@
-//! `VECTORFILL.QUERY graph cypher TEXT text [TIMEOUT ms] [--compact]`
+//! `VECTORFILL.QUERY graph cypher TEXT text [RULE rule | EMBEDDER name] [TIMEOUT ms] [--compact]`
 
 use std::slice;
 
@@ -10,7 +10,7 @@ use crate::engine::words::Asked;
 use crate::server::commands::args::Args;
 use crate::server::commands::blocking::Limit;
 use crate::server::commands::text_query::TextQuery;
-use crate::server::commands::{answered, text_query};
+use crate::server::commands::{answered, choose, current, graph_name, text_query};
 use crate::server::graph::client_query::{Query, ask};
 
 #[command({
@@ -30,6 +30,14 @@ use crate::server::graph::client_query::{Query, ask};
         { name: "graph", arg_type: Key, key_spec_index: 0 },
         { name: "cypher", arg_type: String },
         { name: "text", arg_type: String, token: "TEXT" },
+        {
+            name: "rule", arg_type: String, token: "RULE", flags: [Optional],
+            summary: "The rule whose embedder is asked.",
+        },
+        {
+            name: "embedder", arg_type: String, token: "EMBEDDER", flags: [Optional],
+            summary: "The embedder that is asked.",
+        },
         { name: "ms", arg_type: Integer, token: "TIMEOUT", flags: [Optional] },
         { name: "compact", arg_type: PureToken, token: "--compact", flags: [Optional] },
     ],
@@ -38,10 +46,18 @@ use crate::server::graph::client_query::{Query, ask};
 fn query(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
         let request = parse(&args)?;
-        let question = TextQuery::new(ctx, "VECTORFILL.QUERY")?;
+        let current = current()?;
+        let name = graph_name(request.graph)?;
+        let embedder = match request.by {
+            Some(By::Embedder(arg)) => choose::embedder_name(&current, arg)?,
+            Some(By::Rule(arg)) => {
+                choose::rule(&current, &name, &choose::rule_name(arg)?)?.embedder.clone()
+            }
+            None => choose::embedder(&current, &name)?,
+        };
+        let question = TextQuery::new(ctx, "VECTORFILL.QUERY", &current, embedder)?;
         let graph = text_query::graph(ctx, request.graph, "VECTORFILL.QUERY")?;
-        let (text, model) =
-            (slice::from_ref(request.text), question.current.embedder.model.clone());
+        let (text, model) = (slice::from_ref(request.text), question.model());
         let (cypher, compact) = (request.cypher.as_slice().to_vec(), request.compact);
         question.ask(ctx, text, request.limit, move |client, vectors| {
             let vector = vectors.first().map(AsRef::as_ref).unwrap_or_default();
@@ -62,22 +78,34 @@ struct Request<'a> {
     graph: &'a RedisString,
     cypher: &'a RedisString,
     text: &'a RedisString,
+    by: Option<By<'a>>,
     limit: Limit,
     compact: bool,
 }
 
-const SYNTAX: &str = "VECTORFILL.QUERY graph cypher TEXT text [TIMEOUT ms] [--compact]";
+/// Whose embedder is asked.
+enum By<'a> {
+    Rule(&'a RedisString),
+    Embedder(&'a RedisString),
+}
+
+const SYNTAX: &str =
+    "VECTORFILL.QUERY graph cypher TEXT text [RULE rule | EMBEDDER name] [TIMEOUT ms] [--compact]";
 
 fn parse(args: &[RedisString]) -> Result<Request<'_>, RedisError> {
     let mut args = Args::new(args, SYNTAX);
     let (graph, cypher) = (args.next()?, args.next()?);
     let Some(text) = args.option("TEXT")? else { return args.refuse() };
-    let mut request = Request { graph, cypher, text, limit: None, compact: false };
+    let mut request = Request { graph, cypher, text, by: None, limit: None, compact: false };
     while args.len() > 0 {
         if args.flag("--compact") {
             request.compact = true;
         } else if let Some(ms) = args.option("TIMEOUT")? {
             request.limit = Some(text_query::limit(ms)?);
+        } else if let Some(rule) = args.option("RULE")? {
+            request.by = Some(By::Rule(rule));
+        } else if let Some(embedder) = args.option("EMBEDDER")? {
+            request.by = Some(By::Embedder(embedder));
         } else {
             return args.refuse();
         }

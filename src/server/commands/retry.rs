@@ -1,4 +1,4 @@
-//! `VECTORFILL.RETRY graph [id …]`
+//! `VECTORFILL.RETRY graph [RULE rule] [id …]`
 
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;
@@ -6,6 +6,7 @@ use redis_module_macros::command;
 use crate::entity::EntityId;
 use crate::server::commands::args::{Args, number};
 use crate::server::commands::blocking::{may_wait, wait};
+use crate::server::commands::choose::rule_name;
 use crate::server::commands::{answered, existing_graph};
 use crate::server::status;
 use crate::worker::port::Request;
@@ -26,16 +27,21 @@ use crate::worker::port::Request;
     args: [
         { name: "graph", arg_type: Key, key_spec_index: 0 },
         {
+            name: "rule", arg_type: String, token: "RULE", flags: [Optional],
+            summary: "Only what this rule fills.",
+        },
+        {
             name: "id", arg_type: Integer, flags: [Optional, Multiple],
-            summary: "Only these nodes, by the ids VECTORFILL.FAILURES lists.",
+            summary: "Only these, by the ids VECTORFILL.FAILURES lists.",
         },
     ],
     acl_categories: [Single("vectorfill")],
 })]
 fn retry(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
-        let mut args = Args::new(&args, "VECTORFILL.RETRY graph [id ...]");
+        let mut args = Args::new(&args, "VECTORFILL.RETRY graph [RULE rule] [id ...]");
         let graph = args.next()?;
+        let rule = args.option("RULE")?.map(rule_name).transpose()?;
         let ids = args.rest().iter().map(id).collect::<Result<Vec<_>, _>>()?;
         let ids = (!ids.is_empty()).then_some(ids);
         let graph = existing_graph(ctx, graph)?;
@@ -43,7 +49,7 @@ fn retry(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         wait(
             ctx,
             None,
-            |user| Request::Release(graph, ids, user),
+            |user| Request::Release(graph, rule, ids, user),
             |client, nodes| {
                 client.reply(Ok(status::integer(nodes)));
             },

@@ -1,5 +1,7 @@
-//! `VECTORFILL.RUN [graph] [WAIT timeout-ms]`
+//! `VECTORFILL.RUN [graph [RULE rule]] [WAIT timeout-ms]`
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis_module::{
@@ -9,14 +11,20 @@ use redis_module_macros::command;
 
 use crate::entity::GraphName;
 use crate::fill::port::event::RunFault;
+use crate::rule::Rule;
+use crate::rule::name::{EmbedderName, RuleName};
 use crate::server::commands::args::Args;
 use crate::server::commands::blocking::{Limit, fault, hand_over, may_wait, wait};
-use crate::server::commands::{answered, current, error, found, graph_name, may, needs_engine};
+use crate::server::commands::choose::rule_name;
+use crate::server::commands::{
+    answered, choose, current, error, found, graph_name, may, needs_engine,
+};
 use crate::server::ffi::{KeyUse, key_at};
 use crate::server::graph::hold::Hold;
 use crate::server::graph::survey::graphs;
 use crate::server::status;
 use crate::worker;
+use crate::worker::Config;
 
 #[command({
     name: "vectorfill.run",
@@ -35,6 +43,10 @@ use crate::worker;
         {
             name: "graph", arg_type: Key, key_spec_index: 0, flags: [Optional],
             summary: "Only this graph.",
+        },
+        {
+            name: "rule", arg_type: String, token: "RULE", flags: [Optional],
+            summary: "Only what this rule fills.",
         },
         {
             name: "timeout-ms", arg_type: Integer, token: "WAIT", flags: [Optional],
@@ -59,10 +71,10 @@ fn run(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
             Some(limit) => wait(
                 ctx,
                 limit,
-                |user| worker::port::Request::Run(request.graph, Some(user)),
+                |user| worker::port::Request::Run(request.graph, request.rule, Some(user)),
                 |client, tally| client.reply(Ok(status::tally(&tally))),
             ),
-            None => hand_over(worker::port::Request::Run(request.graph, None))
+            None => hand_over(worker::port::Request::Run(request.graph, request.rule, None))
                 .map(|()| RedisValue::SimpleStringStatic("OK")),
         }
     })
@@ -70,19 +82,24 @@ fn run(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
 
 struct Request {
     graph: Option<GraphName>,
+    rule: Option<RuleName>,
     wait: Option<Limit>,
 }
 
-const SYNTAX: &str = "VECTORFILL.RUN [graph] [WAIT timeout-ms]";
+const SYNTAX: &str = "VECTORFILL.RUN [graph [RULE rule]] [WAIT timeout-ms]";
 
 fn parse(args: &[RedisString]) -> Result<Request, RedisError> {
     let mut args = Args::new(args, SYNTAX);
     // WAIT on its own is a graph of that name: no number follows it.
     let named = args.len() % 2 == 1;
     let graph = if named { Some(graph_name(args.next()?)?) } else { None };
+    let rule = match &graph {
+        Some(_) => args.option("RULE")?.map(rule_name).transpose()?,
+        None => None,
+    };
     let wait = args.option("WAIT")?.map(parse_limit).transpose()?;
     args.end()?;
-    Ok(Request { graph, wait })
+    Ok(Request { graph, rule, wait })
 }
 
 fn parse_limit(arg: &RedisString) -> Result<Limit, RedisError> {
@@ -99,8 +116,7 @@ fn parse_limit(arg: &RedisString) -> Result<Limit, RedisError> {
 /// Refuses at once what cannot work. The worker checks again, as things may have changed by then.
 fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     let current = current()?;
-    let (settings, embedder) = (&current.settings, &current.embedder);
-    if !settings.enabled {
+    if !current.settings.enabled {
         return fault(&RunFault::Disabled);
     }
     let flags = ctx.get_flags();
@@ -113,14 +129,30 @@ fn refuse(ctx: &Context, request: &Request) -> Result<(), RedisError> {
     }
     if let Some(graph) = &request.graph {
         found(ctx, graph)?;
-        if !settings.rule.graphs.matches(graph) {
+        if let Some(rule) = &request.rule {
+            choose::rule(&current, graph, rule)?;
+        } else if current.settings.rules.of(graph).is_empty() {
             return error("ERR", format_args!("vectorfill.graphs leaves out the graph '{graph}'"));
         }
     }
-    if let Some(reason) = embedder.missing_key() {
-        return error("NOKEY", reason);
-    }
+    missing_key(&current, request)?;
     if request.wait.is_some() { may_wait(ctx, "WAIT") } else { Ok(()) }
+}
+
+/// Refuses if no embedder that is needed has its key.
+fn missing_key(config: &Config, request: &Request) -> Result<(), RedisError> {
+    let rules = request.graph.as_ref().map(|graph| config.settings.rules.of(graph));
+    let wanted = |rule: &&Arc<Rule>| request.rule.as_ref().is_none_or(|name| rule.name == *name);
+    let needed: BTreeSet<&EmbedderName> = match &rules {
+        Some(rules) => rules.iter().filter(wanted).map(|rule| &rule.embedder).collect(),
+        None => config.embedders.keys().collect(),
+    };
+    let missing = needed.iter().map(|name| config.embedders.get(*name)?.missing_key());
+    let missing: Option<Vec<String>> = missing.collect();
+    match missing.as_deref() {
+        Some([reason, ..]) => error("NOKEY", reason),
+        Some([]) | None => Ok(()),
+    }
 }
 
 /// A pass over all graphs requires write permission on every one of them.

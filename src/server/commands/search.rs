@@ -1,7 +1,6 @@
 //! `VECTORFILL.SEARCH graph label k text`
 
 use std::slice;
-use std::sync::Arc;
 
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
@@ -10,10 +9,11 @@ use crate::engine::query::search::{Found, Next, Search};
 use crate::engine::value::Value;
 use crate::engine::words::Asked;
 use crate::entity::GraphName;
+use crate::rule::Rule;
 use crate::server::blocked_client::Client;
 use crate::server::commands::args::{Args, number};
 use crate::server::commands::text_query::TextQuery;
-use crate::server::commands::{answered, error, text_query};
+use crate::server::commands::{answered, choose, current, error, graph_name, text_query};
 use crate::server::graph::client_query::{Query, ask};
 use crate::server::graph::index_forgets;
 
@@ -47,20 +47,33 @@ fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let [graph, label, k, text] = [args.next()?, args.next()?, args.next()?, args.next()?];
         args.end()?;
         let k = number("k", k, 1..=MAX_K)?;
-        let question = TextQuery::new(ctx, "VECTORFILL.SEARCH")?;
+        let current = current()?;
+        let (rule, label) = choose::searched(&current, &graph_name(graph)?, label)?;
+        let label = only_label(&rule, label)?;
+        let embedder = rule.embedder.clone();
+        let question = TextQuery::new(ctx, "VECTORFILL.SEARCH", &current, embedder)?;
         let graph = text_query::graph(ctx, graph, "VECTORFILL.SEARCH")?;
-        let current = Arc::clone(&question.current);
-        let label = label.as_slice().to_vec();
+        let model = question.model();
         question.ask(ctx, slice::from_ref(text), None, move |client, vectors| {
             let vector = vectors.first().map(AsRef::as_ref).unwrap_or_default();
-            let (rule, forgets) = (&current.settings.rule, index_forgets());
-            let search = Search::new(rule, &label, k, vector, forgets);
-            let model = current.embedder.model.clone();
-            let index = format!("(:{}).{}", String::from_utf8_lossy(&label), rule.target.as_str());
+            let search = Search::new(&rule, label.as_bytes(), k, vector, index_forgets());
+            let index = format!("(:{label}).{}", rule.target.as_str());
             let asked = Asked { graph: graph.to_string(), model, dimensions: vector.len(), index };
             go_on(client, graph, search, asked);
         })
     })
+}
+
+/// The label to search; a rule with several, or with none, does not say which.
+fn only_label(rule: &Rule, label: Option<String>) -> Result<String, RedisError> {
+    match (label, rule.pattern.names()) {
+        (Some(label), _) => Ok(label),
+        (None, [only]) => Ok(only.as_str().to_owned()),
+        (None, _) => {
+            let words = format!("the rule '{}' fills several labels: name one", rule.name);
+            error("ERR", words)
+        }
+    }
 }
 
 /// Runs the search's queries one after the other until it has its result, and replies.

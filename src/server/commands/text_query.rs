@@ -6,29 +6,47 @@ use std::time::Duration;
 
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 
+use crate::embed::config::EmbedderConfig;
 use crate::entity::{GraphName, Text};
+use crate::fill::port::event::RunFault;
+use crate::rule::name::EmbedderName;
 use crate::server::blocked_client::Client;
 use crate::server::commands::args::number;
-use crate::server::commands::blocking::{Limit, may_wait, wait};
-use crate::server::commands::{current, error, existing_graph, may_query, needs_engine};
-use crate::server::config::Current;
+use crate::server::commands::blocking::{Limit, fault, may_wait, wait};
+use crate::server::commands::{error, existing_graph, may_query, needs_engine};
+use crate::worker::Config;
 use crate::worker::port::Request;
 
 /// A text query that passed the checks.
 pub(super) struct TextQuery {
-    /// The settings when the command started.
-    pub(super) current: Arc<Current>,
+    embedder: EmbedderName,
+    config: EmbedderConfig,
+    /// Characters of a text that are embedded.
+    max_chars: usize,
 }
 
 impl TextQuery {
     /// Refuses what cannot work before it costs anything; `what` is the command's name, for errors.
-    pub(super) fn new(ctx: &Context, what: &str) -> Result<Self, RedisError> {
-        let current = current()?;
+    pub(super) fn new(
+        ctx: &Context,
+        what: &str,
+        current: &Config,
+        embedder: EmbedderName,
+    ) -> Result<Self, RedisError> {
         may_wait(ctx, what)?;
-        if let Some(reason) = current.embedder.missing_key() {
+        let Some(config) = current.embedders.get(&embedder).cloned() else {
+            return fault(&RunFault::NoEmbedder(embedder));
+        };
+        if let Some(reason) = config.missing_key() {
             return error("NOKEY", reason);
         }
-        Ok(Self { current })
+        let max_chars = current.settings.max_text_chars;
+        Ok(Self { embedder, config, max_chars })
+    }
+
+    /// The model that embeds the texts.
+    pub(super) fn model(&self) -> String {
+        self.config.model.clone()
     }
 
     /// Has the texts embedded, then runs `then` on the vectors. Without a limit from the user,
@@ -40,10 +58,11 @@ impl TextQuery {
         limit: Limit,
         then: impl FnOnce(Client, Vec<Arc<[f32]>>) + Send + 'static,
     ) -> RedisResult {
-        let most = self.current.settings.rule.max_text_chars;
-        let texts = texts.iter().map(|text| Text::new(text.as_slice(), most)).collect();
-        let limit = limit.unwrap_or_else(|| self.current.embedder.timeout.saturating_mul(2));
-        wait(ctx, Some(limit), |user| Request::Query(texts, user), then)
+        let text = |text: &RedisString| Text::new(text.as_slice(), self.max_chars);
+        let texts = texts.iter().map(text).collect();
+        let limit = limit.unwrap_or_else(|| self.config.timeout.saturating_mul(2));
+        let embedder = self.embedder.clone();
+        wait(ctx, Some(limit), |user| Request::Query(embedder, texts, user), then)
     }
 }
 

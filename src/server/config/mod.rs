@@ -9,6 +9,7 @@ mod register;
 
 pub(in crate::server) use register::register;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,11 +19,14 @@ use arc_swap::ArcSwapOption;
 
 use crate::embed::config::EmbedderConfig;
 use crate::error::Error;
-use crate::fill::port::settings::{Overlong, Settings};
+use crate::fill::port::settings::{LaneSettings, Overlong, Settings};
 use crate::rule::globs::Globs;
-use crate::rule::name::Name;
-use crate::rule::{Rule, Similarity};
+use crate::rule::name::{EmbedderName, Name, RuleName};
+use crate::rule::set::RuleSet;
+use crate::rule::template::Template;
+use crate::rule::{Order, Pattern, Rule, Similarity};
 use crate::server::handle::with_worker;
+use crate::worker::Config;
 use embedder::{
     API_KEY_ENV, API_KEY_FILE, AUTH_HEADER, BASE_URL, BASE64, BATCH_SIZE, BATCH_TOKENS,
     CONCURRENCY, DIMENSIONS, DIMENSIONS_FIELD, DOCUMENT_PREFIX, EXTRA_BODY, INPUT_TYPE_DOCUMENT,
@@ -137,39 +141,43 @@ const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// The last result of [`read`].
-static CURRENT: ArcSwapOption<Current> = ArcSwapOption::const_empty();
-
-/// All settings, parsed.
-#[derive(Debug)]
-pub(super) struct Current {
-    /// For passes.
-    pub(super) settings: Settings,
-    /// For the embedder.
-    pub(super) embedder: EmbedderConfig,
-}
+static CURRENT: ArcSwapOption<Config> = ArcSwapOption::const_empty();
 
 /// The current settings, parsed at the last change; `None` until the module is loaded.
-pub(super) fn current() -> Option<Arc<Current>> {
+pub(super) fn current() -> Option<Arc<Config>> {
     CURRENT.load_full()
 }
 
 /// Reads and parses all settings, and makes them [`current`].
-pub(super) fn read() -> Result<Arc<Current>, Error> {
-    let (settings, embedder) = settings()?;
-    let current = Arc::new(Current { settings, embedder });
+pub(super) fn read() -> Result<Arc<Config>, Error> {
+    let current = Arc::new(config()?);
     CURRENT.store(Some(Arc::clone(&current)));
     Ok(current)
 }
 
-fn settings() -> Result<(Settings, EmbedderConfig), Error> {
-    let config = embedder::read()?;
+fn config() -> Result<Config, Error> {
+    let embedder = embedder::read()?;
+    let name = EmbedderName::default_embedder();
+    let max_text_chars = MAX_TEXT_CHARS.unsigned();
     let settings = Settings {
         enabled: ENABLED.value.load(Ordering::Relaxed),
         interval: INTERVAL.duration(SECOND),
         wake_on_write: WAKE_ON_WRITE.value.load(Ordering::Relaxed),
-        rule: Arc::new(rule()?),
-        batch: embedder::batch(&config),
-        lane: embedder::lane(&config),
+        rules: RuleSet { default: Some(Arc::new(rule(max_text_chars)?)), ..RuleSet::default() },
+        lanes: BTreeMap::from([(name.clone(), lane(&embedder))]),
+        max_text_chars,
+        write_budget: WRITE_BUDGET_MS.duration(MILLISECOND).unwrap_or(MILLISECOND),
+        write_patience: WRITE_PATIENCE_MS.duration(MILLISECOND),
+        write_effects: write_effects(WRITE_EFFECTS.name, &WRITE_EFFECTS.read())?,
+    };
+    Ok(Config { settings, embedders: BTreeMap::from([(name, embedder)]) })
+}
+
+/// How the embedder made from the settings is used.
+fn lane(config: &EmbedderConfig) -> LaneSettings {
+    LaneSettings {
+        batch: embedder::batch(config),
+        limits: embedder::lane(config),
         query_cache: QUERY_CACHE.unsigned(),
         max_attempts: MAX_ATTEMPTS.small(),
         overlong: if TRUNCATE.value.load(Ordering::Relaxed) {
@@ -178,22 +186,25 @@ fn settings() -> Result<(Settings, EmbedderConfig), Error> {
             Overlong::Refuse
         },
         dimensions: config.dimensions.map(NonZeroUsize::get),
-        write_budget: WRITE_BUDGET_MS.duration(MILLISECOND).unwrap_or(MILLISECOND),
-        write_patience: WRITE_PATIENCE_MS.duration(MILLISECOND),
-        write_effects: write_effects(WRITE_EFFECTS.name, &WRITE_EFFECTS.read())?,
-        auto_index: auto_index()?,
-    };
-    Ok((settings, config))
+    }
 }
 
-fn rule() -> Result<Rule, Error> {
+/// The rule made from the settings.
+fn rule(max_text_chars: usize) -> Result<Rule, Error> {
     Rule {
+        name: RuleName::default_rule(),
         graphs: Globs::parse(GRAPHS.name, &GRAPHS.read())?,
-        label: optional_name(LABEL.name, &LABEL.read())?,
-        source: Name::parse(SOURCE.name, &SOURCE.read())?,
+        pattern: Pattern::Nodes(optional_name(LABEL.name, &LABEL.read())?.into_iter().collect()),
+        text: Template::property(Name::parse(SOURCE.name, &SOURCE.read())?),
         target: Name::parse(TARGET.name, &TARGET.read())?,
         error_property: Name::parse(ERROR_PROPERTY.name, &ERROR_PROPERTY.read())?,
-        max_text_chars: MAX_TEXT_CHARS.unsigned(),
+        embedder: EmbedderName::default_embedder(),
+        dimensions: None,
+        index: auto_index()?,
+        condition: None,
+        order: Order::Newest,
+        priority: 0,
+        max_text_chars,
     }
     .check()
 }
@@ -207,7 +218,6 @@ fn auto_index() -> Result<Option<Similarity>, Error> {
 /// if it does, the old settings stay.
 fn changed() {
     if let Ok(current) = read() {
-        let (settings, embedder) = (current.settings.clone(), current.embedder.clone());
-        with_worker(|worker| worker.configure(settings, embedder));
+        with_worker(|worker| worker.configure(Config::clone(&current)));
     }
 }

@@ -71,7 +71,7 @@ impl Lane {
 
     fn batch_failed(&mut self, at: At, batch: Batch, verdict: Verdict, why: String) {
         let At { now, wave } = at;
-        self.follows.push_back(Follow::Failed(batch.graph.clone(), why.clone()));
+        self.follows.push_back(Follow::Failed(batch.binding.clone(), why.clone()));
         match verdict {
             Verdict::Input => self.refused(at, batch, why),
             Verdict::Denied => self.suspect(wave, batch, SuspectedOf::Refusal, why),

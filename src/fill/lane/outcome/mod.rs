@@ -74,7 +74,7 @@ impl Lane {
         let tokens = reply.tokens.unwrap_or(estimate as u64);
         self.limiter.counted(estimate, tokens);
         self.figures.tokens += tokens;
-        self.follows.push_back(Follow::Spent(batch.graph.clone(), tokens));
+        self.follows.push_back(Follow::Spent(batch.binding.clone(), tokens));
         let received = match reply.dimensions() {
             Ok(received) => received,
             Err(fault) => return Err(Box::new((batch, fault))),
@@ -96,10 +96,10 @@ impl Lane {
         for row in &embedded.rows {
             self.cache.put(now, &row.text, &row.vector);
         }
-        self.follows.push_back(Follow::Write(embedded.graph, embedded.rows));
+        self.follows.push_back(Follow::Write(embedded.binding, embedded.rows));
         for (batch, what) in unusable {
             let why = one_line(&Malformed::Vector(what).to_string(), REASON_CHARS);
-            self.follows.push_back(Follow::Failed(batch.graph.clone(), why.clone()));
+            self.follows.push_back(Follow::Failed(batch.binding.clone(), why.clone()));
             // Other vectors in the same answer are good: the service works.
             self.strike(now, batch.failed(FaultKind::Unusable), why);
         }

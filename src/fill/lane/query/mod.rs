@@ -177,6 +177,13 @@ impl QueryEmbeddings {
         self.asked.extract_if(.., waits).map(|asked| asked.run).collect()
     }
 
+    /// Takes out all users: nobody will answer them.
+    pub(crate) fn drain(&mut self) -> Vec<RunId> {
+        self.queue.clear();
+        self.under_way.clear();
+        self.asked.drain(..).map(|asked| asked.run).collect()
+    }
+
     /// The user no longer waits.
     pub(crate) fn close(&mut self, run: RunId) {
         self.asked.retain(|asked| asked.run != run);

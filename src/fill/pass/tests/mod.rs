@@ -7,8 +7,8 @@ mod stages;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::entity::{EntityId, GraphName};
-use crate::fill::fixture::settings;
+use crate::entity::EntityId;
+use crate::fill::fixture::{binding, rule};
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::cache::EmbeddingCache;
 use crate::fill::pass::queue::PassJob;
@@ -20,6 +20,7 @@ use crate::fill::sim::store::{answer, apply};
 use crate::fill::sim::{Graph, Node};
 use crate::fill::sweep::Scope;
 use crate::fill::tally::Tally;
+use crate::rule::Rule;
 
 const BUDGET: Duration = Duration::from_millis(5);
 const HELD: Duration = Duration::from_micros(300);
@@ -28,14 +29,7 @@ const MANY: usize = 10_000;
 
 /// A pass over all of a graph that sees to the indexes.
 fn plan() -> Plan {
-    let settings = settings();
-    Plan {
-        scope: Scope::Full,
-        rule: settings.rule,
-        max_rows: 128,
-        check_indexes: true,
-        auto_index: settings.auto_index,
-    }
+    Plan { scope: Scope::Full, rule: rule().into(), max_rows: 128, check_indexes: true }
 }
 
 fn node(text: &str) -> Node {
@@ -124,7 +118,7 @@ impl Lead {
 
     /// Takes the next batch; it is at the embedder now.
     fn batch(&mut self) -> Option<Batch> {
-        self.pass.take_batch(self.now, &GraphName::new("g"), self.room, &mut self.cache)
+        self.pass.take_batch(self.now, &binding("g"), self.room, &mut self.cache)
     }
 
     /// The vectors of a batch come.

@@ -119,7 +119,7 @@ fn marks_put_back_keep_their_order_and_go_before_the_vectors() {
     lead.pass.quarantine(second, "refused");
     let marked = |job: &Job| {
         let Job::Quarantine(marks) = job else { panic!("{job:?}") };
-        marks.iter().map(|mark| mark.id.0).collect::<Vec<_>>()
+        marks.iter().map(|mark| mark.entity.id.0).collect::<Vec<_>>()
     };
     let PassJob { job, .. } = lead.job().unwrap();
     assert_eq!(marked(&job), [1, 2]);

@@ -48,8 +48,8 @@ fn a_small_graph_is_swept_up_to_the_end_that_its_count_has_found() {
     let counted = lead.answer(&query).counted.unwrap();
     assert_eq!((counted.eligible, counted.unfilled, counted.quarantined), (2, 2, 0));
     assert_eq!(lead.ask(), Some(Query::Indexes));
-    let Window { lo, hi, last, .. } = window(&lead.ask().unwrap());
-    assert_eq!((lo, hi, last), (0, 2, true));
+    let Window { from, hi, last, .. } = window(&lead.ask().unwrap());
+    assert_eq!((from.id, hi, last), (0, 2, true));
     assert_eq!(lead.query(), None, "nothing lies beyond");
 }
 
@@ -60,10 +60,10 @@ fn a_large_graph_is_counted_and_filled_window_by_window() {
     let mut lead = Lead::new(graph);
     assert_eq!(lead.ask().map(|query| kind(&query)), Some("count all"));
     let first = lead.query().unwrap();
-    assert_eq!(window(&first).lo, 0);
+    assert_eq!(window(&first).from.id, 0);
     assert!(lead.answer(&first).counted.is_none(), "the graph goes on");
     let second = lead.query().unwrap();
-    assert_eq!(window(&second).lo, 10_000, "the gap is jumped over");
+    assert_eq!(window(&second).from.id, 10_000, "the gap is jumped over");
     assert!(matches!(second, Query::Count { labels: true, .. }));
     assert_eq!(lead.answer(&second).counted.map(|counted| counted.eligible), Some(21));
     assert_eq!(lead.ask(), Some(Query::Indexes));
@@ -127,7 +127,7 @@ fn where_vectors_were_there_before_one_is_looked_at_before_an_index_is_made() {
 
 #[test]
 fn no_index_is_made_where_none_is_wanted() {
-    let plan = Plan { check_indexes: false, auto_index: None, ..plan() };
+    let plan = Plan { check_indexes: false, rule: Rule { index: None, ..rule() }.into(), ..plan() };
     let mut lead = Lead::with(plan, pending(1));
     assert_eq!(lead.run(), ["count all", "indexes", "select", "embed", "vectors"]);
     assert!(!lead.finish().indexes_checked);
@@ -164,7 +164,7 @@ fn what_is_new_is_filled_without_a_count() {
     let mut lead = Lead::with(Plan { scope: Scope::Tail(5), ..plan() }, pending(7));
     assert_eq!(lead.ask(), Some(Query::Indexes));
     let query = lead.query().unwrap();
-    assert_eq!(window(&query).lo, 5);
+    assert_eq!(window(&query).from.id, 5);
     let progress = lead.answer(&query);
     assert_eq!((progress.found, progress.counted.is_none()), (2, true), "no count knows of them");
     // The older nodes may have vectors of another length: that is looked at.
@@ -253,7 +253,7 @@ fn a_count_that_took_the_engine_too_long_is_made_in_small_windows() {
     lead.pass.not_read(lead.now, &StoreFault::Timeout);
     lead.rest().unwrap();
     let second = window(&lead.query().unwrap());
-    assert!(second.lo == 0 && second.hi < first.hi, "{first:?} {second:?}");
+    assert!(second.from.id == 0 && second.hi < first.hi, "{first:?} {second:?}");
 }
 
 #[test]

@@ -4,6 +4,6 @@ mod read;
 mod write;
 
 pub(crate) use read::{
-    Answer, Count, Index, Marked, MarkedNode, Query, Read, Seen, Selection, Window,
+    Answer, Count, Cursor, Index, Marked, Query, Read, Seen, Selected, Selection, Source, Window,
 };
 pub(crate) use write::{Change, Job, Mark, NewIndex, Readers, Row, Write, Written};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entity::{EntityId, GraphName};
+use crate::entity::property::Property;
+use crate::entity::{Ends, EntityId, GraphName};
 use crate::fill::port::id::Ticket;
 use crate::rule::Rule;
 use crate::rule::name::Name;
@@ -109,39 +110,69 @@ pub(crate) struct Count {
 /// Pending nodes in one window.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Selection {
-    /// Id, text, first label.
-    pub rows: Vec<(EntityId, Vec<u8>, Option<String>)>,
+    /// The pending entities.
+    pub rows: Vec<Selected>,
     /// What the reply shows about the ids.
     pub seen: Seen,
 }
 
-/// Quarantined nodes in one window.
+/// A node or relationship as the engine lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Marked {
-    /// The nodes.
-    pub rows: Vec<MarkedNode>,
-    /// What the reply shows about the ids.
-    pub seen: Seen,
-}
-
-/// A quarantined node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct MarkedNode {
+pub(crate) struct Selected {
     /// Its id.
     pub id: EntityId,
-    /// The value of its error property.
-    pub note: String,
-    /// Its text; empty if it was not requested.
-    pub text: Vec<u8>,
-    /// Its first label.
+    /// The nodes at its ends, if it is a relationship.
+    pub ends: Option<Ends>,
+    /// Its type, or the first of its labels that the rule means.
     pub label: Option<String>,
+    /// What its text is made of.
+    pub source: Source,
 }
 
-/// Ids `lo..hi`, of which at most `rows` are returned.
+/// What the text of an entity is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The value of the one property that holds the text; empty if it was not requested.
+    Text(Vec<u8>),
+    /// The properties of a template, in its order.
+    Properties(Vec<Property>),
+}
+
+/// Quarantined entities in one window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Marked {
+    /// The entities, each with the value of its error property.
+    pub rows: Vec<(Selected, String)>,
+    /// What the reply shows about the ids.
+    pub seen: Seen,
+}
+
+/// Where a sweep stands: at a node's id or, for relationships, at the id of their source, and how
+/// far it has come among the relationships of that source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Cursor {
+    /// The first id.
+    pub id: u64,
+    /// Among the relationships of that source, the first target.
+    pub target: u64,
+    /// Among the relationships between these two nodes, the first id; `None` = they fit into one
+    /// reply.
+    pub between: Option<u64>,
+}
+
+impl Cursor {
+    /// At the first relationship of a source, or at a node.
+    pub(crate) fn at(id: u64) -> Self {
+        Self { id, ..Self::default() }
+    }
+}
+
+/// Ids `from..hi`, of which at most `rows` are returned. For relationships, the ids are those of
+/// their sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// First id.
-    pub lo: u64,
+    /// Where it begins.
+    pub from: Cursor,
     /// One past the last id.
     pub hi: u64,
     /// Maximum rows in the reply.
@@ -159,6 +190,8 @@ pub(crate) struct Seen {
     pub last: Option<u64>,
     /// Bytes of the longest text among them.
     pub longest: usize,
+    /// Where a reply that was cut off goes on, if the last id alone does not tell.
+    pub resume: Option<Cursor>,
     /// The first id at or after the window's end; `None` = the graph ends here.
     pub beyond: Option<u64>,
     /// Execution time as reported by the engine.

@@ -54,8 +54,8 @@ impl Readers {
 pub(crate) enum Change {
     /// A write of a pass.
     Job(Job),
-    /// Removes the quarantine marks from these nodes.
-    Release(Vec<EntityId>),
+    /// Removes the quarantine marks from these entities.
+    Release(Vec<Entity>),
 }
 
 /// What a pass writes.
@@ -72,8 +72,8 @@ pub(crate) enum Job {
 /// A node to mark.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Mark {
-    /// The node.
-    pub(crate) id: EntityId,
+    /// The node or relationship.
+    pub(crate) entity: Entity,
     /// The refused text; a node that holds a different one is not marked.
     pub(crate) text: Text,
     /// The value for the error property.

@@ -5,10 +5,15 @@ mod runs;
 mod surveys;
 
 use super::*;
-use crate::fill::fixture::{seen, settings};
+use crate::entity::GraphName;
+use crate::fill::fixture::{binding, rule, seen, settings, settings_with};
 use crate::fill::port::event::Survey;
 use crate::fill::port::fault::StoreFault;
+use crate::fill::port::settings::Settings;
 use crate::fill::port::store::{Answer, Count, Query};
+use crate::fill::sim::Node;
+use crate::fill::sim::store::selected;
+use crate::rule::Rule;
 
 /// A write is looked for after so long, and so is what was written while nothing could be filled.
 const SOON: Duration = Duration::from_millis(50);
@@ -54,38 +59,50 @@ impl Desk {
         self.schedule.configure(now, &before, &self.settings, false);
     }
 
+    /// A pass over this graph is asked for; `run` waits for it.
+    fn run(&mut self, now: Instant, run: Option<RunId>, name: &str) {
+        let graph = graph(name);
+        let rules = self.settings.rules.of(&graph);
+        self.schedule.run(now, run, Some((graph, rules)));
+    }
+
+    /// Whether a pass is requested because of a write.
+    fn wake(&mut self, now: Instant) -> bool {
+        !self.schedule.wake(now, |_| true).is_empty()
+    }
+
     fn touch(&mut self, now: Instant, name: &str) {
         self.schedule.touched(now, &graph(name), &self.settings);
     }
 
     /// Graphs with a pass, by name.
     fn passes(&self) -> Vec<String> {
-        self.schedule.graphs.active().map(|(name, _)| name.to_string()).collect()
+        self.schedule.bindings.active().map(|(binding, _)| binding.graph.to_string()).collect()
     }
 
     /// The graphs whose pass begins now.
     fn begin(&mut self, now: Instant) -> Vec<String> {
         let before = self.passes();
-        self.schedule.begin_passes(now, &self.settings);
+        self.schedule.begin_passes(now);
         self.passes().into_iter().filter(|name| !before.contains(name)).collect()
     }
 
     fn end(&mut self, now: Instant, name: &str) -> Option<Finished> {
-        self.schedule.end_pass(now, &graph(name))
+        self.schedule.end_pass(now, &binding(name))
     }
 
     /// The pass over this graph asks for something and is answered.
     fn answer(&mut self, now: Instant, name: &str, answer: Answer) {
         let query = self.query(now, name).unwrap();
-        self.schedule.in_pass(&graph(name), |pass| pass.read(now, &query, answer));
+        self.schedule.in_pass(&binding(name), |pass| pass.read(now, &query, answer));
     }
 
     fn query(&mut self, now: Instant, name: &str) -> Option<Query> {
-        self.schedule.pass_mut(&graph(name)).unwrap().take_query(now, 9)
+        self.schedule.pass_mut(&binding(name)).unwrap().take_query(now, 9)
     }
 
     fn figures(&self, now: Instant) -> GraphsFigures {
-        self.schedule.graphs_figures(now, false)
+        self.schedule.graphs_figures(now, |_| false)
     }
 
     fn fulfilled(&mut self) -> Vec<RunId> {

@@ -1,7 +1,6 @@
 //! Which passes begin, and what is remembered of those that have ended.
 
 use super::*;
-use crate::entity::EntityId;
 use crate::fill::pass::Ending;
 use crate::fill::port::store::{Job, Selection};
 
@@ -14,7 +13,7 @@ fn passes_begin_in_turn_and_no_more_than_may_be_open() {
     desk.survey(now, &TEN);
     assert_eq!(desk.begin(now), TEN[..MAX_OPEN]);
     // A graph that is asked for again waits for the others.
-    desk.schedule.run(now, None, Some(graph("g0")));
+    desk.run(now, None, "g0");
     for (ended, next) in [("g0", "g8"), ("g1", "g9"), ("g2", "g0")] {
         assert!(desk.begin(now).is_empty(), "before {ended} has ended");
         desk.end(now, ended);
@@ -49,7 +48,7 @@ fn a_graph_has_one_pass_at_a_time_however_often_it_is_asked_for() {
     let now = Instant::now();
     let mut desk = Desk::idle(now, &["a"]);
     for _ in 0..2 {
-        desk.schedule.run(now, None, Some(graph("a")));
+        desk.run(now, None, "a");
     }
     assert_eq!(desk.begin(now), ["a"]);
     assert!(desk.begin(now).is_empty());
@@ -81,23 +80,23 @@ fn a_pass_that_ends_is_taken_out_and_adds_to_the_totals() {
 fn a_graph_that_is_gone_fulfils_its_run_and_is_forgotten() {
     let now = Instant::now();
     let mut desk = Desk::idle(now, &["a", "b"]);
-    desk.schedule.run(now, Some(RunId(1)), Some(graph("a")));
+    desk.run(now, Some(RunId(1)), "a");
     assert_eq!(desk.begin(now), ["a"]);
-    desk.schedule.pass_mut(&graph("a")).unwrap().not_read(now, &StoreFault::NoGraph);
+    desk.schedule.pass_mut(&binding("a")).unwrap().not_read(now, &StoreFault::NoGraph);
     assert!(desk.end(now, "a").unwrap().gone);
     assert_eq!(desk.fulfilled(), [RunId(1)]);
     assert!(desk.figures(now).get(&graph("a")).is_none());
-    assert_eq!(desk.schedule.figures().2.graphs, 1, "b is left");
+    assert_eq!(desk.figures(now).sums.graphs, 1, "b is left");
 }
 
 #[test]
 fn a_graph_that_is_gone_and_asked_for_again_is_kept_for_its_next_pass() {
     let now = Instant::now();
     let mut desk = Desk::idle(now, &["a"]);
-    desk.schedule.run(now, None, Some(graph("a")));
+    desk.run(now, None, "a");
     assert_eq!(desk.begin(now), ["a"]);
-    desk.schedule.run(now, Some(RunId(1)), Some(graph("a")));
-    desk.schedule.pass_mut(&graph("a")).unwrap().end(Ending::Gone, None);
+    desk.run(now, Some(RunId(1)), "a");
+    desk.schedule.pass_mut(&binding("a")).unwrap().end(Ending::Gone, None);
     assert!(desk.end(now, "a").unwrap().gone);
     assert_eq!(desk.begin(now), ["a"]);
     desk.end(now, "a");
@@ -112,7 +111,7 @@ fn released_nodes_are_pending_and_tried_by_a_pass_at_once() {
     assert_eq!(desk.begin(now), ["a"]);
     desk.answer(now, "a", counted(3, 2, 2));
     desk.end(now, "a");
-    desk.schedule.released(&graph("a"), 2);
+    desk.schedule.released(&binding("a"), 2);
     let figures = desk.figures(now);
     let a = figures.get(&graph("a")).unwrap();
     assert_eq!((a.pending, a.quarantined), (2, 0));
@@ -121,7 +120,7 @@ fn released_nodes_are_pending_and_tried_by_a_pass_at_once() {
 
 /// Whether a pass over "a" looks at the indexes, though nothing is pending.
 fn looks_at_indexes(desk: &mut Desk, now: Instant) -> bool {
-    desk.schedule.run(now, None, Some(graph("a")));
+    desk.run(now, None, "a");
     assert_eq!(desk.begin(now), ["a"]);
     desk.answer(now, "a", counted(1, 0, 0));
     desk.query(now, "a") == Some(Query::Indexes)
@@ -142,8 +141,10 @@ fn indexes_are_looked_at_again_only_once_somebody_has_written() {
     desk.end(now, "a");
     assert!(!looks_at_indexes(&mut desk, now));
     desk.end(now, "a");
-    desk.configure(now, Settings { auto_index: None, ..settings() });
+    desk.configure(now, settings_with(Rule { index: None, ..rule() }));
+    desk.survey(now, &["a"]);
     desk.configure(now, settings());
+    desk.survey(now, &["a"]);
     assert!(looks_at_indexes(&mut desk, now), "the setting has changed");
 }
 
@@ -152,7 +153,7 @@ fn leave_one(desk: &mut Desk, now: Instant) {
     assert_eq!(desk.begin(now), ["a"]);
     desk.answer(now, "a", counted(1, 1, 0));
     desk.answer(now, "a", Answer::Indexes(Vec::new()));
-    let rows = vec![(EntityId(0), b"text".to_vec(), None)];
+    let rows = vec![selected(0, &Node { text: "text".into(), ..Node::default() })];
     desk.answer(now, "a", Answer::Selection(Selection { rows, seen: seen(1, Some(0), None) }));
     desk.schedule.each_pass(|pass| pass.end(Ending::Stop, Some("no key")));
     assert_eq!(desk.end(now, "a").unwrap().tally.deferred, 1);
@@ -162,20 +163,20 @@ fn leave_one(desk: &mut Desk, now: Instant) {
 fn a_graph_whose_pass_left_nodes_behind_is_woken_later_and_later_until_one_leaves_none() {
     let mut now = Instant::now();
     let mut desk = Desk::idle(now, &["a"]);
-    desk.schedule.run(now, None, Some(graph("a")));
+    desk.run(now, None, "a");
     for rest in [5, 10, 20] {
         leave_one(&mut desk, now);
         desk.touch(now, "a");
         let due = desk.schedule.deadline(now).unwrap();
         assert_eq!(due, now + rest * SECOND);
-        assert!(desk.schedule.wake(due));
+        assert!(desk.wake(due));
         now = due;
     }
     assert_eq!(desk.begin(now), ["a"]);
     assert_eq!(desk.end(now, "a").unwrap().tally.deferred, 0);
     desk.touch(now, "a");
     assert_eq!(desk.schedule.deadline(now), Some(now + SOON));
-    desk.schedule.run(now, None, Some(graph("a")));
+    desk.run(now, None, "a");
     leave_one(&mut desk, now);
     assert_eq!(desk.schedule.deadline(now), Some(now + 5 * SECOND), "as at first");
 }

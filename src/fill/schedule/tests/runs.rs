@@ -39,8 +39,7 @@ fn a_run_over_all_graphs_waits_only_for_those_the_rule_speaks_of() {
     let now = Instant::now();
     let mut desk = Desk::idle(now, &["kb"]);
     let graphs = Globs::parse("graphs", "kb*").unwrap();
-    let rule = Rule { graphs, ..(*settings().rule).clone() };
-    desk.configure(now, Settings { rule: rule.into(), ..settings() });
+    desk.configure(now, settings_with(Rule { graphs, ..rule() }));
     desk.schedule.run(now, Some(RunId(1)), None);
     desk.survey(now, &["kb", "other"]);
     assert_eq!(desk.begin(now), ["kb"]);
@@ -56,7 +55,7 @@ fn a_run_is_fulfilled_by_a_pass_that_begins_after_it_was_asked_for() {
     let mut desk = Desk::new(now);
     desk.survey(now, &["a"]);
     assert_eq!(desk.begin(now), ["a"]);
-    desk.schedule.run(now, Some(RunId(1)), Some(graph("a")));
+    desk.run(now, Some(RunId(1)), "a");
     desk.end(now, "a");
     assert!(desk.fulfilled().is_empty(), "that pass had begun before");
     assert_eq!(desk.begin(now), ["a"]);
@@ -69,7 +68,7 @@ fn a_run_nobody_waits_for_any_more_is_told_to_nobody_and_its_pass_goes_on() {
     let now = Instant::now();
     let mut desk = Desk::idle(now, &["a"]);
     for run in [1, 2] {
-        desk.schedule.run(now, Some(RunId(run)), Some(graph("a")));
+        desk.run(now, Some(RunId(run)), "a");
     }
     assert_eq!(desk.begin(now), ["a"]);
     desk.schedule.close(RunId(1));
@@ -82,7 +81,7 @@ fn a_run_nobody_waits_for_any_more_is_told_to_nobody_and_its_pass_goes_on() {
 fn runs_are_drained_when_no_pass_can_be() {
     let now = Instant::now();
     let mut desk = Desk::idle(now, &["a"]);
-    desk.schedule.run(now, Some(RunId(1)), Some(graph("a")));
+    desk.run(now, Some(RunId(1)), "a");
     desk.schedule.run(now, Some(RunId(2)), None);
     assert_eq!(desk.schedule.drain_runs(), [RunId(1), RunId(2)]);
     desk.survey(now, &[]);

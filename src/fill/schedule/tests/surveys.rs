@@ -10,7 +10,7 @@ const INTERVAL: Duration = Duration::from_secs(10);
 fn nothing_begins_on_a_server_that_cannot_be_filled_and_all_of_it_once_it_can() {
     let now = Instant::now();
     let mut desk = Desk::idle(now, &["a"]);
-    desk.schedule.run(now, None, Some(graph("a")));
+    desk.run(now, None, "a");
     desk.schedule.server_is(now, ServerState::Replica);
     assert!(desk.begin(now).is_empty());
     assert_eq!(desk.schedule.refusal(), Some(RunFault::Replica));
@@ -24,7 +24,7 @@ fn nothing_begins_on_a_server_that_cannot_be_filled_and_all_of_it_once_it_can() 
 fn nothing_begins_while_disabled_and_all_is_looked_through_once_enabled() {
     let now = Instant::now();
     let mut desk = Desk::idle(now, &["a"]);
-    desk.schedule.run(now, None, Some(graph("a")));
+    desk.run(now, None, "a");
     desk.configure(now, Settings { enabled: false, ..settings() });
     assert!(desk.begin(now).is_empty() && !desk.schedule.take_survey(now));
     assert_eq!(desk.schedule.refusal(), Some(RunFault::Disabled));
@@ -108,7 +108,7 @@ fn an_unknown_graph_is_discovered_after_a_write_to_it() {
     assert!(desk.begin(listed).is_empty());
     let due = desk.schedule.deadline(listed).unwrap();
     assert_eq!(due, listed + SOON);
-    assert!(desk.schedule.wake(due));
+    assert!(desk.wake(due));
     assert_eq!(desk.begin(due), ["new"], "to the old one nobody has written");
 }
 
@@ -118,7 +118,7 @@ fn graphs_that_arrive_are_discovered_like_those_that_are_written() {
     let mut desk = Desk::idle(now, &["old"]);
     desk.schedule.graphs_arrive(now, &desk.settings);
     desk.survey(now + SOON, &["moved", "old"]);
-    assert!(desk.schedule.wake(now + 2 * SOON));
+    assert!(desk.wake(now + 2 * SOON));
     assert_eq!(desk.begin(now + 2 * SOON), ["moved"]);
 }
 
@@ -131,7 +131,7 @@ fn writes_wake_nobody_where_that_is_switched_off() {
     desk.touch(now, "unknown");
     desk.schedule.graphs_arrive(now, &desk.settings);
     assert_eq!(desk.schedule.deadline(now), None);
-    assert!(!desk.schedule.take_survey(now + SECOND) && !desk.schedule.wake(now + SECOND));
+    assert!(!desk.schedule.take_survey(now + SECOND) && !desk.wake(now + SECOND));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_deadline_is_the_next_time_that_something_is_due() {
     assert_eq!(desk.schedule.deadline(now), Some(now + INTERVAL));
     desk.touch(now, "a");
     assert_eq!(desk.schedule.deadline(now), Some(now + SOON));
-    let pass = desk.schedule.pass_mut(&graph("a")).unwrap();
+    let pass = desk.schedule.pass_mut(&binding("a")).unwrap();
     pass.not_read(now, &StoreFault::QueueFull);
     let rested = desk.schedule.deadline(now).unwrap();
     assert!(rested < now + SOON, "a pass that rests goes on before");

@@ -1,4 +1,4 @@
-//! What the core remembers about one graph between passes.
+//! What the core remembers about one rule at work on a graph, between passes.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,15 +8,17 @@ use crate::fill::retry::doubled;
 use crate::fill::schedule::dirty::DirtySchedule;
 use crate::fill::status::{GraphFigures, GraphState};
 use crate::fill::sweep::Scope;
+use crate::rule::Rule;
 
 /// How long wake-ups leave a graph alone after a pass that deferred nodes; doubled each time, so
 /// that a text which the service never answers is not retried on every write.
 const DEFERRED_REST: Duration = Duration::from_secs(5);
 const MAX_DEFERRED_REST: Duration = Duration::from_secs(320);
 
-/// One graph.
-#[derive(Debug, Default)]
-pub(crate) struct Graph {
+/// A rule at work on a graph.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) rule: Arc<Rule>,
     /// A pass has been requested and has not begun.
     pub(crate) wanted: Option<Scope>,
     /// Passes begun so far; identifies the pass a run waits for.
@@ -33,7 +35,28 @@ pub(crate) struct Graph {
     pub(crate) dirty: DirtySchedule,
 }
 
-impl Graph {
+impl Bound {
+    /// Nothing is known of the graph yet.
+    pub(crate) fn new(rule: Arc<Rule>) -> Self {
+        Self {
+            rule,
+            wanted: None,
+            begun: 0,
+            figures: Arc::default(),
+            indexes_checked: false,
+            written: false,
+            deferrals: 0,
+            dirty: DirtySchedule::default(),
+        }
+    }
+
+    /// The rule has changed: the graph is looked at anew.
+    pub(crate) fn follow(&mut self, rule: &Arc<Rule>) {
+        self.rule = Arc::clone(rule);
+        self.indexes_checked = false;
+        self.wanted = Some(Scope::Full);
+    }
+
     /// A client writes to the graph; `wake` = another pass will look for the change.
     pub(crate) fn touch(&mut self, now: Instant, wake: bool) {
         self.indexes_checked = false;
@@ -43,17 +66,13 @@ impl Graph {
         }
     }
 
-    /// Begins the requested pass. Returns what it sweeps, and whether it checks the indexes.
-    pub(crate) fn begin(&mut self) -> Option<(Scope, bool)> {
+    /// Begins the requested pass. Returns what it sweeps, whether it checks
+    /// the indexes, and the rule it follows.
+    pub(crate) fn begin(&mut self) -> Option<(Scope, bool, Arc<Rule>)> {
         let scope = self.wanted.take()?;
         self.written = false;
         self.begun += 1;
-        Some((scope, !self.indexes_checked))
-    }
-
-    /// The next pass looks for labels without an index.
-    pub(crate) fn check_indexes_again(&mut self) {
-        self.indexes_checked = false;
+        Some((scope, !self.indexes_checked, Arc::clone(&self.rule)))
     }
 
     /// Requests a pass, and returns the number of the pass that will cover everything there is now.
@@ -98,6 +117,8 @@ impl Graph {
     /// Turns a wake-up that is due into a request for a pass. Returns whether it did.
     pub(crate) fn wake(&mut self, now: Instant) -> bool {
         let Some(scope) = self.dirty.take(now) else { return false };
+        // A new relationship may begin at any node.
+        let scope = if self.rule.pattern.is_relationships() { Scope::Full } else { scope };
         // A full sweep also covers the new nodes.
         if self.wanted != Some(Scope::Full) {
             self.wanted = Some(scope);
