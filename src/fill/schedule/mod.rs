@@ -137,7 +137,10 @@ impl Schedule {
             (open, all) = (open + 1, all + 1);
             self.graphs.serve(&name);
             let begun = self.graphs.edit(&name, Graph::begin);
-            let Some((scope, check_indexes)) = begun else { return };
+            let Some((scope, check_indexes)) = begun else {
+                debug_assert!(false, "a pass begins that nobody wanted");
+                return;
+            };
             let plan = Plan {
                 scope,
                 rule: settings.rule.clone(),
@@ -189,9 +192,11 @@ impl Schedule {
         self.graphs.pass(name)
     }
 
-    /// The pass over a graph, mutably.
+    /// The pass over a graph, which lasts until everything of it that is under way has come back.
     pub(crate) fn pass_mut(&mut self, name: &GraphName) -> Option<&mut Pass> {
-        self.graphs.pass_mut(name)
+        let pass = self.graphs.pass_mut(name);
+        debug_assert!(pass.is_some(), "a pass ended while it was still needed");
+        pass
     }
 
     /// Changes every pass.
@@ -199,18 +204,20 @@ impl Schedule {
         self.graphs.passes_mut().for_each(change);
     }
 
-    /// Changes the pass over a graph, if it has one.
+    /// Changes the pass over a graph.
     pub(crate) fn on_pass(&mut self, name: &GraphName, change: impl FnOnce(&mut Pass)) {
-        if let Some(pass) = self.graphs.pass_mut(name) {
+        if let Some(pass) = self.pass_mut(name) {
             change(pass);
         }
     }
 
     /// Changes the pass over a graph, and applies its progress to the graph's figures.
     pub(crate) fn in_pass(&mut self, name: &GraphName, change: impl FnOnce(&mut Pass) -> Progress) {
-        if let Some((graph, pass)) = self.graphs.in_pass(name) {
-            graph.advance(&change(pass));
-        }
+        let Some((graph, pass)) = self.graphs.in_pass(name) else {
+            debug_assert!(false, "a pass ended before its reads and writes");
+            return;
+        };
+        graph.advance(&change(pass));
     }
 
     /// Nodes of a graph were released from quarantine: they are tried again at once.
