@@ -38,8 +38,8 @@ on = VECTORFILL_ENGINE=$1
 endif
 INTEGRATION := $(ENGINES:%=integration-%)
 IMAGE_TEST := $(ENGINES:%=image-test-%)
-.PHONY: help demo test lint unit integration $(INTEGRATION) image-test $(IMAGE_TEST) bench soak \
-	build release deps engines clean
+.PHONY: help demo test lint unit fuzz-smoke integration $(INTEGRATION) image-test $(IMAGE_TEST) bench \
+	soak build release deps engines clean
 
 # cargo-nextest runs each test in its own process and kills one that hangs; without it, the same
 # tests run under cargo test.
@@ -52,10 +52,11 @@ help: ## shows this list
 demo: release ## FalkorDB with vectorfill, a graph of notes and two questions; PROVIDER=openai
 	$(PYTHON) demo/demo.py --provider $(PROVIDER) --module $(CARGO_TARGET_DIR)/release/libvectorfill.so
 
-test: engines lint unit image-test integration ## everything CI runs; ENGINES=4.22 for one engine only
+test: engines lint unit fuzz-smoke image-test integration ## everything CI runs; ENGINES=4.22 for one engine only
 
 lint: deps ## format, clippy, spelling, licences
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	cargo clippy --locked --lib --no-default-features --features inject -- -D warnings
 	.deps/venv/bin/typos
@@ -65,6 +66,9 @@ lint: deps ## format, clippy, spelling, licences
 
 unit: deps ## unit tests and simulated lives, without a server
 	$(TEST) --lib
+
+fuzz-smoke: deps ## each fuzz target for some seconds, without cargo-fuzz
+	tools/fuzz-smoke.sh
 
 integration: $(INTEGRATION) ## tests on a real server, once with every engine
 

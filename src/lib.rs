@@ -30,6 +30,7 @@
 //! - `engine`: FalkorDB's dialect and its versions; bytes in, bytes out.
 //! - `embed`: everything that knows HTTP, and the local model.
 //! - `error`, `text`: messages for people. `inject`: panics for tests.
+//!   `fuzzing`: entry points for `fuzz/`.
 //!
 //! Imports go one way, each from the layers below it; a test enforces this:
 //! `lib → server → worker → {engine, embed} → fill → rule → {entity, text, error}`.
@@ -39,6 +40,8 @@ mod engine;
 mod entity;
 mod error;
 mod fill;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod inject;
 mod rule;
 mod server;

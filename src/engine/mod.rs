@@ -15,6 +15,8 @@ pub(crate) mod version;
 pub(crate) mod words;
 
 use crate::fill::port::fault::StoreFault;
+#[cfg(any(test, fuzzing))]
+use crate::fill::port::store::Window;
 use crate::fill::port::store::{Answer, Change, Job, Query, Read, Write};
 use query::{index, sweep, write};
 use value::Value;
@@ -70,10 +72,34 @@ pub(crate) fn reply(proto: &[u8]) -> Result<Value<'_>, StoreFault> {
     }
 }
 
+/// Reads a reply of any shape as the answer to each of our queries; for tests.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_every_way(proto: &[u8]) {
+    let window =
+        Window { from: Cursor::at(0), hi: 1, rows: 1, last: false };
+    let queries = [
+        Query::Indexes,
+        Query::CountAll { nodes: 9, rows: 9, labels: true },
+        Query::Count { window, labels: true },
+        Query::Select(window),
+        Query::Marked { window, texts: true },
+    ];
+    for query in &queries {
+        answer(query, proto).ok();
+    }
+    if let Ok(value) = reply(proto) {
+        write::written(&value);
+        write::targets(&[], None, &value);
+        sweep::counted(&value);
+        index::sampled(&value);
+        info::oldest_reader(&value, b"g");
+        version::of_modules(&value);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fill::port::store::{Cursor, Window};
 
     #[test]
     fn an_error_is_told_by_what_it_means() {
@@ -98,26 +124,8 @@ mod tests {
             }
         }
         let mut rng = fastrand::Rng::with_seed(3);
-        let window = Window { from: Cursor::at(0), hi: 1, rows: 1, last: false };
-        let queries = [
-            Query::Indexes,
-            Query::CountAll { nodes: 9, rows: 9, labels: true },
-            Query::Count { window, labels: true },
-            Query::Select(window),
-            Query::Marked { window, texts: true },
-        ];
         for _ in 0..20_000 {
-            let proto = arbitrary(&mut rng, 4);
-            for query in &queries {
-                answer(query, &proto).ok();
-            }
-            let Ok(value) = reply(&proto) else { continue };
-            write::written(&value);
-            write::targets(&[], None, &value);
-            sweep::counted(&value);
-            index::sampled(&value);
-            info::oldest_reader(&value, b"g");
-            version::of_modules(&value);
+            read_every_way(&arbitrary(&mut rng, 4));
         }
     }
 }

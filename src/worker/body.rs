@@ -36,12 +36,18 @@ pub(super) struct Body<'a> {
     store: &'a dyn Store,
     filler: Filler,
     embedders: BTreeMap<EmbedderName, Embedder>,
+    /// What the core and the embedders were last given.
     config: Config,
+    /// From the embedders, at most [`MAX_COMPLETIONS`]. Both ends are held, so it is never closed.
     completions: (Sender<Completion>, Receiver<Completion>),
+    /// From the store, at most [`MAX_ANSWERS`].
     answers: (Sender<Answer>, Receiver<Answer>),
     waiting: WaitingRoom,
+    /// How many bodies before this one panicked.
     restarts: u32,
+    /// When the snapshot for STATUS was last replaced.
     published: Instant,
+    /// Whether anything has happened since then.
     changed: bool,
     log: Log,
 }

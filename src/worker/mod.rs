@@ -62,21 +62,28 @@ pub(crate) struct Config {
 
 /// Shared state: what others leave for the worker, and what it leaves for them.
 struct Shared {
+    /// Holds at most one wake-up: more would say nothing new.
     wake: Sender<()>,
+    /// `RUNNING`, `STOP_WANTED` or `ENDED`; only the worker sets `ENDED`.
     phase: AtomicU8,
     server_changed: AtomicBool,
     settings_changed: AtomicBool,
     graphs_arrive: AtomicBool,
     client_gone: AtomicBool,
+    /// The latest settings: an older version not taken up yet is lost, as it should be.
     config: Mutex<Config>,
+    /// At most [`MAX_TOUCHED`] graphs that clients may have written to.
     touched: Mutex<BTreeSet<GraphName>>,
+    /// Replaced as a whole, so that readers never wait.
     published: ArcSwap<Published>,
 }
 
 /// The handle of the worker thread.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
+    /// At most [`MAX_REQUESTS`]; beyond that, users are told that the worker is busy.
     requests: Sender<Request>,
+    /// Readable or closed once the thread is on its way out.
     ended: Receiver<()>,
     thread: JoinHandle<()>,
 }
@@ -88,7 +95,8 @@ impl fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// Starts the thread.
+    /// Starts the thread, which starts the embedders and then surveys the server. Fails if the
+    /// system refuses the thread.
     pub(crate) fn start(config: Config, store: Box<dyn Store>) -> Result<Self, Error> {
         let (wake, woken) = bounded(1);
         let (requests, inbound) = bounded(MAX_REQUESTS);
@@ -116,20 +124,21 @@ impl Worker {
         Ok(Self { shared, requests, ended, thread })
     }
 
-    /// Leaves new settings for the worker.
+    /// Leaves new settings for the worker, which takes them up before any later request.
     pub(crate) fn configure(&self, config: Config) {
         *lock(&self.shared.config) = config;
         self.shared.settings_changed.store(true, Ordering::SeqCst);
         self.wake();
     }
 
-    /// Reports that the server's state has changed.
+    /// Reports that the server's state has changed: its role, its modules, what it has loaded. A
+    /// survey follows.
     pub(crate) fn server_changed(&self) {
         self.shared.server_changed.store(true, Ordering::Relaxed);
         self.wake();
     }
 
-    /// Reports that a waiting client has gone.
+    /// Reports that a waiting client has gone, so that its texts need not be embedded.
     pub(crate) fn client_gone(&self) {
         self.shared.client_gone.store(true, Ordering::Relaxed);
         self.wake();
@@ -142,7 +151,8 @@ impl Worker {
         self.wake();
     }
 
-    /// Reports that a client is about to write to a graph.
+    /// Reports that a client is about to write to a graph. Called for every write command, so it
+    /// costs a lock and, for the first one, a wake-up.
     pub(crate) fn touched(&self, graph: GraphName) {
         let mut touched = lock(&self.shared.touched);
         // Nothing is lost beyond the bound: the next scheduled pass finds the graph.

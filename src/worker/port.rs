@@ -15,11 +15,13 @@ use crate::rule::name::{EmbedderName, RuleName};
 /// The engine and the server, as the worker needs them. Nothing here waits: answers arrive on a
 /// channel, from any thread, or never if the server stops.
 pub(crate) trait Store: Send {
-    /// Looks at the server and its graphs.
+    /// Looks at the server and its graphs. Answered with [`Event::Surveyed`].
     fn survey(&self, to: Sender<Answer>);
-    /// Starts a query on the engine's own threads.
+    /// Starts a query on the engine's own threads, if the server allows it. Answered with
+    /// [`Event::Read`] for the same ticket.
     fn read(&self, read: Read, to: Sender<Answer>);
-    /// Writes, in one hold of the server.
+    /// Checks whether a write may happen, and makes it, in one hold of the server. Answered with
+    /// [`Event::Written`], which returns the write so that it can be made again.
     fn write(&self, write: Write, to: Sender<Answer>);
     /// Writes one line to the server's log.
     fn log(&self, level: Level, line: &str);

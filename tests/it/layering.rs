@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a folder may name, and which crates are its alone.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("error", &[]),
     ("inject", &[]),
     ("text", &[]),
@@ -16,7 +16,8 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("embed", &["rule", "fill", "entity", "text", "error", "inject"]),
     ("worker", &["rule", "fill", "embed", "entity", "text", "error", "inject"]),
     ("server", &["worker", "engine", "embed", "fill", "rule", "entity", "text", "error", "inject"]),
-    ("lib", &["server"]),
+    ("fuzzing", &["engine", "embed", "rule", "entity", "text"]),
+    ("lib", &["server", "fuzzing"]),
 ];
 const OWNED: [(&str, &[&str]); 6] = [
     ("redis_module", &["server", "lib"]),

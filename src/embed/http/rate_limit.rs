@@ -82,6 +82,25 @@ fn unit_seconds(unit: &str) -> Option<f64> {
     UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| *seconds)
 }
 
+/// Reads a header's value as each of those above, for the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) fn read_every_way(value: &[u8]) {
+    use reqwest::header::{HeaderName, HeaderValue};
+
+    let Ok(value) = HeaderValue::from_bytes(value) else { return };
+    let headers = |names: &[&'static str], value: &HeaderValue| -> HeaderMap {
+        names.iter().map(|name| (HeaderName::from_static(name), value.clone())).collect()
+    };
+    let counts = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"];
+    let times = ["retry-after", "x-ratelimit-reset-tokens"];
+    rate_limits(&headers(&counts, &value));
+    retry_after(&headers(&["retry-after-ms"], &value));
+    let mut all = headers(&counts, &HeaderValue::from_static("9"));
+    all.extend(headers(&times, &value));
+    retry_after(&all);
+    rate_limits(&all);
+}
+
 #[cfg(test)]
 mod tests {
     use reqwest::header::{HeaderName, HeaderValue};

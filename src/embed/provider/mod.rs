@@ -22,6 +22,8 @@ use reqwest::header::HeaderName;
 use serde_json::{Map, Value, json};
 
 use crate::fill::port::embedding::InputType;
+#[cfg(any(test, fuzzing))]
+use crate::fill::port::embedding::by_index;
 
 /// Longest part of a service's or a parser's message that is passed on, in characters.
 pub(super) const MESSAGE_CHARS: usize = 200;
@@ -184,6 +186,19 @@ impl InputTypeField {
 /// Fields to add to every body.
 fn extra(fields: &[(&str, Value)]) -> Map<String, Value> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+}
+
+/// Reads a response of any bytes as vectors, as a refusal and as a wrong page; for tests.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_every_way(body: &[u8]) {
+    let scrub = |text: &str| text.to_owned();
+    reply::check_beginning(body, scrub).ok();
+    refusal::parse(body, scrub);
+    if let Ok(reply::Answer::Vectors(reply)) = reply::parse(body, scrub) {
+        let expected = reply.vectors.len();
+        let vectors = by_index(reply, expected, None);
+        assert!(vectors.is_err() || vectors.is_ok_and(|vectors| vectors.len() == expected));
+    }
 }
 
 #[cfg(test)]

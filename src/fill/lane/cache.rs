@@ -81,7 +81,10 @@ impl EmbeddingCache {
             self.bytes -= weight(&text, &vector);
         }
         while self.bytes > MAX_BYTES {
-            let Some((text, vector)) = self.vectors.pop_lru() else { return };
+            let Some((text, vector)) = self.vectors.pop_lru() else {
+                debug_assert!(false, "an empty cache of {} bytes", self.bytes);
+                return;
+            };
             self.bytes -= weight(&text, &vector);
         }
     }

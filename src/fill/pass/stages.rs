@@ -42,7 +42,7 @@ impl Pass {
             | Stage::Filling(_)
             | Stage::Reviewing(_)
             | Stage::Sampling(_)
-            | Stage::Done => {}
+            | Stage::Done => debug_assert!(false, "indexes for a pass that did not ask"),
         }
     }
 
@@ -75,6 +75,7 @@ impl Pass {
     /// A window has been counted. Returns the sums when the count is complete.
     pub(super) fn learn_count(&mut self, query: &Query, count: Count) -> Option<Counted> {
         let (Stage::Counting(sweep), Query::Count { window, .. }) = (&mut self.stage, query) else {
+            debug_assert!(false, "a count for a pass that is not counting");
             return None;
         };
         sweep.advance(*window, count.seen);
@@ -85,7 +86,10 @@ impl Pass {
 
     /// The count of a graph that may be small. Returns the sums if it is.
     pub(super) fn learn_count_all(&mut self, count: Option<Count>) -> Option<Counted> {
-        let Stage::CountingAll = self.stage else { return None };
+        let Stage::CountingAll = self.stage else {
+            debug_assert!(false, "a whole count for a pass that is past it");
+            return None;
+        };
         let Some(count) = count else {
             self.stage = Stage::Counting(Sweep::new(0, self.plan.max_rows));
             return None;
@@ -118,6 +122,7 @@ impl Pass {
     /// **Where selected nodes come in.** Returns how many of them no count included.
     pub(super) fn learn_selection(&mut self, query: &Query, selection: Selection) -> u64 {
         let (Stage::Filling(sweep), Query::Select(window)) = (&mut self.stage, query) else {
+            debug_assert!(false, "a selection for a pass that is not filling");
             return 0;
         };
         sweep.advance(*window, selection.seen);
@@ -138,6 +143,7 @@ impl Pass {
     pub(super) fn learn_marked(&mut self, query: &Query, marked: Marked) -> u64 {
         let (Stage::Reviewing(sweep), Query::Marked { window, .. }) = (&mut self.stage, query)
         else {
+            debug_assert!(false, "marked nodes for a pass that is not reviewing");
             return 0;
         };
         sweep.advance(*window, marked.seen);
@@ -191,7 +197,10 @@ impl Pass {
 
     /// The dimension of a label's vectors is known: the index can be created.
     pub(super) fn learn_sample(&mut self, sample: Option<usize>) {
-        let Stage::Sampling(labels) = &mut self.stage else { return };
+        let Stage::Sampling(labels) = &mut self.stage else {
+            debug_assert!(false, "a sample for a pass that is not sampling");
+            return;
+        };
         if let (Some(label), Some(dimensions), Some(similarity)) =
             (labels.pop(), sample, self.plan.rule.index)
         {

@@ -147,7 +147,10 @@ impl Schedule {
             (open, all) = (open + 1, all + 1);
             self.bindings.serve(&binding);
             let begun = self.bindings.edit(&binding, Bound::begin).flatten();
-            let Some((scope, check_indexes, rule)) = begun else { return };
+            let Some((scope, check_indexes, rule)) = begun else {
+                debug_assert!(false, "a pass begins that nobody wanted");
+                return;
+            };
             let plan = Plan {
                 scope,
                 check_indexes: check_indexes && rule.index.is_some(),
@@ -204,9 +207,11 @@ impl Schedule {
         self.bindings.pass(binding)
     }
 
-    /// The pass over a graph, mutably.
+    /// A pass, which lasts until everything of it that is under way has come back.
     pub(crate) fn pass_mut(&mut self, binding: &Binding) -> Option<&mut Pass> {
-        self.bindings.pass_mut(binding)
+        let pass = self.bindings.pass_mut(binding);
+        debug_assert!(pass.is_some(), "a pass ended while it was still needed");
+        pass
     }
 
     /// Changes every pass.
@@ -214,9 +219,9 @@ impl Schedule {
         self.bindings.passes_mut().for_each(change);
     }
 
-    /// Changes the pass over a graph, if it has one.
+    /// Changes a pass.
     pub(crate) fn on_pass(&mut self, binding: &Binding, change: impl FnOnce(&mut Pass)) {
-        if let Some(pass) = self.bindings.pass_mut(binding) {
+        if let Some(pass) = self.pass_mut(binding) {
             change(pass);
         }
     }
@@ -227,9 +232,11 @@ impl Schedule {
         binding: &Binding,
         change: impl FnOnce(&mut Pass) -> Progress,
     ) {
-        if let Some((graph, pass)) = self.bindings.in_pass(binding) {
-            graph.advance(&change(pass));
-        }
+        let Some((bound, pass)) = self.bindings.in_pass(binding) else {
+            debug_assert!(false, "a pass ended before its reads and writes");
+            return;
+        };
+        bound.advance(&change(pass));
     }
 
     /// Entities were released from quarantine: they are tried again at once.

@@ -17,43 +17,69 @@ use crate::server::config::kinds::{
 };
 use crate::server::config::{MAX, MILLISECOND, SECOND, anything};
 
+/// A service by name, or `local`. It decides what the other settings default to where they are left
+/// at theirs.
 pub(super) static PROVIDER: StringSetting =
     string("provider", "openai", |name, value| Provider::parse(name, value).map(drop)).protected();
+/// Where the service is. At its default, the address of the service by name, if it has one.
 pub(super) static BASE_URL: StringSetting =
     string("base-url", "https://api.openai.com/v1", |name, value| {
         Endpoint::parse(name, value).map(drop)
     })
     .env("OPENAI_BASE_URL")
     .protected();
-// With provider local it is a path, and an error about it reveals whether the path exists.
+/// The model's name at the service; with provider `local`, the directory of a model.
+// An error about a path reveals whether it exists, hence protected.
 pub(super) static MODEL: StringSetting =
     string("model", "text-embedding-3-small", not_empty).env("EMBEDDING_MODEL").protected();
+/// The path below the base URL; `{model}` is replaced. Empty = the one of the service by name.
 pub(super) static PATH: StringSetting = string("path", "", url_path).protected();
+/// The header for the plain key; empty = the one of the service by name.
 pub(super) static AUTH_HEADER: StringSetting =
     string("auth-header", "", |name, value| auth_header(name, value).map(drop)).protected();
+/// The field that requests a number of dimensions; `none` = there is none, empty = the one of the
+/// service by name.
 pub(super) static DIMENSIONS_FIELD: StringSetting =
     string("dimensions-field", "", field).protected();
+/// The field that tells documents from queries; empty = the one of the service by name.
 pub(super) static INPUT_TYPE_FIELD: StringSetting =
     string("input-type-field", "", field).protected();
+/// The value of that field for documents.
 pub(super) static INPUT_TYPE_DOCUMENT: StringSetting =
     string("input-type-document", "document", anything);
+/// The value of that field for queries.
 pub(super) static INPUT_TYPE_QUERY: StringSetting = string("input-type-query", "query", anything);
+/// A JSON object whose fields are added to every request; empty = none.
 pub(super) static EXTRA_BODY: StringSetting =
     string("extra-body", "", |name, value| extra_body(name, value).map(drop)).protected();
+/// Whether to request vectors as base64, in fewer bytes. A service that complains is asked for
+/// plain numbers from then on.
 pub(super) static BASE64: BoolSetting = boolean("base64");
+/// Prepended to each text of a node. Changing it leaves existing vectors as they are.
 pub(super) static DOCUMENT_PREFIX: StringSetting = string("document-prefix", "", anything);
+/// Prepended to each query.
 pub(super) static QUERY_PREFIX: StringSetting = string("query-prefix", "", anything);
+/// Threads of a local model; 0 = half of the cores.
 pub(super) static LOCAL_THREADS: IntSetting = integer("local-threads", 0, 0, 256);
+/// The length of vectors to request; 0 = the model's own.
 pub(super) static DIMENSIONS: IntSetting = integer("dimensions", 0, 0, 65_536);
+/// The name of the environment variable that holds the key; empty = no key is sent.
 pub(super) static API_KEY_ENV: StringSetting =
     string("api-key-env", "OPENAI_API_KEY", anything).protected();
+/// A file that holds the key, read for each request; it wins over the variable.
 pub(super) static API_KEY_FILE: StringSetting = string("api-key-file", "", anything).protected();
+/// The most texts per request; the lane learns smaller limits by itself.
 pub(super) static BATCH_SIZE: IntSetting = integer("batch-size", 50, 1, 2_048).env("BATCH_SIZE");
+/// The most tokens per request, estimated at four bytes each.
 pub(super) static BATCH_TOKENS: IntSetting = integer("batch-tokens", 100_000, 1, MAX);
+/// The most requests in flight. A local model has one more than it has threads.
 pub(super) static CONCURRENCY: IntSetting = integer("concurrency", 8, 1, 64);
+/// The longest wait for one answer, connecting included.
 pub(super) static REQUEST_TIMEOUT_MS: IntSetting =
     integer("request-timeout-ms", 30_000, 100, 600_000);
+/// The operator's own limit on requests; 0 = none.
 pub(super) static REQUESTS_PER_MINUTE: IntSetting = integer("requests-per-minute", 0, 0, MAX);
+/// The operator's own limit on tokens; 0 = none.
 pub(super) static TOKENS_PER_MINUTE: IntSetting = integer("tokens-per-minute", 0, 0, MAX);
 
 /// The value for a service that has no field for the number of dimensions.

@@ -35,27 +35,46 @@ use embedder::{
 };
 use kinds::{BoolSetting, IntSetting, StringSetting, boolean, integer, string};
 
+/// The largest value of settings without a natural maximum: as a number of seconds, 68 years.
 const MAX: i64 = i32::MAX as i64;
 
+/// `no` = nothing new starts; requests in flight finish.
 static ENABLED: BoolSetting = boolean("enabled");
+/// `yes` = a text with too many tokens is shortened until the service accepts it; `no` = its node
+/// is quarantined.
 static TRUNCATE: BoolSetting = boolean("truncate");
+/// Seconds between scheduled passes; 0 = none.
 static INTERVAL: IntSetting = integer("interval", 300, 0, MAX).env("SLEEP_INTERVAL");
+/// Whether a write to a graph requests a pass over it.
 static WAKE_ON_WRITE: BoolSetting = boolean("wake-on-write");
+/// Which graphs are filled: globs separated by spaces.
 static GRAPHS: StringSetting =
     string("graphs", "*", |name, value| Globs::parse(name, value).map(drop));
+/// The label of the nodes that are filled; empty = all nodes.
 static LABEL: StringSetting =
     string("label", "", |name, value| optional_name(name, value).map(drop));
+/// The property with the text. The three properties must differ, which [`Rule::check`] checks.
 static SOURCE: StringSetting = string("source", "text", property);
+/// The property that receives the vector.
 static TARGET: StringSetting = string("target", "embedding", property);
+/// The property that marks a quarantined node.
 static ERROR_PROPERTY: StringSetting = string("error-property", "embedding_error", property);
+/// How many query vectors to keep; 0 = none.
 static QUERY_CACHE: IntSetting = integer("query-cache", 1_000, 0, 100_000);
+/// Characters of a text that are embedded; the rest is cut off.
 static MAX_TEXT_CHARS: IntSetting = integer("max-text-chars", 24_000, 1, 10_000_000);
+/// Attempts per batch in one pass. Being throttled does not count.
 static MAX_ATTEMPTS: IntSetting = integer("max-attempts", 5, 1, 100);
+/// The longest a write may hold the server; a single row may take longer.
 static WRITE_BUDGET_MS: IntSetting = integer("write-budget-ms", 5, 1, 1_000);
+/// How long a write waits for other clients' queries on its graph; 0 = as long as they take.
 static WRITE_PATIENCE_MS: IntSetting = integer("write-patience-ms", 0, 0, MAX);
+/// `auto` = as effects wherever that is safe; `no` = always as queries.
 static WRITE_EFFECTS: StringSetting =
     string("write-effects", "auto", |name, value| write_effects(name, value).map(drop));
+/// Whether to create a missing vector index once a pass has drained.
 static AUTO_INDEX: BoolSetting = boolean("auto-index");
+/// How vectors are compared, for the indexes that we create.
 static SIMILARITY: StringSetting =
     string("similarity", "cosine", |name, value| similarity(name, value).map(drop));
 
