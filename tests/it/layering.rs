@@ -18,9 +18,10 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("server", &["worker", "engine", "embed", "fill", "rule", "entity", "text", "error", "inject"]),
     ("lib", &["server"]),
 ];
-const OWNED: [(&str, &[&str]); 6] = [
+const OWNED: [(&str, &[&str]); 7] = [
     ("redis_module", &["server", "lib"]),
     ("reqwest", &["embed"]),
+    ("hyper_util", &["embed"]),
     ("tokio", &["embed"]),
     ("serde_json", &["embed"]),
     ("rustls", &["embed"]),

@@ -4,4 +4,5 @@ pub(crate) mod client;
 mod diagnosis;
 pub(crate) mod endpoint;
 pub(crate) mod key;
+mod proxy;
 pub(crate) mod rate_limit;
