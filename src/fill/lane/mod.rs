@@ -110,6 +110,8 @@ pub(crate) struct Lane {
     limits: RequestLimits,
     cache: EmbeddingCache,
     queries: QueryEmbeddings,
+    /// When the service last asked for a pause, or a query was sent during one.
+    tried: Option<Instant>,
     suspects: Vec<Suspect>,
     in_flight: HashMap<RequestId, InFlight>,
     /// Requests sent so far; identifies the next one.
@@ -127,6 +129,7 @@ impl Lane {
             limits: RequestLimits::new(settings.batch),
             cache: EmbeddingCache::default(),
             queries: QueryEmbeddings::new(settings.query_cache),
+            tried: None,
             suspects: Vec::new(),
             in_flight: HashMap::new(),
             sent: 0,
@@ -221,8 +224,10 @@ impl Lane {
 
     /// When a waiting request may be sent, or something expires.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let query = self.limiter.query_waits_until(now).filter(|_| self.queries.is_queued());
-        let due = [self.limiter.wait_until(now), query, self.cache.expires()];
+        let queued = self.queries.is_queued();
+        let query = self.limiter.query_waits_until(now).filter(|_| queued);
+        let attempt = self.next_attempt(now).filter(|_| queued);
+        let due = [self.limiter.wait_until(now), query, attempt, self.cache.expires()];
         let suspects = self.suspects.iter().map(Suspect::not_before);
         due.into_iter().chain(suspects).flatten().filter(|at| *at > now).min()
     }
