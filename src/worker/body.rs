@@ -139,6 +139,7 @@ impl<'a> Body<'a> {
         if embedder_replaced {
             let fresh = Embedder::start(&settings.1, self.completions.0.clone());
             std::mem::replace(&mut self.embedder, fresh).stop(EMBEDDER_STOP);
+            self.log.embedder_replaced();
         }
         self.settings = settings.clone();
         self.note(Event::Configured { settings: Box::new(settings.0), embedder_replaced });

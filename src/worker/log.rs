@@ -12,6 +12,8 @@ pub(super) struct Log {
     engine: Option<String>,
     server: String,
     lane: LaneState,
+    /// The embedder's warning has been logged: it may come and go.
+    warned: bool,
 }
 
 impl Log {
@@ -47,6 +49,15 @@ impl Log {
                 .log(level, &format!("embedder state={}{}", state.name(), why.unwrap_or_default()));
             self.lane = state;
         }
+        if let Some(warning) = lane.warning.as_ref().filter(|_| !self.warned) {
+            store.log(Level::Warning, &format!("embedder warning={warning:?}"));
+            self.warned = true;
+        }
+    }
+
+    /// Another embedder may be warned of, too.
+    pub(super) fn embedder_replaced(&mut self) {
+        self.warned = false;
     }
 
     /// Logs the engine's version when it has changed.

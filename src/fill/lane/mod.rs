@@ -13,6 +13,7 @@ pub(crate) mod limiter;
 mod outcome;
 mod query;
 mod request_limits;
+mod sameness;
 mod shorten;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::fill::lane::isolate::Suspect;
 use crate::fill::lane::limiter::Limiter;
 use crate::fill::lane::query::{QueryEmbeddings, QueryRequest};
 use crate::fill::lane::request_limits::RequestLimits;
+use crate::fill::lane::sameness::Sameness;
 use crate::fill::port::embedding::{Embed, InputType};
 use crate::fill::port::event::{Outcome, RunFault};
 use crate::fill::port::id::{RequestId, RunId, Wave};
@@ -113,6 +115,7 @@ pub(crate) struct Lane {
     /// When the service last asked for a pause, or a query was sent during one.
     tried: Option<Instant>,
     suspects: Vec<Suspect>,
+    sameness: Sameness,
     in_flight: HashMap<RequestId, InFlight>,
     /// Requests sent so far; identifies the next one.
     sent: u64,
@@ -131,6 +134,7 @@ impl Lane {
             queries: QueryEmbeddings::new(settings.query_cache),
             tried: None,
             suspects: Vec::new(),
+            sameness: Sameness::default(),
             in_flight: HashMap::new(),
             sent: 0,
             figures: LaneFigures::default(),
@@ -158,6 +162,7 @@ impl Lane {
         self.limits = RequestLimits::new(settings.batch);
         self.cache.forget();
         self.queries.forget();
+        self.sameness = Sameness::default();
         self.figures.dimensions = None;
         // Requests not handed out yet would be paid for twice.
         self.follows.retain(|follow| !matches!(follow, Follow::Send(..)));
@@ -242,6 +247,7 @@ impl Lane {
         let lane = LaneFigures {
             state: self.limiter.state(),
             reason: self.limiter.reason().map(str::to_owned),
+            warning: self.sameness.warning(),
             in_flight: self.limiter.in_flight(),
             window: self.limiter.window(),
             next_try: self.limiter.wait_until(now),
