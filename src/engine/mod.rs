@@ -15,9 +15,9 @@ pub(crate) mod version;
 pub(crate) mod words;
 
 use crate::fill::port::fault::StoreFault;
-#[cfg(any(test, fuzzing))]
-use crate::fill::port::store::Window;
 use crate::fill::port::store::{Answer, Change, Job, Query, Read, Write};
+#[cfg(any(test, fuzzing))]
+use crate::fill::port::store::{Cursor, Window};
 use query::{index, sweep, write};
 use value::Value;
 
@@ -75,8 +75,7 @@ pub(crate) fn reply(proto: &[u8]) -> Result<Value<'_>, StoreFault> {
 /// Reads a reply of any shape as the answer to each of our queries; for tests.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_every_way(proto: &[u8]) {
-    let window =
-        Window { from: Cursor::at(0), hi: 1, rows: 1, last: false };
+    let window = Window { from: Cursor::at(0), hi: 1, rows: 1, last: false };
     let queries = [
         Query::Indexes,
         Query::CountAll { nodes: 9, rows: 9, labels: true },

@@ -122,6 +122,7 @@ fn embedder(snapshot: &Snapshot, name: &EmbedderName) -> RedisValue {
         ("host", optional(config.and_then(|config| config.host()))),
         ("state", text(lane.state.name())),
         ("reason", optional(lane.reason.as_deref())),
+        ("warning", optional(lane.warning.as_deref())),
         ("next_try_in_ms", in_ms(lane.next_try)),
         ("latency_ms", RedisValue::Float(lane.latency_ms)),
     ]))

@@ -163,6 +163,7 @@ impl<'a> Body<'a> {
             if !self.embedders.contains_key(name) {
                 let embedder = start(name, config, &self.completions.0);
                 self.embedders.insert(name.clone(), embedder);
+                self.log.embedder_replaced(name);
                 replaced.insert(name.clone());
             }
         }

@@ -1,6 +1,6 @@
 //! The log: one line per pass and one per change of state, never one per node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use crate::fill::port::event::Report;
@@ -14,6 +14,8 @@ pub(super) struct Log {
     engine: Option<String>,
     server: String,
     lanes: BTreeMap<EmbedderName, LaneState>,
+    /// Embedders whose warning has been logged: it may come and go.
+    warned: BTreeSet<EmbedderName>,
 }
 
 impl Log {
@@ -44,6 +46,14 @@ impl Log {
     }
 
     fn lane(&mut self, store: &dyn Store, name: &EmbedderName, lane: &LaneFigures) {
+        let name_part = match name.as_str() {
+            DEFAULT => String::new(),
+            name => format!(" name={name}"),
+        };
+        if let Some(warning) = lane.warning.as_ref().filter(|_| !self.warned.contains(name)) {
+            store.log(Level::Warning, &format!("embedder{name_part} warning={warning:?}"));
+            self.warned.insert(name.clone());
+        }
         // A fill at full speed is throttled now and then: not worth a line each time.
         let state = if lane.state == LaneState::Throttled { LaneState::Ready } else { lane.state };
         if self.lanes.get(name).copied().unwrap_or_default() == state {
@@ -52,12 +62,13 @@ impl Log {
         let why = lane.reason.as_ref().map(|why| format!(" reason={why:?}")).unwrap_or_default();
         let calm = state == LaneState::Ready;
         let level = if calm { Level::Notice } else { Level::Warning };
-        let name_part = match name.as_str() {
-            DEFAULT => String::new(),
-            name => format!(" name={name}"),
-        };
         store.log(level, &format!("embedder{name_part} state={}{why}", state.name()));
         self.lanes.insert(name.clone(), state);
+    }
+
+    /// The embedder is a new one: it may be warned of, too.
+    pub(super) fn embedder_replaced(&mut self, name: &EmbedderName) {
+        self.warned.remove(name);
     }
 
     /// Logs the engine's version when it has changed.

@@ -1,7 +1,11 @@
 //! What goes wrong is blamed on nobody who is not to blame, and told.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use serde_json::json;
 
 use testkit::harness::{Address as _, Redis, Server, Setup, wait_for};
 use testkit::service::{Answer, Service};
@@ -271,4 +275,42 @@ fn a_snapshot_that_failed_stops_our_writes_like_anybodys() {
     });
     service.release();
     is_paused(&mut redis, "MISCONF", &["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
+}
+
+#[test]
+fn a_vector_for_everything_is_stored_and_warned_of_once_per_embedder() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let now = Arc::clone(&broken);
+    let service = Service::scripted(8, move |request| {
+        if !now.load(Ordering::Relaxed) {
+            return Answer::Vectors;
+        }
+        let item = |index| json!({ "index": index, "embedding": vec![0.5; 8] });
+        Answer::Body(json!({ "data": (0..request.texts.len()).map(item).collect::<Vec<_>>() }))
+    });
+    let server = Setup::with(&service).arg("--enable-protected-configs", "yes").start();
+    let mut redis = server.connect();
+    let told = |redis: &mut Redis| {
+        let warning = redis.status().get("embedder").text("warning");
+        warning.contains("different texts were given the same vector")
+    };
+    let logged = || server.log().matches("embedder warning=").count();
+    let fill = |redis: &mut Redis, nodes: i64, text: &str| {
+        let text = format!("'{text}' + toString(i)");
+        redis.query("kb", &format!("UNWIND range(1, {nodes}) AS i CREATE (:Doc {{text: {text}}})"));
+        assert_eq!(redis.run("kb").counts(), [nodes, nodes, 0, 0, 0]);
+    };
+    // Too few to tell.
+    fill(&mut redis, 10, "a");
+    assert!(!told(&mut redis));
+    fill(&mut redis, 60, "b");
+    fill(&mut redis, 60, "c");
+    assert!(told(&mut redis) && redis.status().get("embedder").text("state") == "ready");
+    assert_eq!(logged(), 1);
+    redis.call::<String>(&["CONFIG", "SET", "vectorfill.model", "another"]);
+    fill(&mut redis, 60, "d");
+    assert_eq!(logged(), 2);
+    broken.store(false, Ordering::Relaxed);
+    fill(&mut redis, 10, "e");
+    assert!(!told(&mut redis));
 }

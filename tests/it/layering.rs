@@ -19,9 +19,10 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("fuzzing", &["engine", "embed", "rule", "entity", "text"]),
     ("lib", &["server", "fuzzing"]),
 ];
-const OWNED: [(&str, &[&str]); 6] = [
+const OWNED: [(&str, &[&str]); 7] = [
     ("redis_module", &["server", "lib"]),
     ("reqwest", &["embed"]),
+    ("hyper_util", &["embed"]),
     ("tokio", &["embed"]),
     ("serde_json", &["embed"]),
     ("rustls", &["embed"]),

@@ -31,6 +31,7 @@ mod lifecycle;
 mod local;
 mod network;
 mod panics;
+mod proxy;
 mod python;
 mod quarantine;
 mod question;

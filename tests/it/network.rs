@@ -12,14 +12,14 @@ const FILLED: &str = "MATCH (n) RETURN count(n.embedding)";
 const MARKED: &str = "MATCH (n) RETURN count(n.embedding_error)";
 const TIMEOUT: Duration = Duration::from_millis(500);
 
-fn setup(service: &Service) -> Setup {
+pub fn setup(service: &Service) -> Setup {
     let timeout = TIMEOUT.as_millis().to_string();
     Setup::with(service).set("max-attempts", "2").set("request-timeout-ms", &timeout)
 }
 
 /// A pass over ten nodes that the service does not answer well: it ends soon, blames nobody, and
 /// says `told` wherever a person may look.
-fn endures(redis: &mut Redis, told: &[&str]) {
+pub fn endures(redis: &mut Redis, told: &[&str]) {
     redis.query("kb", "UNWIND range(1, 10) AS i CREATE (:Doc {text: toString(i)})");
     let begun = Instant::now();
     let tally = redis.run("kb");

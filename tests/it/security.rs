@@ -56,7 +56,7 @@ fn read_all(mut stream: TcpStream) -> String {
 }
 
 /// Everything a user can get to see, and everything in the files.
-fn shown(server: &Server, redis: &mut Redis) -> String {
+pub fn shown(server: &Server, redis: &mut Redis) -> String {
     let places: [&[&str]; 8] = [
         &["CONFIG", "GET", "*"],
         &["MODULE", "LIST"],

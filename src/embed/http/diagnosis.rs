@@ -1,7 +1,5 @@
 //! What went wrong with a connection, in words for people.
 
-use crate::embed::http::endpoint::Endpoint;
-
 /// What to do about an untrusted certificate.
 pub(super) fn tls_remedy(words: &str) -> Option<&'static str> {
     let untrusted = ["UnknownIssuer", "CaUsedAsEndEntity", "UnsupportedCertVersion"];
@@ -9,16 +7,6 @@ pub(super) fn tls_remedy(words: &str) -> Option<&'static str> {
         " (its certificate is self-signed, or its issuer is not trusted here: add the issuer to \
          the system's certificates, or give the service a trusted certificate)",
     )
-}
-
-/// The proxy the environment names for requests to a service.
-pub(super) fn proxy_of(endpoint: &Endpoint) -> Option<String> {
-    let variable = if endpoint.needs_tls() { "HTTPS_PROXY" } else { "HTTP_PROXY" };
-    let names =
-        [variable.to_lowercase(), variable.to_owned(), "all_proxy".into(), "ALL_PROXY".into()];
-    let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|v| !v.is_empty()))?;
-    // Leaves out user and password, which must not show up in messages.
-    Some(value.rsplit('@').next().unwrap_or_default().to_owned())
 }
 
 /// The innermost cause of an error: reqwest's own message is only "error sending request".

@@ -1,5 +1,7 @@
 //! Where an embedding service is.
 
+use std::net::IpAddr;
+
 use reqwest::Url;
 
 use crate::error::Error;
@@ -36,6 +38,13 @@ impl Endpoint {
     /// Whether it is reached over TLS.
     pub(crate) fn needs_tls(&self) -> bool {
         self.0.scheme() != "http"
+    }
+
+    /// Whether it is on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.host().trim_matches(['[', ']']);
+        let address = host.parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
 
     /// The host, for people.
@@ -80,6 +89,18 @@ mod tests {
         for bad in ["", "localhost:80", "file:///etc/passwd", "ftp://host/", "https://u:p@host/v1"]
         {
             assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_service_on_this_machine_is_told_from_others() {
+        let is_loopback = |url| Endpoint::parse("base-url", url).unwrap().is_loopback();
+        for own in ["http://localhost:1", "http://LocalHost", "http://127.0.0.53", "http://[::1]:8"]
+        {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in ["http://10.0.0.1", "http://localhost.example", "http://[::2]", "http://1"] {
+            assert!(!is_loopback(other), "{other}");
         }
     }
 

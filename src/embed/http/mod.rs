@@ -4,5 +4,6 @@ pub(crate) mod client;
 mod diagnosis;
 pub(crate) mod endpoint;
 pub(crate) mod key;
+mod proxy;
 pub(crate) mod rate_limit;
 mod request;

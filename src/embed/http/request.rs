@@ -8,9 +8,10 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
 use crate::embed::config::EmbedderConfig;
-use crate::embed::http::diagnosis::{causes, is_tls, proxy_of, tls_remedy};
+use crate::embed::http::diagnosis::{causes, is_tls, tls_remedy};
 use crate::embed::http::endpoint::{Endpoint, shown};
 use crate::embed::http::key::{KeySource, Secret};
+use crate::embed::http::proxy::Proxy;
 use crate::embed::http::rate_limit::{rate_limits, retry_after};
 use crate::embed::provider::refusal::{self, Refusal};
 use crate::embed::provider::reply::{self, Answer};
@@ -29,6 +30,8 @@ const BYTES_PER_NUMBER: usize = 32;
 const MIN_DIMENSIONS: usize = 64;
 /// The status assumed for an error inside a successful response, if it names none.
 const SERVER_ERROR: u16 = 500;
+/// A proxy wants a user and a password.
+const PROXY_AUTH_REQUIRED: u16 = 407;
 /// Allowance for everything else in a response.
 const BYTES_BESIDES: usize = 1 << 20;
 const MAX_BYTES: usize = 256 << 20;
@@ -44,8 +47,8 @@ pub(super) struct Caller {
     endpoint: Endpoint,
     url: Url,
     protocol: Protocol,
-    /// The proxy that the environment names for this service, for error messages.
-    proxy: Option<String>,
+    /// The proxy that requests go through, for error messages.
+    proxy: Option<Proxy>,
     model: String,
     dimensions: Option<usize>,
     key: KeySource,
@@ -66,6 +69,10 @@ impl Caller {
             // A client that never uses TLS needs no certificates, and a container may have none.
             builder = builder.tls_certs_only([]);
         }
+        if endpoint.is_loopback() {
+            builder = builder.no_proxy();
+        }
+        let url = endpoint.url(&config.protocol.path.replace("{model}", &config.model));
         let client = builder
             .redirect(Policy::none())
             .timeout(config.timeout)
@@ -75,8 +82,8 @@ impl Caller {
             .map_err(|e| Error::HttpClient(causes(&e)))?;
         Ok(Self {
             client,
-            url: endpoint.url(&config.protocol.path.replace("{model}", &config.model)),
-            proxy: proxy_of(&endpoint),
+            proxy: Proxy::of(&endpoint, &url),
+            url,
             endpoint,
             protocol: config.protocol.clone(),
             model: config.model.clone(),
@@ -193,21 +200,34 @@ impl Caller {
             // Usually the address is wrong.
             message = format!("POST {}: {message}", shown(&self.url));
         }
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| status == PROXY_AUTH_REQUIRED) {
+            return password_wanted(proxy);
+        }
         ServiceFault::Refused { status, message, retry_after: wait.or(retry_after), says }
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> ServiceFault {
-        let through = self.proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}"));
-        let host = format!("{}{}", self.endpoint.authority(), through.unwrap_or_default());
+        let through = self.proxy.as_ref().map_or_else(String::new, Proxy::to_string);
+        let host = format!("{}{through}", self.endpoint.authority());
         if error.is_timeout() {
             return ServiceFault::Timeout { host, limit: self.timeout };
         }
+        let words = causes(error);
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| Proxy::wants_password(&words)) {
+            return password_wanted(proxy);
+        }
         // TLS errors do not mention TLS.
         let what = if is_tls(error) { "the TLS handshake failed: " } else { "" };
-        let words = causes(error);
-        let remedy = tls_remedy(&words).unwrap_or_default();
+        let proxy = self.proxy.as_ref().filter(|_| error.is_connect() && what.is_empty());
+        let untrusted = tls_remedy(&words).unwrap_or_default();
+        let remedy = proxy.map_or_else(|| untrusted.to_owned(), Proxy::remedy);
         ServiceFault::Connection { host, reason: one_line(&format!("{what}{words}{remedy}"), 300) }
     }
+}
+
+fn password_wanted(proxy: &Proxy) -> ServiceFault {
+    let (message, status) = (proxy.password_wanted(), PROXY_AUTH_REQUIRED);
+    ServiceFault::Refused { status, message, retry_after: None, says: Says::Nothing }
 }
 
 /// A service without base64 support rejects the parameter with a 400 or 422.

@@ -13,6 +13,7 @@ pub(crate) mod limiter;
 mod outcome;
 mod query;
 mod request_limits;
+mod sameness;
 mod send;
 mod shorten;
 #[cfg(test)]
@@ -27,7 +28,8 @@ use crate::fill::lane::isolate::Suspect;
 use crate::fill::lane::limiter::Limiter;
 use crate::fill::lane::query::{QueryEmbeddings, QueryRequest};
 use crate::fill::lane::request_limits::RequestLimits;
-use crate::fill::port::embedding::Embed;
+use crate::fill::lane::sameness::Sameness;
+use crate::fill::port::embedding::{Embed, InputType};
 use crate::fill::port::event::{Outcome, RunFault};
 use crate::fill::port::id::{RequestId, RunId, Wave};
 use crate::fill::port::settings::{BatchLimits, LaneLimits, LaneSettings, Overlong};
@@ -116,7 +118,10 @@ pub(crate) struct Lane {
     limits: RequestLimits,
     cache: EmbeddingCache,
     queries: QueryEmbeddings,
+    /// When the service last asked for a pause, or a query was sent during one.
+    tried: Option<Instant>,
     suspects: Vec<Suspect>,
+    sameness: Sameness,
     in_flight: HashMap<RequestId, InFlight>,
     /// Requests sent so far; identifies the next one.
     sent: u64,
@@ -134,7 +139,9 @@ impl Lane {
             limits: RequestLimits::new(settings.batch),
             cache: EmbeddingCache::default(),
             queries: QueryEmbeddings::new(settings.query_cache),
+            tried: None,
             suspects: Vec::new(),
+            sameness: Sameness::default(),
             in_flight: HashMap::new(),
             sent: 0,
             figures: LaneFigures::default(),
@@ -162,6 +169,7 @@ impl Lane {
         self.limits = RequestLimits::new(settings.batch);
         self.cache.forget();
         self.queries.forget();
+        self.sameness = Sameness::default();
         self.figures.dimensions = None;
         self.take_back();
     }
@@ -248,8 +256,10 @@ impl Lane {
 
     /// When a waiting request may be sent, or something expires.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let query = self.limiter.query_waits_until(now).filter(|_| self.queries.is_queued());
-        let due = [self.limiter.wait_until(now), query, self.cache.expires()];
+        let queued = self.queries.is_queued();
+        let query = self.limiter.query_waits_until(now).filter(|_| queued);
+        let attempt = self.next_attempt(now).filter(|_| queued);
+        let due = [self.limiter.wait_until(now), query, attempt, self.cache.expires()];
         let suspects = self.suspects.iter().map(Suspect::not_before);
         due.into_iter().chain(suspects).flatten().filter(|at| *at > now).min()
     }
@@ -264,6 +274,7 @@ impl Lane {
         let lane = LaneFigures {
             state: self.limiter.state(),
             reason: self.limiter.reason().map(str::to_owned),
+            warning: self.sameness.warning(),
             in_flight: self.limiter.in_flight(),
             window: self.limiter.window(),
             next_try: self.limiter.wait_until(now),

@@ -14,7 +14,9 @@ use crate::fill::lane::batch::{Batch, Input};
 use crate::fill::lane::{Follow, Lane};
 use crate::fill::port::embedding::{Completion, Embed, RateLimits, Reply};
 use crate::fill::port::fault::{Says, ServiceFault};
+use crate::fill::port::id::RunId;
 use crate::fill::port::settings::LaneSettings;
+use crate::fill::port::settings::Settings;
 use crate::fill::sim;
 use crate::fill::status::LaneState;
 use crate::rule::name::EmbedderName;
@@ -73,6 +75,19 @@ impl Bench {
             took,
         };
         self.lane.complete(self.now, completion, |_, _| None);
+    }
+
+    /// Users ask for these texts; returns how many requests are in flight some seconds later.
+    fn ask(&mut self, texts: &[&str], seconds: u64) -> usize {
+        for text in texts {
+            let text = vec![Text::new(text.as_bytes(), 100)];
+            self.lane.query(self.now, RunId(self.lane.sent + 1_000), text);
+        }
+        self.now += Duration::from_secs(seconds);
+        self.lane.begin_wave(self.now);
+        self.lane.send_queries(self.now, false);
+        self.take_requests();
+        self.asked.len()
     }
 
     fn follows(&mut self) -> Vec<Follow> {
@@ -253,4 +268,56 @@ fn a_vector_that_an_index_would_leave_out_is_not_written() {
     let follows = bench.follows();
     assert!(!follows.iter().any(|follow| matches!(follow, Follow::Write(..))));
     assert!(follows.iter().any(|follow| matches!(follow, Follow::Defer(_, 1))));
+}
+
+fn paused(seconds: u64) -> ServiceFault {
+    let wait = Some(Duration::from_secs(seconds));
+    let (status, says) = (429, Says::Nothing);
+    ServiceFault::Refused { status, message: "later".into(), retry_after: wait, says }
+}
+
+/// A bench whose service has just asked for a pause.
+fn pausing(seconds: u64) -> Bench {
+    let mut bench = Bench::new();
+    bench.send(&["a"]);
+    bench.answer(|_| Err(paused(seconds)));
+    bench
+}
+
+#[test]
+fn a_query_tries_a_service_during_a_long_pause_and_its_success_ends_the_pause() {
+    let mut bench = pausing(300);
+    assert_eq!(bench.ask(&["q", "r"], 29), 0);
+    let due = bench.lane.deadline(bench.now).unwrap();
+    assert!(due <= bench.now + Duration::from_secs(1));
+    assert_eq!(bench.ask(&[], 1), 1);
+    // One at a time, and no batch.
+    assert_eq!(bench.ask(&["s"], 29), 1);
+    assert!(!bench.lane.has_room(bench.now));
+    bench.answer(good);
+    assert_eq!(bench.lane.figures(bench.now).0.state, LaneState::Ready);
+    assert!(bench.lane.has_room(bench.now));
+    assert_eq!(bench.ask(&[], 0), 1);
+}
+
+#[test]
+fn a_query_that_is_refused_during_a_pause_leaves_it_as_long() {
+    let mut bench = pausing(300);
+    let until = bench.lane.figures(bench.now).0.next_try.unwrap();
+    assert_eq!(bench.ask(&["q"], 30), 1);
+    bench.answer(|_| Err(paused(5)));
+    let figures = bench.lane.figures(bench.now).0;
+    assert_eq!((figures.state, figures.next_try), (LaneState::Throttled, Some(until)));
+    assert_eq!((bench.ask(&[], 29), bench.ask(&[], 1)), (0, 1));
+    // No pause is longer than this, whatever the service says.
+    bench.answer(|_| Err(paused(1_000_000)));
+    let longest = Duration::from_mins(11);
+    assert!(bench.lane.figures(bench.now).0.next_try.unwrap() <= bench.now + longest);
+}
+
+#[test]
+fn a_short_pause_is_kept_by_queries_too() {
+    let mut bench = pausing(54);
+    assert_eq!((bench.ask(&["q"], 30), bench.ask(&[], 20)), (0, 0));
+    assert_eq!(bench.ask(&[], 10), 1);
 }

@@ -54,6 +54,8 @@ pub(crate) struct LaneFigures {
     pub state: LaneState,
     /// What went wrong.
     pub reason: Option<String>,
+    /// What is suspicious, although nothing went wrong.
+    pub warning: Option<String>,
     /// Requests in flight.
     pub in_flight: usize,
     /// Maximum requests in flight that the lane currently allows itself.

@@ -15,6 +15,8 @@ const ASKED_LATELY: Duration = Duration::from_mins(1);
 const SHARE: usize = 8;
 /// How soon a query may try a rejected embedder: it may have been fixed.
 const REJECTED_TRY: Duration = Duration::from_secs(1);
+/// How often a query may try a service that asked for a pause of over twice this long.
+const PAUSED_TRY: Duration = Duration::from_secs(30);
 
 impl Limiter {
     /// Slots kept free for queries.
@@ -69,5 +71,14 @@ impl Limiter {
         let rates = rates.into_iter().flatten().max().map(|at| now + at.duration_since(ahead));
         let left = [self.requests_left.empty_until(now), self.tokens_left.empty_until(now)];
         [pause, rates].into_iter().chain(left).flatten().max()
+    }
+    /// When a query may be sent during a long pause, since the service may be well again: its
+    /// success ends the pause. `tried` = the last refusal, or the last query sent like this.
+    pub(crate) fn query_may_try_at(&self, now: Instant, tried: Instant) -> Option<Instant> {
+        let until = self.not_before.filter(|_| self.state == LaneState::Throttled)?;
+        let ahead = now + CREDIT;
+        let rates = self.requests.wait_until(ahead).max(self.tokens.wait_until(ahead));
+        let at = tried + PAUSED_TRY;
+        (until > at + PAUSED_TRY && rates.is_none()).then_some(at)
     }
 }

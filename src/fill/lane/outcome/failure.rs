@@ -42,6 +42,7 @@ impl Lane {
         let At { now, wave } = at;
         match verdict {
             Verdict::RateLimited(wait) => {
+                self.tried = Some(now);
                 return Verdict::RateLimited(self.limiter.throttled(now, wave, wait, why));
             }
             Verdict::Transient { reached: true } if self.is_their_own(payload, wave) => {}

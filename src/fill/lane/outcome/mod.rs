@@ -93,6 +93,7 @@ impl Lane {
             self.limits.answered(now, family, sent - unusable.len());
         }
         self.figures.dimensions = Some(embedded.dimensions);
+        self.sameness.observe(&embedded.rows);
         for row in &embedded.rows {
             self.cache.put(now, &row.text, &row.vector);
         }

@@ -37,10 +37,25 @@ impl Lane {
     /// **Where queries are sent**, before any batch. `batches` = batches are waiting for room too.
     pub(crate) fn send_queries(&mut self, now: Instant, batches: bool) {
         while self.queries.is_queued() && self.limiter.has_room_for_query(now, batches) {
-            let Some(request) = self.queries.next() else { return };
-            let texts = request.texts.clone();
-            self.submit(now, Payload::Query(request), InputType::Query, texts);
+            self.send_query(now);
         }
+        let may_try = self.next_attempt(now).is_some_and(|at| at <= now);
+        if may_try && self.queries.is_queued() && self.send_query(now) {
+            self.tried = Some(now);
+        }
+    }
+
+    /// Sends the next query, if somebody still waits for it.
+    fn send_query(&mut self, now: Instant) -> bool {
+        let Some(request) = self.queries.next() else { return false };
+        let texts = request.texts.clone();
+        self.submit(now, Payload::Query(request), InputType::Query, texts);
+        true
+    }
+
+    /// When a query may be sent although the service asked for a pause.
+    pub(in crate::fill::lane) fn next_attempt(&self, now: Instant) -> Option<Instant> {
+        self.limiter.query_may_try_at(now, self.tried?)
     }
 
     /// Pairs the answer to a query with its texts.
