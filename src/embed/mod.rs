@@ -63,7 +63,7 @@ impl Embedder {
 
     /// Requests vectors; never waits.
     pub(crate) fn submit(&self, request: &Embed) {
-        let Embed { embedder: _, id, input, texts, dimensions } = request;
+        let Embed { embedder: _, id, input, texts, asked, dimensions } = request;
         let prefix = match input {
             InputType::Document => &self.prefixes.0,
             InputType::Query => &self.prefixes.1,
@@ -71,7 +71,10 @@ impl Embedder {
         let texts = texts.iter().map(|text| format!("{prefix}{}", text.to_utf8())).collect();
         let promise = Promise::new(self.name.clone(), *id, self.completions.clone());
         match &self.backend {
-            Backend::Service(service) => service.submit(texts, *input, *dimensions, promise),
+            Backend::Service(service) => {
+                let lengths = http::request::Lengths { asked: *asked, known: *dimensions };
+                service.submit(texts, *input, lengths, promise);
+            }
             #[cfg(feature = "local")]
             Backend::Local(pool) => pool.submit(*input, texts, promise),
             Backend::Broken(reason) => {

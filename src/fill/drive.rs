@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use crate::fill::Filler;
 use crate::fill::lane::Lane;
+use crate::fill::lane::batch::Batch;
+use crate::fill::lane::space::Offer;
 use crate::fill::pass::{Ending, Pass, Room, Step};
 use crate::fill::port::event::{Action, Outcome, Report, ServerState};
 use crate::fill::port::fault::StoreFault;
@@ -122,7 +124,7 @@ impl Filler {
     /// more than its share of the memory.
     fn room(&self, embedder: &EmbedderName, lane: &Lane) -> Room {
         let limits = lane.batch_limits();
-        let dimensions = lane.dimensions().unwrap_or(GUESSED_DIMENSIONS);
+        let dimensions = lane.dimensions(None).unwrap_or(GUESSED_DIMENSIONS);
         let (mut all, mut ours, mut waiting) = (0, 0, 0);
         for pass in self.schedule.passes() {
             all += 1;
@@ -183,7 +185,24 @@ impl Filler {
             else {
                 continue;
             };
-            if let Some(batch) = pass.take_batch(now, &binding, room, lane.cache()) {
+            let wanted = pass.wanted_length().filter(|_| pass.has_batch());
+            let asked = match (lane.offers(wanted), wanted) {
+                (Offer::Yes(asked), _) => asked,
+                (Offer::No(why), _) => {
+                    pass.end(Ending::Stop, Some(&why));
+                    continue;
+                }
+                (Offer::Unknown, wanted) => {
+                    wanted.into_iter().for_each(|wanted| lane.try_length(now, wanted));
+                    // That may have taken the last room.
+                    if lane.has_room(now) {
+                        continue;
+                    }
+                    return false;
+                }
+            };
+            if let Some(batch) = pass.take_batch(now, &binding, room, lane.cache(asked)) {
+                let batch = Batch { asked, ..batch };
                 lane.send(now, batch);
                 self.schedule.serve(&binding);
                 return true;

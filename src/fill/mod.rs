@@ -121,7 +121,10 @@ impl Filler {
             Event::Quarantine { run, graph, rule, request } => {
                 self.ask(now, run, graph, rule.as_ref(), request);
             }
-            Event::Query { run, embedder, texts } => self.query(now, run, embedder, texts),
+            Event::Query { run, embedder, length, texts } => match self.lanes.get_mut(&embedder) {
+                Some(lane) => lane.query(now, run, length, texts),
+                None => self.answer(run, Err(RunFault::NoEmbedder(embedder))),
+            },
             Event::GaveUp(run) => {
                 self.schedule.close(run);
                 self.lanes.close(run);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::entity::{GraphName, Text};
+use crate::entity::GraphName;
 use crate::fill::Filler;
 use crate::fill::lane::{Follow, Lane};
 use crate::fill::pass::{Ending, Pass};
@@ -82,20 +82,6 @@ impl Filler {
         let rule = rules.into_iter().find(|rule| rule.name == *name);
         let none = || RunFault::NoRule(graph.clone(), name.clone());
         rule.map(|rule| vec![rule]).ok_or_else(none)
-    }
-
-    /// A user waits for the vectors of these texts.
-    pub(super) fn query(
-        &mut self,
-        now: Instant,
-        run: RunId,
-        embedder: EmbedderName,
-        texts: Vec<Text>,
-    ) {
-        match self.lanes.get_mut(&embedder) {
-            Some(lane) => lane.query(now, run, texts),
-            None => self.answer(run, Err(RunFault::NoEmbedder(embedder))),
-        }
     }
 
     /// A user asks about a graph's quarantine.

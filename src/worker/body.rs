@@ -192,8 +192,8 @@ impl<'a> Body<'a> {
                 rule,
                 request: QuarantineRequest::Release { ids },
             },
-            Request::Query(embedder, texts, user) => {
-                Event::Query { run: wait(Waiting::Vectors(user)), embedder, texts }
+            Request::Query(embedder, length, texts, user) => {
+                Event::Query { run: wait(Waiting::Vectors(user)), embedder, length, texts }
             }
         };
         self.note(event);

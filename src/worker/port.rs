@@ -82,6 +82,6 @@ pub(crate) enum Request {
     /// Release these quarantined nodes, or all, so that they are retried; answered with how many
     /// there were.
     Release(GraphName, Option<RuleName>, Option<Vec<EntityId>>, Envelope<u64>),
-    /// The vectors of some texts, in their order.
-    Query(EmbedderName, Vec<Text>, Envelope<Vec<Arc<[f32]>>>),
+    /// The vectors of some texts, in their order; with the length to ask for.
+    Query(EmbedderName, Option<usize>, Vec<Text>, Envelope<Vec<Arc<[f32]>>>),
 }

@@ -234,6 +234,7 @@ fn a_user_who_asks_for_vectors_is_told_why_there_are_none() {
     worker
         .request(Request::Query(
             EmbedderName::default_embedder(),
+            None,
             vec![Text::new(b"text", 9)],
             user,
         ))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::embed::config::EmbedderConfig;
-use crate::embed::http::request::Caller;
+use crate::embed::http::request::{Caller, Lengths};
 use crate::embed::promise::Promise;
 use crate::error::Error;
 use crate::fill::port::embedding::{InputType, RateLimits};
@@ -34,19 +34,19 @@ impl Service {
         Ok(Self { runtime, caller: Arc::new(Caller::new(config)?) })
     }
 
-    /// Posts one request, off the calling thread. `known` = the number of dimensions, if known.
+    /// Posts one request, off the calling thread.
     pub(crate) fn submit(
         &self,
         texts: Vec<String>,
         input: InputType,
-        known: Option<usize>,
+        lengths: Lengths,
         promise: Promise,
     ) {
         let caller = Arc::clone(&self.caller);
         self.runtime.spawn(async move {
             reached(Point::Http);
             let mut limits = RateLimits::default();
-            let outcome = caller.embed(&texts, input, known, &mut limits).await;
+            let outcome = caller.embed(&texts, input, lengths, &mut limits).await;
             promise.keep(outcome, limits);
         });
     }

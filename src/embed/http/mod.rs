@@ -6,4 +6,4 @@ pub(crate) mod endpoint;
 pub(crate) mod key;
 mod proxy;
 pub(crate) mod rate_limit;
-mod request;
+pub(crate) mod request;

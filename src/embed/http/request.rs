@@ -40,6 +40,15 @@ const FAILURE_BYTES: usize = 64 * 1024;
 /// A host that does not even accept a connection gets less time than a response.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
+/// The lengths of vectors that a request is about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lengths {
+    /// What to ask for; `None` = what the embedder is set to.
+    pub asked: Option<usize>,
+    /// What will come back, if known: a longer answer is not read.
+    pub known: Option<usize>,
+}
+
 /// Everything one request needs.
 #[derive(Debug)]
 pub(super) struct Caller {
@@ -99,10 +108,11 @@ impl Caller {
         &self,
         texts: &[String],
         input: InputType,
-        known: Option<usize>,
+        lengths: Lengths,
         limits: &mut RateLimits,
     ) -> Result<Reply, ServiceFault> {
-        let (model, dimensions) = (self.model.as_str(), self.dimensions);
+        let (model, known) = (self.model.as_str(), lengths.known);
+        let dimensions = lengths.asked.or(self.dimensions);
         let base64 = self.base64.load(Ordering::Relaxed);
         let ask = Ask { model, texts, input, dimensions, base64 };
         let outcome = self.post(ask, known, limits).await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::entity::{Entity, Text};
+use crate::fill::lane::space::AskedLength;
 use crate::fill::port::embedding::{Reply, by_index};
 use crate::fill::port::fault::{FaultKind, ServiceFault};
 use crate::fill::port::id::Wave;
@@ -36,6 +37,8 @@ pub(crate) struct Input {
 pub(crate) struct Batch {
     /// Whose entities they are.
     pub binding: Binding,
+    /// The length of vectors that is asked for.
+    pub(crate) asked: AskedLength,
     /// Distinct texts, in the order they are sent.
     pub inputs: Vec<Input>,
     /// Failed attempts so far that count against `max-attempts`.
@@ -75,6 +78,7 @@ impl Batch {
     pub(crate) fn new(binding: Binding, inputs: Vec<Input>) -> Self {
         Self {
             binding,
+            asked: None,
             inputs,
             attempts: 0,
             refused: None,
@@ -113,7 +117,7 @@ impl Batch {
 
     /// The same batch without anything learned from another embedder.
     pub(crate) fn cleared(self) -> Self {
-        Self { inputs: self.inputs, ..Self::new(self.binding, Vec::new()) }
+        Self { inputs: self.inputs, asked: self.asked, ..Self::new(self.binding, Vec::new()) }
     }
 
     /// Two halves to be tried on their own; `Err` returns a single text unchanged.
@@ -132,6 +136,8 @@ impl Batch {
 pub(crate) struct Embedded {
     /// Whose entities they are.
     pub binding: Binding,
+    /// The length of vectors that was asked for.
+    pub asked: AskedLength,
     /// One row per node.
     pub rows: Vec<Row>,
     /// Length of every vector.
@@ -165,7 +171,12 @@ impl Embedded {
         };
         let (inputs, batch) = batch.take_inputs();
         let (sent, family) = (inputs.len(), batch.family);
-        let mut embedded = Self { binding: batch.binding.clone(), rows: Vec::new(), dimensions: 0 };
+        let mut embedded = Self {
+            binding: batch.binding.clone(),
+            asked: batch.asked,
+            rows: Vec::new(),
+            dimensions: 0,
+        };
         let mut unusable = Vec::new();
         for (input, vector) in inputs.into_iter().zip(vectors) {
             match vector {

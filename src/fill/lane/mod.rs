@@ -16,19 +16,21 @@ mod request_limits;
 mod sameness;
 mod send;
 mod shorten;
+pub(crate) mod space;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
 use crate::fill::lane::batch::Batch;
 use crate::fill::lane::cache::EmbeddingCache;
 use crate::fill::lane::isolate::Suspect;
 use crate::fill::lane::limiter::Limiter;
-use crate::fill::lane::query::{QueryEmbeddings, QueryRequest};
+use crate::fill::lane::query::QueryRequest;
 use crate::fill::lane::request_limits::RequestLimits;
 use crate::fill::lane::sameness::Sameness;
+use crate::fill::lane::space::{AskedLength, Space};
 use crate::fill::port::embedding::{Embed, InputType};
 use crate::fill::port::event::{Outcome, RunFault};
 use crate::fill::port::id::{RequestId, RunId, Wave};
@@ -70,6 +72,8 @@ enum Payload {
     Batch(Batch),
     /// One harmless word, to see whether the embedder answers at all ([`isolate`]).
     Probe,
+    /// One word, to see how long its vector is ([`space`]).
+    Trial(AskedLength),
     /// Waiting users.
     Query(QueryRequest),
 }
@@ -87,6 +91,8 @@ struct InFlight {
 #[derive(Debug, Clone, Copy)]
 struct Policy {
     limits: LaneLimits,
+    /// Number of query embeddings that are cached.
+    query_cache: usize,
     /// Texts per request, as the user allows.
     texts: usize,
     /// Attempts per batch in one pass.
@@ -101,6 +107,7 @@ impl Policy {
     fn of(settings: &LaneSettings) -> Self {
         Self {
             limits: settings.limits,
+            query_cache: settings.query_cache,
             texts: settings.batch.texts,
             max_attempts: settings.max_attempts,
             dimensions: settings.dimensions,
@@ -116,8 +123,8 @@ pub(crate) struct Lane {
     policy: Policy,
     limiter: Limiter,
     limits: RequestLimits,
-    cache: EmbeddingCache,
-    queries: QueryEmbeddings,
+    /// By the length of vectors that is asked for.
+    spaces: BTreeMap<AskedLength, Space>,
     /// When the service last asked for a pause, or a query was sent during one.
     tried: Option<Instant>,
     suspects: Vec<Suspect>,
@@ -137,8 +144,7 @@ impl Lane {
             policy: Policy::of(settings),
             limiter: Limiter::new(settings.limits, seed),
             limits: RequestLimits::new(settings.batch),
-            cache: EmbeddingCache::default(),
-            queries: QueryEmbeddings::new(settings.query_cache),
+            spaces: BTreeMap::from([(None, Space::new(settings.query_cache))]),
             tried: None,
             suspects: Vec::new(),
             sameness: Sameness::default(),
@@ -159,7 +165,9 @@ impl Lane {
         self.policy = Policy::of(settings);
         self.limiter.configure(settings.limits);
         self.limits.configure(settings.batch);
-        self.queries.resize(settings.query_cache);
+        for space in self.spaces.values_mut() {
+            space.queries.resize(settings.query_cache);
+        }
     }
 
     /// Forgets an embedder that was replaced by another. Its requests in flight are never answered
@@ -167,17 +175,16 @@ impl Lane {
     pub(crate) fn reset(&mut self, settings: &LaneSettings) {
         self.limiter.reset();
         self.limits = RequestLimits::new(settings.batch);
-        self.cache.forget();
-        self.queries.forget();
+        self.spaces.values_mut().for_each(Space::forget);
         self.sameness = Sameness::default();
-        self.figures.dimensions = None;
         self.take_back();
     }
 
     /// The embedder is gone: its batches go back to their passes, which end, and its users are told.
     pub(crate) fn close_down(&mut self) {
         self.take_back();
-        for run in self.queries.drain() {
+        let users = self.spaces.values_mut().flat_map(|space| space.queries.drain());
+        for run in users.collect::<Vec<_>>() {
             let fault = RunFault::NoEmbedder(self.name.clone());
             self.follows.push_back(Follow::Answer(run, Err(fault)));
         }
@@ -191,11 +198,11 @@ impl Lane {
         for flight in std::mem::take(&mut self.in_flight).into_values() {
             match flight.payload {
                 Payload::Batch(batch) => {
-                    self.cache.complete(batch.texts());
+                    self.space(batch.asked).cache.complete(batch.texts());
                     self.requeue(batch.cleared());
                 }
-                Payload::Query(request) => self.queries.requeue(request),
-                Payload::Probe => {}
+                Payload::Query(request) => self.space(request.asked).queries.requeue(request),
+                Payload::Probe | Payload::Trial(_) => {}
             }
         }
         for suspect in std::mem::take(&mut self.suspects) {
@@ -206,7 +213,7 @@ impl Lane {
     /// Starts a new wave: requests from now on do not count as sent together with earlier ones.
     pub(crate) fn begin_wave(&mut self, now: Instant) {
         self.limiter.begin_wave();
-        self.cache.expire(now);
+        self.spaces.values_mut().for_each(|space| space.cache.expire(now));
         self.limits.expire(now);
     }
 
@@ -214,7 +221,7 @@ impl Lane {
     pub(crate) fn half_open(&mut self) {
         if self.limiter.state() == LaneState::Rejected {
             // The dimensions learned from the first answer may have been what was wrong.
-            self.figures.dimensions = None;
+            self.spaces.values_mut().for_each(|space| space.length = None);
         }
         self.limiter.half_open();
     }
@@ -245,28 +252,30 @@ impl Lane {
     }
 
     /// The vectors that need not be paid for again.
-    pub(crate) fn cache(&mut self) -> &mut EmbeddingCache {
-        &mut self.cache
+    pub(crate) fn cache(&mut self, asked: AskedLength) -> &mut EmbeddingCache {
+        &mut self.space(asked).cache
     }
 
-    /// Length of the vectors; `None` = not known yet.
-    pub(crate) fn dimensions(&self) -> Option<usize> {
-        self.policy.dimensions.or(self.figures.dimensions)
+    /// Length of the vectors that come back when this is asked for; `None` = not known yet.
+    pub(crate) fn dimensions(&self, asked: AskedLength) -> Option<usize> {
+        let learned = self.spaces.get(&asked).and_then(|space| space.length);
+        if asked.is_none() { self.policy.dimensions.or(learned) } else { learned }
     }
 
     /// When a waiting request may be sent, or something expires.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        let queued = self.queries.is_queued();
+        let queued = self.has_queries();
         let query = self.limiter.query_waits_until(now).filter(|_| queued);
         let attempt = self.next_attempt(now).filter(|_| queued);
-        let due = [self.limiter.wait_until(now), query, attempt, self.cache.expires()];
+        let due = [self.limiter.wait_until(now), query, attempt];
+        let caches = self.spaces.values().map(|space| space.cache.expires());
         let suspects = self.suspects.iter().map(Suspect::not_before);
-        due.into_iter().chain(suspects).flatten().filter(|at| *at > now).min()
+        due.into_iter().chain(suspects).chain(caches).flatten().filter(|at| *at > now).min()
     }
 
     /// Whether users are waiting for answers.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.queries.waiting() > 0
+        self.spaces.values().any(|space| space.queries.waiting() > 0)
     }
 
     /// As STATUS shows it.
@@ -278,8 +287,9 @@ impl Lane {
             in_flight: self.limiter.in_flight(),
             window: self.limiter.window(),
             next_try: self.limiter.wait_until(now),
+            dimensions: self.spaces.get(&None).and_then(|space| space.length),
             ..self.figures.clone()
         };
-        (lane, self.queries.figures())
+        (lane, self.query_figures())
     }
 }

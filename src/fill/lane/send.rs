@@ -14,7 +14,7 @@ impl Lane {
         let mut batch = self.cap(batch);
         self.shorten_known(&mut batch);
         self.figures.retries += u64::from(batch.repeated);
-        self.cache.sent(batch.texts());
+        self.space(batch.asked).cache.sent(batch.texts());
         let texts = batch.texts().cloned().collect();
         self.submit(now, Payload::Batch(batch), InputType::Document, texts);
     }
@@ -47,15 +47,28 @@ impl Lane {
         let wave = self.limiter.sent(now, tokens);
         match &payload {
             Payload::Query(_) => self.limiter.sent_query(),
-            Payload::Batch(_) | Payload::Probe => self.limiter.sent_batch(),
+            Payload::Batch(_) | Payload::Probe | Payload::Trial(_) => self.limiter.sent_batch(),
         }
         let payer = match &payload {
             Payload::Batch(batch) => Some(batch.binding.clone()),
-            Payload::Probe | Payload::Query(_) => None,
+            Payload::Probe | Payload::Trial(_) | Payload::Query(_) => None,
+        };
+        let asked = match &payload {
+            Payload::Batch(batch) => batch.asked,
+            Payload::Query(request) => request.asked,
+            Payload::Trial(asked) => *asked,
+            Payload::Probe => None,
         };
         self.in_flight.insert(id, InFlight { payload, tokens, wave });
         self.follows.push_back(Follow::Send(
-            Embed { embedder: self.name.clone(), id, input, texts, dimensions: self.dimensions() },
+            Embed {
+                embedder: self.name.clone(),
+                id,
+                input,
+                texts,
+                asked,
+                dimensions: self.dimensions(asked),
+            },
             payer,
         ));
     }

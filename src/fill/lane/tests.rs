@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::entity::{Entity, Text};
 use crate::fill::fixture::binding;
 use crate::fill::lane::batch::{Batch, Input};
+use crate::fill::lane::space::Offer;
 use crate::fill::lane::{Follow, Lane};
 use crate::fill::port::embedding::{Completion, Embed, RateLimits, Reply};
 use crate::fill::port::fault::{Says, ServiceFault};
@@ -81,7 +82,7 @@ impl Bench {
     fn ask(&mut self, texts: &[&str], seconds: u64) -> usize {
         for text in texts {
             let text = vec![Text::new(text.as_bytes(), 100)];
-            self.lane.query(self.now, RunId(self.lane.sent + 1_000), text);
+            self.lane.query(self.now, RunId(self.lane.sent + 1_000), None, text);
         }
         self.now += Duration::from_secs(seconds);
         self.lane.begin_wave(self.now);
@@ -233,11 +234,11 @@ fn an_embedder_that_is_replaced_gives_its_batches_back_and_forgets_its_vectors()
     bench.answer(good);
     bench.follows();
     let text = Text::new(b"known", 9);
-    assert!(bench.lane.cache().get(&text).is_some());
+    assert!(bench.lane.cache(None).get(&text).is_some());
     bench.send(&["under way"]);
     bench.lane.reset(&settings());
     assert_eq!(requeued(&bench.follows()).len(), 1);
-    assert_eq!(bench.lane.cache().get(&text), None);
+    assert_eq!(bench.lane.cache(None).get(&text), None);
     let late = bench.asked.remove(0);
     let (limits, took) = (RateLimits::default(), Duration::ZERO);
     let completion = Completion {
@@ -320,4 +321,42 @@ fn a_short_pause_is_kept_by_queries_too() {
     let mut bench = pausing(54);
     assert_eq!((bench.ask(&["q"], 30), bench.ask(&[], 20)), (0, 0));
     assert_eq!(bench.ask(&[], 10), 1);
+}
+
+#[test]
+fn a_length_is_tried_on_one_word_before_it_is_asked_for() {
+    let mut bench = Bench::new();
+    let gives = |length: usize| {
+        move |request: &Embed| {
+            let length = request.asked.unwrap_or(length);
+            Ok(Reply { vectors: vec![(0, vec![0.5; length])], tokens: None })
+        }
+    };
+    assert_eq!(bench.lane.offers(Some(2)), Offer::Unknown);
+    for asked in [None, Some(2)] {
+        bench.lane.try_length(bench.now, 2);
+        bench.lane.try_length(bench.now, 2);
+        bench.take_requests();
+        assert_eq!(bench.asked.len(), 1, "once");
+        assert_eq!((bench.asked[0].asked, bench.asked[0].texts.len()), (asked, 1));
+        bench.answer(gives(8));
+    }
+    assert_eq!(bench.lane.offers(Some(2)), Offer::Yes(Some(2)));
+    assert_eq!(bench.lane.offers(Some(8)), Offer::Yes(None), "its own");
+}
+
+#[test]
+fn a_model_that_cannot_shorten_its_vectors_says_so_and_serves_others() {
+    let mut bench = Bench::new();
+    let own = |_: &Embed| Ok(Reply { vectors: vec![(0, vec![0.5; 8])], tokens: None });
+    bench.lane.try_length(bench.now, 2);
+    bench.take_requests();
+    bench.answer(own);
+    bench.lane.try_length(bench.now, 2);
+    bench.take_requests();
+    bench.answer(|_| Err(refused(400, Says::Nothing)));
+    let Offer::No(why) = bench.lane.offers(Some(2)) else { panic!("it was refused") };
+    assert!(why.contains("vectors of 2 numbers") && why.contains("gives 8"), "{why}");
+    assert_eq!(bench.lane.offers(None), Offer::Yes(None));
+    assert_eq!(bench.lane.rejection(), None);
 }

@@ -184,7 +184,9 @@ impl Pass {
     pub(crate) fn finish(self, now: Instant) -> Finished {
         let indexed = self.ending.is_none() && self.plan.rule.index.is_some();
         let whole = self.plan.scope == Scope::Full;
+        let length = self.wanted_length();
         Finished {
+            length,
             scope: self.plan.scope,
             swept: self.swept,
             end_of_graph: self.end_of_graph,

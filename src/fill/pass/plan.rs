@@ -80,6 +80,8 @@ pub(crate) struct Finished {
     pub(crate) end_of_graph: Option<u64>,
     /// It has checked all indexes.
     pub(crate) indexes_checked: bool,
+    /// The length of vectors it needed.
+    pub(crate) length: Option<usize>,
     /// The graph is gone.
     pub(crate) gone: bool,
     /// Labels that got an index, with its dimension.

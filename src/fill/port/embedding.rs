@@ -29,6 +29,8 @@ pub(crate) struct Embed {
     pub input: InputType,
     /// The texts to embed.
     pub texts: Vec<Text>,
+    /// The length of vectors to ask for; `None` = what the embedder is set to.
+    pub asked: Option<usize>,
     /// Length of the vectors, if known: a longer answer is not read.
     pub dimensions: Option<usize>,
 }

@@ -55,6 +55,8 @@ pub(crate) enum Event {
         run: RunId,
         /// Who is to embed them.
         embedder: EmbedderName,
+        /// The length of vectors to ask for; `None` = what the embedder is set to.
+        length: Option<usize>,
         /// The texts to embed.
         texts: Vec<Text>,
     },

@@ -139,6 +139,7 @@ impl Bound {
         }
         self.indexes_checked |= pass.indexes_checked && !self.written;
         let figures = Arc::make_mut(&mut self.figures);
+        figures.length = pass.length.or(figures.length);
         figures.last_run = Some(now);
         figures.last_error.clone_from(&pass.tally.error);
         figures.last_pass = Some(pass.tally.clone());

@@ -69,6 +69,7 @@ impl World {
                 self.tell(Event::Query {
                     run: RunId(self.run_ids),
                     embedder: EmbedderName::default_embedder(),
+                    length: None,
                     texts,
                 });
             }

@@ -170,6 +170,8 @@ pub(crate) struct GraphFigures {
     pub last_run: Option<Instant>,
     /// The outcome of the nodes of the last pass.
     pub last_pass: Option<Tally>,
+    /// The length of vectors that the last pass needed, if it needed one.
+    pub length: Option<usize>,
     /// The last fault, until a pass ends without one.
     pub last_error: Option<String>,
     /// Each rule at work on the graph, if it is not the settings' rule alone; the figures above are
@@ -191,6 +193,14 @@ impl GraphState {
 }
 
 impl GraphFigures {
+    /// The length of vectors that a rule needs here.
+    pub(crate) fn length_of(&self, rule: &RuleName) -> Option<usize> {
+        match self.rules.iter().find(|(name, _)| name == rule) {
+            Some((_, figures)) => figures.length,
+            None => self.length.filter(|_| self.rules.is_empty()),
+        }
+    }
+
     /// Adds the figures of another rule.
     fn add(&mut self, rule: &RuleName, figures: Arc<Self>) {
         if self.rules.is_empty() && *self != Self::default() {

@@ -53,6 +53,7 @@ fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let embedder = rule.embedder.clone();
         let question = TextQuery::new(ctx, "VECTORFILL.SEARCH", &current, embedder)?;
         let graph = text_query::graph(ctx, graph, "VECTORFILL.SEARCH")?;
+        let question = question.for_rule(&rule, &graph);
         let model = question.model();
         question.ask(ctx, slice::from_ref(text), None, move |client, vectors| {
             let vector = vectors.first().map(AsRef::as_ref).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Shared by EMBED, QUERY and SEARCH: turns a text into a vector with the model that fills the
 //! graphs.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +10,21 @@ use redis_module::{Context, RedisError, RedisResult, RedisString};
 use crate::embed::config::EmbedderConfig;
 use crate::entity::{GraphName, Text};
 use crate::fill::port::event::RunFault;
+use crate::rule::Rule;
 use crate::rule::name::EmbedderName;
 use crate::server::blocked_client::Client;
 use crate::server::commands::args::number;
 use crate::server::commands::blocking::{Limit, fault, may_wait, wait};
 use crate::server::commands::{error, existing_graph, may_query, needs_engine};
-use crate::worker::Config;
+use crate::server::handle::with_worker;
 use crate::worker::port::Request;
+use crate::worker::{Config, Worker};
 
 /// A text query that passed the checks.
 pub(super) struct TextQuery {
     embedder: EmbedderName,
+    /// The length of vectors to ask for.
+    length: Option<usize>,
     config: EmbedderConfig,
     /// Characters of a text that are embedded.
     max_chars: usize,
@@ -41,7 +46,17 @@ impl TextQuery {
             return error("NOKEY", reason);
         }
         let max_chars = current.settings.max_text_chars;
-        Ok(Self { embedder, config, max_chars })
+        Ok(Self { embedder, length: None, config, max_chars })
+    }
+
+    /// Asks for vectors of the length that a rule needs on this graph.
+    pub(super) fn for_rule(self, rule: &Rule, graph: &GraphName) -> Self {
+        let said = rule.dimensions.map(NonZeroUsize::get);
+        let found = || {
+            let published = with_worker(Worker::published)?;
+            published.snapshot.graphs.get(graph)?.length_of(&rule.name)
+        };
+        Self { length: said.or_else(found), ..self }
     }
 
     /// The model that embeds the texts.
@@ -62,7 +77,7 @@ impl TextQuery {
         let texts = texts.iter().map(text).collect();
         let limit = limit.unwrap_or_else(|| self.config.timeout.saturating_mul(2));
         let embedder = self.embedder.clone();
-        wait(ctx, Some(limit), |user| Request::Query(embedder, texts, user), then)
+        wait(ctx, Some(limit), |user| Request::Query(embedder, self.length, texts, user), then)
     }
 }
 

@@ -32,7 +32,7 @@ impl Lane {
                 self.batch_failed(at, batch, verdict, why);
             }
             Payload::Query(request) => self.query_failed(now, request, verdict, &words),
-            Payload::Probe => self.probe_failed(now, verdict, &why),
+            Payload::Probe | Payload::Trial(_) => self.probe_failed(now, verdict, &why),
         }
     }
 
@@ -66,7 +66,7 @@ impl Lane {
         match payload {
             Payload::Batch(batch) => batch.strikes > 0 || self.limiter.has_succeeded_since(wave),
             Payload::Query(_) => self.limiter.has_succeeded_since(wave),
-            Payload::Probe => false,
+            Payload::Probe | Payload::Trial(_) => false,
         }
     }
 

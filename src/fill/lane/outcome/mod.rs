@@ -38,7 +38,7 @@ impl Lane {
         self.note_latency(completion.took);
         let failed = match (payload, completion.outcome) {
             (Payload::Batch(batch), outcome) => {
-                self.cache.complete(batch.texts());
+                self.space(batch.asked).cache.complete(batch.texts());
                 let paired = match outcome {
                     Ok(reply) => self.pair(batch, reply, tokens, index_conflict),
                     Err(fault) => Err(Box::new((batch, fault))),
@@ -54,8 +54,12 @@ impl Lane {
                     Err(fault) => (Payload::Query(request), fault),
                 }
             }
+            (Payload::Trial(asked), outcome) => match self.tried(asked, outcome) {
+                Ok(()) => return self.limiter.succeeded(now, wave, false),
+                Err(fault) => (Payload::Trial(asked), fault),
+            },
             (Payload::Probe, outcome) => {
-                match outcome.and_then(|reply| by_index(reply, 1, self.dimensions())) {
+                match outcome.and_then(|reply| by_index(reply, 1, self.dimensions(None))) {
                     Ok(_) => return self.limiter.succeeded(now, wave, false),
                     Err(fault) => (Payload::Probe, fault),
                 }
@@ -82,7 +86,8 @@ impl Lane {
         if let Some(expected) = index_conflict(&batch, received).filter(|_| received > 0) {
             return Err(Box::new((batch, ServiceFault::Dimension { expected, received })));
         }
-        Embedded::pair(batch, reply, self.dimensions())
+        let expected = batch.asked.or(self.dimensions(None));
+        Embedded::pair(batch, reply, expected)
     }
 
     fn accept(&mut self, now: Instant, wave: Wave, took: Duration, paired: Paired) {
@@ -92,11 +97,12 @@ impl Lane {
         if let Some(family) = family {
             self.limits.answered(now, family, sent - unusable.len());
         }
-        self.figures.dimensions = Some(embedded.dimensions);
-        self.sameness.observe(&embedded.rows);
+        let space = self.space(embedded.asked);
+        space.length = Some(embedded.dimensions);
         for row in &embedded.rows {
-            self.cache.put(now, &row.text, &row.vector);
+            space.cache.put(now, &row.text, &row.vector);
         }
+        self.sameness.observe(&embedded.rows);
         self.follows.push_back(Follow::Write(embedded.binding, embedded.rows));
         for (batch, what) in unusable {
             let why = one_line(&Malformed::Vector(what).to_string(), REASON_CHARS);

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use crate::entity::Text;
+use crate::fill::lane::space::AskedLength;
 use crate::fill::port::id::RunId;
 use crate::fill::status::QueryFigures;
 
@@ -28,6 +29,7 @@ struct Asked {
 /// The texts of one request, and how often it has been tried.
 #[derive(Debug, Clone)]
 pub(crate) struct QueryRequest {
+    pub(crate) asked: AskedLength,
     pub(crate) texts: Vec<Text>,
     pub(crate) tries: u32,
 }
@@ -90,7 +92,13 @@ impl QueryEmbeddings {
 
     /// Adds a user's query; texts neither cached nor under way are queued, at most `most` per
     /// request.
-    pub(crate) fn enqueue(&mut self, run: RunId, texts: Vec<Text>, most: usize) {
+    pub(crate) fn enqueue(
+        &mut self,
+        run: RunId,
+        asked: AskedLength,
+        texts: Vec<Text>,
+        most: usize,
+    ) {
         let mut found = HashMap::new();
         let mut missing = Vec::new();
         for text in &texts {
@@ -103,7 +111,7 @@ impl QueryEmbeddings {
             }
         }
         for texts in missing.chunks(most.max(1)) {
-            self.queue.push_back(QueryRequest { texts: texts.to_vec(), tries: 0 });
+            self.queue.push_back(QueryRequest { asked, texts: texts.to_vec(), tries: 0 });
         }
         self.asked.push(Asked { run, texts, found });
     }
@@ -134,7 +142,7 @@ impl QueryEmbeddings {
     pub(crate) fn split(&mut self, request: &QueryRequest, max: usize) {
         let parts = request.texts.chunks(max.max(1));
         for texts in parts.map(<[Text]>::to_vec) {
-            self.queue.push_back(QueryRequest { texts, tries: request.tries });
+            self.queue.push_back(QueryRequest { texts, ..request.clone() });
         }
     }
 
@@ -209,8 +217,8 @@ mod tests {
     #[test]
     fn equal_queries_go_out_once_and_an_answer_is_kept() {
         let mut queries = QueryEmbeddings::new(10);
-        queries.enqueue(RunId(1), texts(&["a", "b", "a"]), 50);
-        queries.enqueue(RunId(2), texts(&["b"]), 50);
+        queries.enqueue(RunId(1), None, texts(&["a", "b", "a"]), 50);
+        queries.enqueue(RunId(2), None, texts(&["b"]), 50);
         let request = queries.next().unwrap();
         assert_eq!(request.texts, texts(&["a", "b"]));
         assert!(queries.next().is_none());
@@ -218,7 +226,7 @@ mod tests {
         let done = queries.take_answered();
         assert_eq!(done[0], (RunId(1), vectors(&[1.0, 2.0, 1.0])));
         assert_eq!(done[1], (RunId(2), vectors(&[2.0])));
-        queries.enqueue(RunId(3), texts(&["a"]), 50);
+        queries.enqueue(RunId(3), None, texts(&["a"]), 50);
         assert_eq!(queries.take_answered(), [(RunId(3), vectors(&[1.0]))]);
         assert_eq!(queries.figures(), QueryFigures { asked: 5, hits: 1, kept: 2 });
     }
@@ -226,8 +234,8 @@ mod tests {
     #[test]
     fn a_failure_is_told_to_those_who_wait_for_it_and_to_nobody_else() {
         let mut queries = QueryEmbeddings::new(0);
-        queries.enqueue(RunId(1), texts(&["a"]), 50);
-        queries.enqueue(RunId(2), texts(&["b"]), 50);
+        queries.enqueue(RunId(1), None, texts(&["a"]), 50);
+        queries.enqueue(RunId(2), None, texts(&["b"]), 50);
         let request = queries.next().unwrap();
         assert_eq!(queries.fail(&request.texts), [RunId(1)]);
         assert_eq!(queries.next().unwrap().texts, texts(&["b"]));
@@ -236,8 +244,8 @@ mod tests {
     #[test]
     fn what_nobody_waits_for_any_more_is_not_sent() {
         let mut queries = QueryEmbeddings::new(0);
-        queries.enqueue(RunId(1), texts(&["a", "b"]), 1);
-        queries.enqueue(RunId(2), texts(&["b"]), 1);
+        queries.enqueue(RunId(1), None, texts(&["a", "b"]), 1);
+        queries.enqueue(RunId(2), None, texts(&["b"]), 1);
         queries.close(RunId(1));
         assert_eq!(queries.next().unwrap().texts, texts(&["b"]));
     }

@@ -4,11 +4,13 @@ use std::time::Instant;
 
 use crate::entity::Text;
 use crate::fill::lane::query::{QueryRequest, Vector};
+use crate::fill::lane::space::AskedLength;
 use crate::fill::lane::{Follow, Lane, Payload};
 use crate::fill::port::embedding::{InputType, Reply, by_index};
 use crate::fill::port::event::{Outcome, RunFault};
 use crate::fill::port::fault::{Malformed, ServiceFault, Verdict};
 use crate::fill::port::id::{RunId, Wave};
+use crate::fill::status::QueryFigures;
 
 /// Maximum bytes of text that users wait for at the same time.
 const MAX_WAITING_BYTES: usize = 64 << 20;
@@ -17,37 +19,59 @@ const TRIES: u32 = 3;
 
 impl Lane {
     /// A user waits for the vectors of these texts.
-    pub(crate) fn query(&mut self, now: Instant, run: RunId, texts: Vec<Text>) {
+    pub(crate) fn query(&mut self, now: Instant, run: RunId, asked: AskedLength, texts: Vec<Text>) {
         let bytes: usize = texts.iter().map(|text| text.bytes().len()).sum();
-        let full = self.queries.bytes() + bytes > MAX_WAITING_BYTES;
+        let full = self.query_bytes() + bytes > MAX_WAITING_BYTES;
         let refusal = self.limiter.refusal(now).map(|why| RunFault::Embed(why.to_owned()));
         if let Some(fault) = full.then_some(RunFault::Busy).or(refusal) {
             return self.follows.push_back(Follow::Answer(run, Err(fault)));
         }
         self.limiter.asked(now);
-        self.queries.enqueue(run, texts, self.limits.current().texts);
+        let (most, asked) =
+            (self.limits.current().texts, asked.filter(|_| asked != self.dimensions(None)));
+        self.space(asked).queries.enqueue(run, asked, texts, most);
         self.answer_queries();
+    }
+
+    /// Whether a query waits to be sent.
+    pub(in crate::fill::lane) fn has_queries(&self) -> bool {
+        self.spaces.values().any(|space| space.queries.is_queued())
+    }
+
+    fn query_bytes(&self) -> usize {
+        self.spaces.values().map(|space| space.queries.bytes()).sum()
+    }
+
+    pub(in crate::fill::lane) fn query_figures(&self) -> QueryFigures {
+        let mut sums = QueryFigures::default();
+        for figures in self.spaces.values().map(|space| space.queries.figures()) {
+            sums.asked += figures.asked;
+            sums.hits += figures.hits;
+            sums.kept += figures.kept;
+        }
+        sums
     }
 
     /// The user has given up waiting.
     pub(crate) fn close(&mut self, run: RunId) {
-        self.queries.close(run);
+        self.spaces.values_mut().for_each(|space| space.queries.close(run));
     }
 
     /// **Where queries are sent**, before any batch. `batches` = batches are waiting for room too.
     pub(crate) fn send_queries(&mut self, now: Instant, batches: bool) {
-        while self.queries.is_queued() && self.limiter.has_room_for_query(now, batches) {
+        while self.has_queries() && self.limiter.has_room_for_query(now, batches) {
             self.send_query(now);
         }
         let may_try = self.next_attempt(now).is_some_and(|at| at <= now);
-        if may_try && self.queries.is_queued() && self.send_query(now) {
+        if may_try && self.has_queries() && self.send_query(now) {
             self.tried = Some(now);
         }
     }
 
     /// Sends the next query, if somebody still waits for it.
     fn send_query(&mut self, now: Instant) -> bool {
-        let Some(request) = self.queries.next() else { return false };
+        let next = self.spaces.values_mut().find_map(|space| space.queries.next());
+        let Some(request) = next else { return false };
         let texts = request.texts.clone();
         self.submit(now, Payload::Query(request), InputType::Query, texts);
         true
@@ -65,10 +89,11 @@ impl Lane {
         reply: Reply,
     ) -> Result<Vec<Vector>, ServiceFault> {
         self.figures.tokens += reply.tokens.unwrap_or_default();
-        let vectors = by_index(reply, request.texts.len(), self.dimensions())?;
+        let vectors =
+            by_index(reply, request.texts.len(), request.asked.or(self.dimensions(None)))?;
         let unusable = |what| ServiceFault::Malformed(Malformed::Vector(what));
         let vectors = vectors.into_iter().collect::<Result<Vec<Vector>, _>>().map_err(unusable)?;
-        self.figures.dimensions = vectors.first().map(|vector| vector.len());
+        self.space(request.asked).length = vectors.first().map(|vector| vector.len());
         Ok(vectors)
     }
 
@@ -81,7 +106,7 @@ impl Lane {
         vectors: Vec<Vector>,
     ) {
         self.limiter.succeeded(now, wave, false);
-        self.queries.complete(request.texts, vectors);
+        self.space(request.asked).queries.complete(request.texts, vectors);
         self.answer_queries();
     }
 
@@ -101,7 +126,8 @@ impl Lane {
             Verdict::TooManyTexts(max) if request.texts.len() > 1 => {
                 let max = max.and_then(|max| usize::try_from(max).ok());
                 self.limits.learn_texts(now, max.unwrap_or(request.texts.len() / 2));
-                return self.queries.split(&request, self.limits.current().texts);
+                let most = self.limits.current().texts;
+                return self.space(request.asked).queries.split(&request, most);
             }
             Verdict::Configuration
             | Verdict::Input
@@ -111,16 +137,18 @@ impl Lane {
             | Verdict::TooLong { .. } => false,
         };
         if again {
-            return self.queries.requeue(request);
+            return self.space(request.asked).queries.requeue(request);
         }
-        for run in self.queries.fail(&request.texts) {
+        for run in self.space(request.asked).queries.fail(&request.texts) {
             let fault = RunFault::Embed(words.to_owned());
             self.follows.push_back(Follow::Answer(run, Err(fault)));
         }
     }
 
     fn answer_queries(&mut self) {
-        for (run, vectors) in self.queries.take_answered() {
+        let spaces = self.spaces.values_mut();
+        let answered: Vec<_> = spaces.flat_map(|space| space.queries.take_answered()).collect();
+        for (run, vectors) in answered {
             self.follows.push_back(Follow::Answer(run, Ok(Outcome::Vectors(vectors))));
         }
     }
