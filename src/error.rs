@@ -14,6 +14,24 @@ pub(crate) enum Error {
         /// What would be valid.
         expected: String,
     },
+    /// A word of a definition is wrong.
+    #[error("{place}: '{word}' is not allowed: {expected}")]
+    Definition {
+        /// Where it stands: file, line and column, or the argument's number.
+        place: String,
+        /// The word.
+        word: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// Definitions could not be read.
+    #[error("the definitions cannot be read: {path}: {reason}")]
+    Definitions {
+        /// The file.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
     /// A thread, or the runtime that owns threads, failed to start.
     #[error("cannot start the thread '{name}': {reason}")]
     Thread {
@@ -34,5 +52,19 @@ impl Error {
     /// An invalid value for the setting `name`.
     pub(crate) fn setting(name: &str, value: &str, expected: impl Into<String>) -> Self {
         Self::Setting { name: name.into(), value: value.into(), expected: expected.into() }
+    }
+
+    /// The same without the value, which may hold a secret.
+    pub(crate) fn hiding_value(self) -> Self {
+        match self {
+            Self::Setting { name, value: _, expected } => Self::setting(&name, "***", expected),
+            Self::Definition { place, word: _, expected } => {
+                Self::Definition { place, word: "***".into(), expected }
+            }
+            other @ (Self::Definitions { .. }
+            | Self::Thread { .. }
+            | Self::HttpClient(_)
+            | Self::Busy) => other,
+        }
     }
 }

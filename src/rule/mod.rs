@@ -2,6 +2,7 @@
 //! validated, and ready to be written into Cypher.
 
 pub(crate) mod condition;
+pub(crate) mod definition;
 pub(crate) mod globs;
 pub(crate) mod name;
 pub(crate) mod set;
@@ -107,6 +108,8 @@ pub(crate) struct Rule {
     pub dimensions: Option<NonZeroUsize>,
     /// The kind of index to create where one is missing; `None` = create none.
     pub index: Option<Similarity>,
+    /// Whether an entity whose text changed gets a new vector.
+    pub refresh: bool,
     /// Only entities for which this holds.
     pub condition: Option<Condition>,
     /// Which entities come first.
@@ -172,6 +175,7 @@ pub(crate) mod testing {
             embedder: EmbedderName::default_embedder(),
             dimensions: None,
             index: Some(Similarity::Cosine),
+            refresh: false,
             condition: None,
             order: Order::Newest,
             priority: 0,

@@ -31,6 +31,11 @@ impl Name {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The property that says why this one could not be filled, unless a setting names another.
+    pub(crate) fn error_property(&self) -> Self {
+        Self(format!("{}_error", self.0))
+    }
 }
 
 /// The name that the settings' own rule and embedder have.

@@ -220,6 +220,7 @@ fn rule(max_text_chars: usize) -> Result<Rule, Error> {
         embedder: EmbedderName::default_embedder(),
         dimensions: None,
         index: auto_index()?,
+        refresh: false,
         condition: None,
         order: Order::Newest,
         priority: 0,
