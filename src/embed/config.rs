@@ -60,6 +60,8 @@ pub(crate) struct EmbedderConfig {
     pub endpoint: Option<Endpoint>,
     /// The model's name at the service, or the directory of a local one.
     pub model: String,
+    /// The model for queries, of the same vector space; `None` = the same model.
+    pub query_model: Option<String>,
     /// The length of vectors to ask for; `None` = the model's own.
     pub dimensions: Option<NonZeroUsize>,
     /// Where the API key is.

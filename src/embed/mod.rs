@@ -11,6 +11,7 @@ pub(crate) mod http;
 mod local;
 mod promise;
 pub(crate) mod provider;
+pub(crate) mod wanted;
 
 use std::time::Duration;
 

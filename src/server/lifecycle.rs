@@ -5,12 +5,16 @@ use std::time::Duration;
 
 use redis_module::{AclCategory, Context, RedisString, Status};
 
+use crate::error::Error;
 use crate::server::handle::{WORKER, guarded};
 use crate::server::{config, ffi, graph};
 use crate::worker::{Config, Worker};
 
 /// How long UNLOAD waits for the worker to end; the server blocks meanwhile.
 const STOP_LIMIT: Duration = Duration::from_millis(100);
+
+/// The most wrong definitions that are logged.
+const MAX_WARNINGS: usize = 20;
 
 /// The ACL category of all commands, unless it already exists.
 pub(crate) fn acl_category() -> AclCategory {
@@ -73,11 +77,24 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
     if !ffi::watch_commands(ctx) {
         return Err("this server cannot register a command filter".into());
     }
+    warn_of(ctx, &config::load_definitions());
     let current = config::read().map_err(|e| e.to_string())?;
     let store = Box::new(graph::Engine::new());
     let worker = Worker::start(Config::clone(&current), store).map_err(|e| e.to_string())?;
     *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
     Ok(())
+}
+
+/// Logs what is wrong with the definitions: one line each, so that nobody has to mend them one by
+/// one.
+fn warn_of(ctx: &Context, errors: &[Error]) {
+    for error in errors.iter().take(MAX_WARNINGS) {
+        let words = format!("vectorfill ignores a definition: {error}");
+        ctx.log_warning(&words.replace('%', "%%"));
+    }
+    if let Some(more @ 1..) = errors.len().checked_sub(MAX_WARNINGS) {
+        ctx.log_warning(&format!("vectorfill ignores {more} more definitions"));
+    }
 }
 
 /// Called by Redis on UNLOAD. Refused while the worker is busy: the engine's threads hold callbacks

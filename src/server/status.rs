@@ -48,6 +48,7 @@ pub(super) fn status(
         ("next_run_in_ms", next_run(snapshot)),
         ("embedder", embedder(snapshot, &EmbedderName::default_embedder())),
         ("embedders", embedders(snapshot)),
+        ("definitions_error", optional(config::definitions_error().as_deref())),
         ("totals", tally(&snapshot.totals)),
         (
             "sums",

@@ -19,8 +19,9 @@ use crate::worker::port::{Answer, Request, Store};
 use crate::worker::waiting::{Waiting, WaitingRoom};
 use crate::worker::{Config, Inbox, Published, lock};
 
-/// More than can be in flight: `concurrency` is at most 64, for the old and the new embedder each.
-const MAX_COMPLETIONS: usize = 1_024;
+/// More than can be in flight: `concurrency` is at most 64, for the old and the new one of each of at
+/// most 17 embedders.
+const MAX_COMPLETIONS: usize = 4_096;
 /// More than the store answers that can be on their way.
 const MAX_ANSWERS: usize = 256;
 /// Shortest time between two snapshots for STATUS.

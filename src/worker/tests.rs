@@ -36,6 +36,7 @@ fn config(settings: Settings) -> Config {
         protocol: Protocol::default(),
         endpoint: Endpoint::parse("base-url", "http://localhost").ok(),
         model: NO_MODEL.into(),
+        query_model: None,
         dimensions: None,
         key: KeySource { file: None, variable: None },
         document_prefix: String::new(),

@@ -16,7 +16,9 @@ use crate::inject::{Point, reached};
 #[derive(Debug)]
 pub(crate) struct Service {
     runtime: Runtime,
-    caller: Arc<Caller>,
+    documents: Arc<Caller>,
+    /// The same, unless queries have a model of their own.
+    queries: Arc<Caller>,
 }
 
 impl Service {
@@ -31,7 +33,15 @@ impl Service {
             .enable_all()
             .build()
             .map_err(|e| Error::Thread { name, reason: e.to_string() })?;
-        Ok(Self { runtime, caller: Arc::new(Caller::new(config)?) })
+        let documents = Arc::new(Caller::new(config)?);
+        let queries = match &config.query_model {
+            Some(model) => {
+                let config = EmbedderConfig { model: model.clone(), ..config.clone() };
+                Arc::new(Caller::new(&config)?)
+            }
+            None => Arc::clone(&documents),
+        };
+        Ok(Self { runtime, documents, queries })
     }
 
     /// Posts one request, off the calling thread.
@@ -42,7 +52,10 @@ impl Service {
         lengths: Lengths,
         promise: Promise,
     ) {
-        let caller = Arc::clone(&self.caller);
+        let caller = Arc::clone(match input {
+            InputType::Document => &self.documents,
+            InputType::Query => &self.queries,
+        });
         self.runtime.spawn(async move {
             reached(Point::Http);
             let mut limits = RateLimits::default();

@@ -3,7 +3,7 @@
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
-const LINES: [&str; 23] = [
+const LINES: [&str; 26] = [
     "VECTORFILL.RUN [graph] [WAIT timeout-ms]",
     "    Schedules a pass over one graph or all. With WAIT, replies with the pass's tally once it",
     "    has ended, or with TIMEOUT; 0 waits without a limit.",
@@ -22,6 +22,9 @@ const LINES: [&str; 23] = [
     "    GRAPH.RO_QUERY does.",
     "VECTORFILL.SEARCH graph label k text",
     "    Lists the k nodes of a label nearest to the text, as [id, score, text].",
+    "VECTORFILL.RELOAD",
+    "    Reads the definitions of embedders and rules again, and applies them if all of them are",
+    "    right.",
     "VECTORFILL.HELP",
     "    Prints this help.",
     "CONFIG GET vectorfill.*",

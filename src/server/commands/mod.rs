@@ -14,6 +14,7 @@ mod help;
 #[cfg(feature = "inject")]
 mod inject;
 mod query;
+mod reload;
 mod retry;
 mod run;
 mod search;

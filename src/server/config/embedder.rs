@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 
 use once_cell::race::OnceNonZeroUsize;
 
-use crate::embed::config::{EmbedderConfig, Provider, auth_header, extra_body};
+use crate::embed::config::{Provider, auth_header, extra_body};
 use crate::embed::http::endpoint::Endpoint;
-use crate::embed::http::key::KeySource;
-use crate::embed::provider::{Auth, InputTypeField, Preset, Protocol};
+use crate::embed::provider::{Auth, InputTypeField};
+use crate::embed::wanted::{Changes, Cost, Wanted};
 use crate::error::Error;
-use crate::fill::port::settings::{BatchLimits, LaneLimits};
+use crate::fill::port::settings::{BatchLimits, LaneLimits, Overlong};
 use crate::server::config::kinds::{
     BoolSetting, IntSetting, StringSetting, boolean, integer, string,
 };
@@ -55,6 +55,9 @@ pub(super) static EXTRA_BODY: StringSetting =
 /// Whether to request vectors as base64, in fewer bytes. A service that complains is asked for
 /// plain numbers from then on.
 pub(super) static BASE64: BoolSetting = boolean("base64");
+/// `yes` = a text with too many tokens is shortened until the service accepts it; `no` = its node
+/// is quarantined.
+pub(super) static TRUNCATE: BoolSetting = boolean("truncate");
 /// Prepended to each text of a node. Changing it leaves existing vectors as they are.
 pub(super) static DOCUMENT_PREFIX: StringSetting = string("document-prefix", "", anything);
 /// Prepended to each query.
@@ -82,9 +85,6 @@ pub(super) static REQUESTS_PER_MINUTE: IntSetting = integer("requests-per-minute
 /// The operator's own limit on tokens; 0 = none.
 pub(super) static TOKENS_PER_MINUTE: IntSetting = integer("tokens-per-minute", 0, 0, MAX);
 
-/// The value for a service that has no field for the number of dimensions.
-const NO_FIELD: &str = "none";
-
 /// Looked up once: it does not change, while the settings are re-read on every change.
 static HALF_THE_CORES: OnceNonZeroUsize = OnceNonZeroUsize::new();
 
@@ -96,108 +96,77 @@ fn half_the_cores() -> NonZeroUsize {
     })
 }
 
-/// Everything that decides which vectors come back. Unset values take the provider's default.
-pub(super) fn read() -> Result<EmbedderConfig, Error> {
+/// The embedder that the settings ask for.
+pub(super) fn wanted() -> Result<Wanted, Error> {
     let provider = Provider::parse(PROVIDER.name, &PROVIDER.read())?;
-    let named = match provider {
-        Provider::Service(preset) if preset.name != PROVIDER.default => Some(preset),
-        Provider::Service(_) | Provider::Local => None,
-    };
-    Ok(EmbedderConfig {
+    let url = changed(&BASE_URL).filter(|url| !url.is_empty());
+    Ok(Wanted {
         provider,
-        protocol: protocol(provider)?,
-        endpoint: endpoint(named)?,
-        model: set(&MODEL, named.map(|preset| preset.model)),
+        model: match provider {
+            Provider::Service(_) => changed(&MODEL),
+            Provider::Local => Some(MODEL.read()),
+        },
+        query_model: None,
+        endpoint: url.map(|url| Endpoint::parse(BASE_URL.name, &url)).transpose()?,
+        key_file: Some(API_KEY_FILE.read()),
+        key_env: changed(&API_KEY_ENV),
         dimensions: NonZeroUsize::new(DIMENSIONS.unsigned()),
         document_prefix: DOCUMENT_PREFIX.read(),
         query_prefix: QUERY_PREFIX.read(),
-        key: KeySource {
-            file: filled(API_KEY_FILE.read()),
-            variable: filled(set(&API_KEY_ENV, named.map(|preset| preset.key_env))),
-        },
         timeout: REQUEST_TIMEOUT_MS.duration(MILLISECOND).unwrap_or(SECOND),
-        threads: NonZeroUsize::new(LOCAL_THREADS.unsigned()).unwrap_or_else(half_the_cores),
+        protocol: protocol()?,
+        batch: BatchLimits { texts: BATCH_SIZE.unsigned(), tokens: BATCH_TOKENS.unsigned() },
+        limits: LaneLimits {
+            concurrency: CONCURRENCY.unsigned(),
+            extra: 0,
+            requests_per_minute: REQUESTS_PER_MINUTE.small(),
+            tokens_per_minute: TOKENS_PER_MINUTE.small(),
+        },
+        overlong: overlong(TRUNCATE.value.load(Ordering::Relaxed)),
+        cost: Cost::default(),
     })
 }
 
-/// The setting, or the provider's own value where the setting is at our default.
-fn set(setting: &StringSetting, own: Option<&str>) -> String {
-    let value = setting.read();
-    let untouched = value == setting.default;
-    own.filter(|_| untouched).map_or(value, str::to_owned)
+/// Threads of a local model.
+pub(super) fn threads() -> NonZeroUsize {
+    NonZeroUsize::new(LOCAL_THREADS.unsigned()).unwrap_or_else(half_the_cores)
 }
 
-fn filled(value: String) -> Option<String> {
-    Some(value).filter(|value| !value.is_empty())
+/// The setting; `None` = it is at our default, so the provider's own value counts.
+fn changed(setting: &StringSetting) -> Option<String> {
+    Some(setting.read()).filter(|value| value != setting.default)
 }
 
-/// Where the service is; `None` = neither the provider nor the user gives an address.
-fn endpoint(named: Option<&Preset>) -> Result<Option<Endpoint>, Error> {
-    let url = filled(set(&BASE_URL, named.map(|preset| preset.base_url)));
-    url.map(|url| Endpoint::parse(BASE_URL.name, &url)).transpose()
+fn protocol() -> Result<Changes, Error> {
+    let field = Some(INPUT_TYPE_FIELD.read()).filter(|field| !field.is_empty());
+    Ok(Changes {
+        path: PATH.read(),
+        auth: auth_header(AUTH_HEADER.name, &AUTH_HEADER.read())?.map(Auth::Header),
+        dimensions_field: DIMENSIONS_FIELD.read(),
+        input_type: field.map(|field| InputTypeField {
+            field,
+            document: INPUT_TYPE_DOCUMENT.read(),
+            query: INPUT_TYPE_QUERY.read(),
+        }),
+        extra: extra_body(EXTRA_BODY.name, &EXTRA_BODY.read())?,
+        base64: BASE64.value.load(Ordering::Relaxed),
+    })
 }
 
-/// The provider's protocol, with the settings applied on top.
-fn protocol(provider: Provider) -> Result<Protocol, Error> {
-    let mut protocol = match provider {
-        Provider::Service(preset) => (preset.protocol)(),
-        Provider::Local => Protocol::default(),
-    };
-    if let Some(path) = filled(PATH.read()) {
-        protocol.path = path;
-    }
-    if let Some(header) = auth_header(AUTH_HEADER.name, &AUTH_HEADER.read())? {
-        protocol.auth = Auth::Header(header);
-    }
-    if let Some(field) = filled(DIMENSIONS_FIELD.read()) {
-        protocol.dimensions_field = Some(field).filter(|field| field != NO_FIELD);
-    }
-    if let Some(field) = filled(INPUT_TYPE_FIELD.read()) {
-        let (document, query) = (INPUT_TYPE_DOCUMENT.read(), INPUT_TYPE_QUERY.read());
-        protocol.input_type = Some(InputTypeField { field, document, query });
-    }
-    protocol.extra.extend(extra_body(EXTRA_BODY.name, &EXTRA_BODY.read())?);
-    protocol.base64 &= BASE64.value.load(Ordering::Relaxed);
-    Ok(protocol)
+/// What `truncate` means.
+pub(super) fn overlong(truncate: bool) -> Overlong {
+    if truncate { Overlong::Shorten } else { Overlong::Refuse }
 }
 
-/// What one request may hold: the smaller of the user's limits and those the provider is known to
-/// have.
-pub(super) fn batch(config: &EmbedderConfig) -> BatchLimits {
-    let (texts, tokens) = match config.provider {
-        Provider::Service(preset) => (preset.max_texts, preset.max_tokens),
-        Provider::Local => (usize::MAX, usize::MAX),
-    };
-    BatchLimits {
-        texts: BATCH_SIZE.unsigned().min(texts),
-        tokens: BATCH_TOKENS.unsigned().min(tokens),
-    }
-}
-
-/// How many requests may be in flight, and at what rate.
-pub(super) fn lane(config: &EmbedderConfig) -> LaneLimits {
-    let (concurrency, extra) = match config.provider {
-        Provider::Service(_) => (CONCURRENCY.unsigned(), 0),
-        // One batch more than threads keeps every thread busy; more would only queue. Queries have
-        // a thread of their own, plus one query waiting for it.
-        Provider::Local => (config.threads.get() + 1, 2),
-    };
-    LaneLimits {
-        concurrency,
-        extra,
-        requests_per_minute: REQUESTS_PER_MINUTE.small(),
-        tokens_per_minute: TOKENS_PER_MINUTE.small(),
-    }
-}
-
-fn not_empty(setting: &'static str, value: &str) -> Result<(), Error> {
+fn not_empty(setting: &str, value: &str) -> Result<(), Error> {
     if value.trim().is_empty() {
         return Err(Error::setting(setting, value, "a name, or a directory with provider local"));
     }
     Ok(())
 }
 
-fn url_path(setting: &'static str, value: &str) -> Result<(), Error> {
+/// Accepts a path below an address, or nothing.
+pub(super) fn url_path(setting: &str, value: &str) -> Result<(), Error> {
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '?' | '#');
     if value.is_empty() || value.starts_with('/') && value.chars().all(plain) {
         return Ok(());
@@ -206,8 +175,8 @@ fn url_path(setting: &'static str, value: &str) -> Result<(), Error> {
     Err(Error::setting(setting, value, expected))
 }
 
-/// The name of a field in a JSON body.
-fn field(setting: &'static str, value: &str) -> Result<(), Error> {
+/// Accepts the name of a field in a JSON body, or nothing.
+pub(super) fn field(setting: &str, value: &str) -> Result<(), Error> {
     if value.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-') {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use redis_module::configuration::ConfigurationContext;
 use redis_module::{ConfigurationValue, RedisError, RedisString};
 
 use crate::error::Error;
+use crate::rule::definition::{Given, refusal};
 
 /// A whole number within inclusive bounds.
 pub(super) struct IntSetting {
@@ -125,11 +126,25 @@ impl IntSetting {
 
     /// Parses a value given as text, and checks the bounds.
     pub(super) fn parse(&self, value: &str) -> Result<i64, Error> {
-        let number = i64::from_str(value.trim()).ok();
-        number.filter(|number| (self.min..=self.max).contains(number)).ok_or_else(|| {
+        i64::from_str(value.trim()).ok().filter(|number| self.allows(*number)).ok_or_else(|| {
             let expected = format!("a whole number from {} to {}", self.min, self.max);
             Error::setting(self.name, value, expected)
         })
+    }
+
+    /// A number that a definition gives for this setting, under the name of its keyword; `None` =
+    /// it gives none, so it is the default.
+    pub(super) fn defined(&self, keyword: &str, number: Option<&Given<i64>>) -> Result<i64, Error> {
+        let Some(Given { value, place }) = number else { return Ok(self.default) };
+        if self.allows(*value) {
+            return Ok(*value);
+        }
+        let expected = format!("{keyword}: a whole number from {} to {}", self.min, self.max);
+        Err(refusal(place, &value.to_string(), expected))
+    }
+
+    fn allows(&self, number: i64) -> bool {
+        (self.min..=self.max).contains(&number)
     }
 }
 

@@ -3,6 +3,8 @@
 //! Redis parses the configuration and asks us to accept each value; on every change, [`read`] turns
 //! all of them into the typed values the rest of the module works with.
 
+mod defined;
+mod definitions;
 mod embedder;
 mod kinds;
 mod register;
@@ -10,16 +12,15 @@ mod register;
 pub(in crate::server) use register::register;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use crate::embed::config::EmbedderConfig;
+use crate::embed::wanted::Common;
 use crate::error::Error;
-use crate::fill::port::settings::{LaneSettings, Overlong, Settings};
+use crate::fill::port::settings::Settings;
 use crate::rule::globs::Globs;
 use crate::rule::name::{EmbedderName, Name, RuleName};
 use crate::rule::set::RuleSet;
@@ -27,11 +28,12 @@ use crate::rule::template::Template;
 use crate::rule::{Order, Pattern, Rule, Similarity};
 use crate::server::handle::with_worker;
 use crate::worker::Config;
+use definitions::DEFINITIONS_FILE;
 use embedder::{
     API_KEY_ENV, API_KEY_FILE, AUTH_HEADER, BASE_URL, BASE64, BATCH_SIZE, BATCH_TOKENS,
     CONCURRENCY, DIMENSIONS, DIMENSIONS_FIELD, DOCUMENT_PREFIX, EXTRA_BODY, INPUT_TYPE_DOCUMENT,
     INPUT_TYPE_FIELD, INPUT_TYPE_QUERY, LOCAL_THREADS, MODEL, PATH, PROVIDER, QUERY_PREFIX,
-    REQUEST_TIMEOUT_MS, REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE,
+    REQUEST_TIMEOUT_MS, REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE, TRUNCATE,
 };
 use kinds::{BoolSetting, IntSetting, StringSetting, boolean, integer, string};
 
@@ -40,9 +42,6 @@ const MAX: i64 = i32::MAX as i64;
 
 /// `no` = nothing new starts; requests in flight finish.
 static ENABLED: BoolSetting = boolean("enabled");
-/// `yes` = a text with too many tokens is shortened until the service accepts it; `no` = its node
-/// is quarantined.
-static TRUNCATE: BoolSetting = boolean("truncate");
 /// Seconds between scheduled passes; 0 = none.
 static INTERVAL: IntSetting = integer("interval", 300, 0, MAX).env("SLEEP_INTERVAL");
 /// Whether a write to a graph requests a pass over it.
@@ -95,7 +94,8 @@ static INTS: [&IntSetting; 14] = [
     &WRITE_PATIENCE_MS,
 ];
 static BOOLS: [&BoolSetting; 5] = [&ENABLED, &WAKE_ON_WRITE, &AUTO_INDEX, &TRUNCATE, &BASE64];
-static STRINGS: [&StringSetting; 21] = [
+static STRINGS: [&StringSetting; 22] = [
+    &DEFINITIONS_FILE,
     &PATH,
     &AUTH_HEADER,
     &DIMENSIONS_FIELD,
@@ -174,38 +174,57 @@ pub(super) fn read() -> Result<Arc<Config>, Error> {
     Ok(current)
 }
 
+/// Reads the definitions, and puts into force whatever is right; fails with what is wrong.
+pub(super) fn load_definitions() -> Vec<Error> {
+    definitions::load().errors().to_vec()
+}
+
+/// Reads the definitions again, and applies them if all of them are right; fails with what is wrong.
+pub(super) fn reload() -> Result<(), String> {
+    definitions::reload()?;
+    let current = read().map_err(|e| e.to_string())?;
+    with_worker(|worker| worker.configure(Config::clone(&current)));
+    Ok(())
+}
+
+/// What is wrong with the definitions as they were loaded, and therefore not in force.
+pub(super) fn definitions_error() -> Option<String> {
+    definitions::current().error()
+}
+
 fn config() -> Result<Config, Error> {
-    let embedder = embedder::read()?;
-    let name = EmbedderName::default_embedder();
-    let max_text_chars = MAX_TEXT_CHARS.unsigned();
+    let defined = definitions::current();
+    let common = Common {
+        threads: embedder::threads(),
+        query_cache: QUERY_CACHE.unsigned(),
+        max_attempts: MAX_ATTEMPTS.small(),
+    };
+    let mut wanted = BTreeMap::from([(EmbedderName::default_embedder(), embedder::wanted()?)]);
+    wanted.extend(defined.embedders.clone());
     let settings = Settings {
         enabled: ENABLED.value.load(Ordering::Relaxed),
         interval: INTERVAL.duration(SECOND),
         wake_on_write: WAKE_ON_WRITE.value.load(Ordering::Relaxed),
-        rules: RuleSet { default: Some(Arc::new(rule(max_text_chars)?)), ..RuleSet::default() },
-        lanes: BTreeMap::from([(name.clone(), lane(&embedder))]),
-        max_text_chars,
+        rules: rules(&defined.rules)?,
+        lanes: wanted.iter().map(|(name, wanted)| (name.clone(), wanted.lane(common))).collect(),
+        max_text_chars: MAX_TEXT_CHARS.unsigned(),
         write_budget: WRITE_BUDGET_MS.duration(MILLISECOND).unwrap_or(MILLISECOND),
         write_patience: WRITE_PATIENCE_MS.duration(MILLISECOND),
         write_effects: write_effects(WRITE_EFFECTS.name, &WRITE_EFFECTS.read())?,
     };
-    Ok(Config { settings, embedders: BTreeMap::from([(name, embedder)]) })
+    let embedders = wanted.into_iter().map(|(name, wanted)| (name, wanted.config(common)));
+    Ok(Config { settings, embedders: embedders.collect() })
 }
 
-/// How the embedder made from the settings is used.
-fn lane(config: &EmbedderConfig) -> LaneSettings {
-    LaneSettings {
-        batch: embedder::batch(config),
-        limits: embedder::lane(config),
-        query_cache: QUERY_CACHE.unsigned(),
-        max_attempts: MAX_ATTEMPTS.small(),
-        overlong: if TRUNCATE.value.load(Ordering::Relaxed) {
-            Overlong::Shorten
-        } else {
-            Overlong::Refuse
-        },
-        dimensions: config.dimensions.map(NonZeroUsize::get),
-    }
+/// The rules that are defined, and the one made from the settings.
+fn rules(defined: &[Arc<Rule>]) -> Result<RuleSet, Error> {
+    let max_text_chars = MAX_TEXT_CHARS.unsigned();
+    let defined = defined.iter().map(|rule| Arc::new(Rule { max_text_chars, ..Rule::clone(rule) }));
+    Ok(RuleSet {
+        defined: defined.collect(),
+        default: Some(Arc::new(rule(max_text_chars)?)),
+        ..RuleSet::default()
+    })
 }
 
 /// The rule made from the settings.
