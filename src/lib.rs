@@ -50,6 +50,7 @@ mod worker;
 
 use redis_module::{AclCategory, redis_module};
 
+use server::key_changed;
 use server::lifecycle::{Gate, acl_category, deinit, init};
 
 static GATE: Gate = Gate;
@@ -65,4 +66,7 @@ redis_module! {
     init: init,
     deinit: deinit,
     commands: [],
+    event_handlers: [
+        [@HASH @GENERIC @EXPIRED @EVICTED @LOADED: key_changed]
+    ],
 }

@@ -17,6 +17,7 @@ use redis_module_macros::{
 use crate::entity::GraphName;
 use crate::inject::{Point, reached};
 use crate::server::handle::{guarded, with_worker};
+use crate::server::own;
 
 /// Commands from other clients since load. Only the thread that holds the server increments it, so
 /// increments never race.
@@ -40,9 +41,22 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     if name.is_some_and(|name| takes_slot(name, &argument)) {
         with_worker(crate::worker::Worker::graphs_arrive);
     }
+    name.into_iter().for_each(|name| note_graph(name, &argument));
     let graph = name.and_then(written_graph).and_then(&argument);
     if let Some(graph) = graph.and_then(|key| std::str::from_utf8(key).ok()) {
         with_worker(|worker| worker.touched(GraphName::new(graph)));
+    }
+}
+
+/// A graph's own rules go with it, and are copied with it.
+fn note_graph<'a>(name: &[u8], argument: impl Fn(i32) -> Option<&'a [u8]>) {
+    let graph = |at| Some(GraphName::new(std::str::from_utf8(argument(at)?).ok()?));
+    if name.eq_ignore_ascii_case(b"GRAPH.DELETE") {
+        graph(1).into_iter().for_each(own::deleted);
+    } else if name.eq_ignore_ascii_case(b"GRAPH.COPY")
+        && let (Some(from), Some(to)) = (graph(1), graph(2))
+    {
+        own::copied(&from, to);
     }
 }
 
@@ -82,6 +96,9 @@ fn role_changed(_: &Context, _: ServerRole) {
 #[loading_event_handler]
 fn loading(_: &Context, what: LoadingSubevent) {
     guarded((), || note_loading(what));
+    if what == LoadingSubevent::Ended {
+        guarded((), own::all_changed);
+    }
     server_changed();
 }
 
@@ -156,6 +173,7 @@ fn modules_changed(_: &Context, _: ModuleChangeSubevent) {
 
 #[flush_event_handler]
 fn flushed(_: &Context, _: FlushSubevent) {
+    guarded((), own::all_changed);
     server_changed();
 }
 

@@ -7,7 +7,7 @@ use redis_module::{AclCategory, Context, RedisString, Status};
 
 use crate::error::Error;
 use crate::server::handle::{WORKER, guarded};
-use crate::server::{config, ffi, graph};
+use crate::server::{config, ffi, graph, own};
 use crate::worker::{Config, Worker};
 
 /// How long UNLOAD waits for the worker to end; the server blocks meanwhile.
@@ -82,6 +82,7 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
     let store = Box::new(graph::Engine::new());
     let worker = Worker::start(Config::clone(&current), store).map_err(|e| e.to_string())?;
     *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+    own::all_changed();
     Ok(())
 }
 

@@ -9,4 +9,12 @@ mod graph;
 mod handle;
 mod info;
 pub(crate) mod lifecycle;
+mod own;
 mod status;
+
+use redis_module::{Context, NotifyEvent};
+
+/// Called by Redis when a key has changed.
+pub(crate) fn key_changed(_: &Context, _: NotifyEvent, event: &str, key: &[u8]) {
+    handle::guarded((), || own::notified(event, key));
+}

@@ -12,6 +12,7 @@
 mod cursor;
 mod embedder;
 mod lines;
+pub(crate) mod own;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 pub(crate) use embedder::{EmbedderDefinition, Fields};
 pub(crate) use rule::RuleDefinition;
 pub(crate) use word::{Given, at, refusal};
+pub(crate) use write::Body;
 
 use crate::error::Error;
 use crate::rule::Rule;
@@ -112,16 +114,6 @@ impl Definitions {
         }
         (accepted.into_iter().map(|defined| Arc::new(defined.rule)).collect(), errors)
     }
-}
-
-/// Parses a rule as a command sets it for one graph: its name, and what follows it.
-#[cfg_attr(not(test), expect(dead_code, reason = "for rules that are kept beside a graph"))]
-pub(crate) fn rule_of_graph(
-    name: &Word,
-    words: &[Word],
-    max_text_chars: usize,
-) -> Result<RuleDefinition, Error> {
-    rule::parse(name, words, Scope::Graph, max_text_chars)
 }
 
 fn twice(what: &str, place: &Place) -> String {

@@ -166,7 +166,7 @@ fn a_graphs_own_rule_is_set_by_arguments() {
         let words = words.iter().enumerate();
         let words = words.map(|(i, w)| Word::parse(w.as_bytes(), Place::Argument(i + 3)).unwrap());
         let words: Vec<Word> = words.collect();
-        rule_of_graph(&words[0], &words[1..], CHARS)
+        rule::parse(&words[0], &words[1..], Scope::Graph, CHARS)
     };
     let set_rule = set(&["r", "NODE", "A B", "TEXT", "t", "INTO", "v"]).unwrap();
     assert_eq!(Body(&set_rule.rule).to_string(), "NODE \"A B\" TEXT t INTO v");

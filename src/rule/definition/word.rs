@@ -24,7 +24,6 @@ pub(crate) enum Place {
         column: usize,
     },
     /// Among the arguments of a command, the first of which is number 1.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for rules that are kept beside a graph"))]
     Argument(usize),
 }
 

@@ -9,7 +9,6 @@ use crate::rule::{Order, Pattern, Rule, Similarity};
 /// The line that defines a rule. Parsed again, it gives the same rule, save for what no definition
 /// can say: the number of characters, and another error property.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for rules that are kept beside a graph"))]
 pub(crate) struct Definition<'a>(pub(crate) &'a Rule);
 
 impl fmt::Display for Definition<'_> {
@@ -25,7 +24,6 @@ impl fmt::Display for Definition<'_> {
 
 /// What a graph's own rule is set to: the definition without `RULE`, name and `GRAPHS`.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for rules that are kept beside a graph"))]
 pub(crate) struct Body<'a>(pub(crate) &'a Rule);
 
 impl fmt::Display for Body<'_> {

@@ -16,6 +16,7 @@ mod inject;
 mod query;
 mod reload;
 mod retry;
+mod rule;
 mod run;
 mod search;
 mod status;

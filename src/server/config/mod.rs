@@ -27,6 +27,7 @@ use crate::rule::set::RuleSet;
 use crate::rule::template::Template;
 use crate::rule::{Order, Pattern, Rule, Similarity};
 use crate::server::handle::with_worker;
+use crate::server::own;
 use crate::worker::Config;
 use definitions::DEFINITIONS_FILE;
 use embedder::{
@@ -184,6 +185,8 @@ pub(super) fn reload() -> Result<(), String> {
     definitions::reload()?;
     let current = read().map_err(|e| e.to_string())?;
     with_worker(|worker| worker.configure(Config::clone(&current)));
+    // A rule kept beside a graph may name an embedder that is defined only now.
+    own::all_changed();
     Ok(())
 }
 
@@ -223,7 +226,7 @@ fn rules(defined: &[Arc<Rule>]) -> Result<RuleSet, Error> {
     Ok(RuleSet {
         defined: defined.collect(),
         default: Some(Arc::new(rule(max_text_chars)?)),
-        ..RuleSet::default()
+        own: own::known(),
     })
 }
 
@@ -255,7 +258,7 @@ fn auto_index() -> Result<Option<Similarity>, Error> {
 
 /// Hands the settings to the worker. Each was checked when it was set, so parsing should not fail;
 /// if it does, the old settings stay.
-fn changed() {
+pub(super) fn changed() {
     if let Ok(current) = read() {
         with_worker(|worker| worker.configure(Config::clone(&current)));
     }

@@ -78,7 +78,7 @@ impl<'a> Hold<'a> {
     }
 
     /// Calls a command inline.
-    pub(super) fn call(
+    pub(in crate::server) fn call(
         &self,
         mode: Mode,
         command: &CStr,
@@ -115,6 +115,15 @@ impl<'a> Hold<'a> {
             receive(reply);
         });
         call::call_later(self.0, mode, c"GRAPH.RO_QUERY", args, receive);
+    }
+
+    /// Has the engine plan a query without running it; fails with the engine's words.
+    pub(in crate::server) fn explain(
+        &self,
+        graph: &GraphName,
+        query: &[u8],
+    ) -> Result<(), StoreFault> {
+        self.call(Mode::Inline, c"GRAPH.EXPLAIN", &[graph.as_str().as_bytes(), query]).map(drop)
     }
 
     /// Checks that the key holds a graph; the error may also be why that is unknown, such as a

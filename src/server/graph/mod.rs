@@ -8,7 +8,7 @@
 
 pub(super) mod client_query;
 pub(super) mod hold;
-mod state;
+pub(super) mod state;
 pub(super) mod survey;
 mod write;
 pub(super) mod write_path;

@@ -33,6 +33,11 @@ pub(super) fn takes_writes(hold: &Hold<'_>, graph: &GraphName) -> Result<(), Sto
     hold.check_write(graph)
 }
 
+/// Whether a key that belongs to this graph may be written now.
+pub(in crate::server) fn is_writable(hold: &Hold<'_>, graph: &GraphName) -> bool {
+    takes_writes(hold, graph).is_ok() && !is_paused(hold)
+}
+
 /// Whether replication is paused (CLIENT PAUSE, FAILOVER): a write now would crash the server when
 /// it is replicated.
 pub(super) fn is_paused(hold: &Hold<'_>) -> bool {
