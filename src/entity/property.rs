@@ -16,7 +16,7 @@ pub(crate) enum Property {
     Integer(i64),
     /// A boolean.
     Boolean(bool),
-    /// A floating-point number, with the digits the engine prints.
+    /// A floating-point number, with the fifteen significant digits that the engine gives.
     Float(String),
     /// A list of any of the above.
     List(Vec<Self>),
@@ -33,7 +33,7 @@ impl Property {
             Self::Text(bytes) => Some(Cow::Borrowed(bytes)),
             Self::Integer(number) => Some(Cow::Owned(number.to_string().into_bytes())),
             Self::Boolean(yes) => Some(Cow::Borrowed(if *yes { b"true" } else { b"false" })),
-            Self::Float(digits) => Some(Cow::Borrowed(digits.as_bytes())),
+            Self::Float(digits) => Some(Cow::Owned(as_in_cypher(digits).into_bytes())),
             Self::List(items) => {
                 let texts: Option<Vec<_>> = items.iter().map(Self::text).collect();
                 Some(Cow::Owned(texts?.join(&b", "[..])))
@@ -41,6 +41,12 @@ impl Property {
             Self::Unusable => None,
         }
     }
+}
+
+/// A floating-point number as Cypher turns it into text, always with six decimals: a text that was
+/// put together in a query by another program stays the same.
+fn as_in_cypher(digits: &str) -> String {
+    digits.parse::<f64>().map_or_else(|_| digits.to_owned(), |number| format!("{number:.6}"))
 }
 
 #[cfg(test)]
@@ -56,7 +62,11 @@ mod tests {
         let list = |items: &[Property]| Property::List(items.to_vec());
         let words = [Property::Text(b"a".into()), Property::Integer(-7), Property::Boolean(true)];
         assert_eq!(text(&list(&words)).as_deref(), Some("a, -7, true"));
-        assert_eq!(text(&Property::Float("1.5".into())).as_deref(), Some("1.5"));
+        for (digits, printed) in
+            [("2.5", "2.500000"), ("1e-07", "0.000000"), ("1e+20", "100000000000000000000.000000")]
+        {
+            assert_eq!(text(&Property::Float(digits.into())).as_deref(), Some(printed));
+        }
         assert_eq!(text(&Property::Absent).as_deref(), Some(""));
         assert_eq!(text(&list(&[Property::Unusable])), None);
     }
