@@ -15,41 +15,72 @@ pub(crate) mod version;
 pub(crate) mod words;
 
 use crate::fill::port::fault::StoreFault;
-use crate::fill::port::store::{Answer, Change, Job, Query, Read, Write};
-#[cfg(any(test, fuzzing))]
-use crate::fill::port::store::{Cursor, Window};
+use crate::fill::port::store::{Answer, Change, Job, Query, Read, Row, Write};
+use crate::rule::Rule;
+use query::sweep::Limits;
 use query::{index, sweep, write};
 use value::Value;
 
+/// A query to be sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Text {
+    /// The query.
+    pub(crate) cypher: Vec<u8>,
+    /// Whether values are to be listed with their types (`--compact`).
+    pub(crate) compact: bool,
+}
+
+/// The argument that asks for [`Text::compact`].
+pub(crate) const COMPACT: &[u8] = b"--compact";
+
+impl Text {
+    /// The arguments of a command that runs the query on a graph.
+    pub(crate) fn args<'a>(&'a self, graph: &'a [u8]) -> Vec<&'a [u8]> {
+        let mut args: Vec<&[u8]> = vec![graph, &self.cypher];
+        args.extend(self.compact.then_some(COMPACT));
+        args
+    }
+}
+
 /// The text of a read.
-pub(crate) fn read_text(read: &Read) -> Vec<u8> {
+pub(crate) fn read_text(read: &Read) -> Text {
     let rule = &read.rule;
-    match &read.query {
+    let cypher = match &read.query {
         Query::Indexes => index::list(rule),
         Query::CountAll { nodes, labels, .. } => sweep::count_all(rule, *nodes, *labels),
         Query::Count { window, labels } => sweep::count(rule, *window, *labels),
         Query::Select(window) => sweep::select(rule, *window),
         Query::Marked { window, texts } => sweep::marked(rule, *window, *texts),
         Query::Sample(label) => index::sample(rule, label),
-    }
+    };
+    let lists_texts = matches!(read.query, Query::Select(_) | Query::Marked { texts: true, .. });
+    Text { cypher, compact: lists_texts && sweep::is_typed(rule) }
 }
 
 /// Parses the raw reply to a read, according to what was asked.
-pub(crate) fn answer(query: &Query, proto: &[u8]) -> Result<Answer, StoreFault> {
+pub(crate) fn answer(rule: &Rule, query: &Query, proto: &[u8]) -> Result<Answer, StoreFault> {
     let reply = reply(proto)?;
     if reply.items().len() < 2 {
         return Err(StoreFault::Other("the engine's reply has no rows".into()));
     }
     Ok(match query {
-        Query::Indexes => Answer::Indexes(index::listed(&reply)),
-        Query::CountAll { nodes, rows, .. } => {
-            Answer::CountAll(sweep::counted_all(&reply, *nodes, *rows))
+        Query::Indexes => Answer::Indexes(index::listed(rule, &reply)),
+        Query::CountAll { nodes, rows, labels } => {
+            let limits = Limits { nodes: *nodes, rows: *rows, labels: *labels };
+            Answer::CountAll(sweep::counted_all(rule, limits, &reply))
         }
-        Query::Count { .. } => Answer::Count(sweep::counted(&reply)),
-        Query::Select(_) => Answer::Selection(sweep::selected(&reply)),
-        Query::Marked { .. } => Answer::Marked(sweep::marks(&reply)),
+        Query::Count { labels, .. } => Answer::Count(sweep::counted(rule, *labels, &reply)),
+        Query::Select(window) => Answer::Selection(sweep::selected(rule, *window, &reply)),
+        Query::Marked { window, texts } => {
+            Answer::Marked(sweep::marks(rule, *window, *texts, &reply))
+        }
         Query::Sample(_) => Answer::Sample(index::sampled(&reply)),
     })
+}
+
+/// The text of the lookup before an effect.
+pub(crate) fn lookup_text(rule: &Rule, rows: &[Row]) -> Text {
+    Text { cypher: write::lookup(rule, rows), compact: sweep::is_typed(rule) }
 }
 
 /// The text of a write.
@@ -75,6 +106,9 @@ pub(crate) fn reply(proto: &[u8]) -> Result<Value<'_>, StoreFault> {
 /// Reads a reply of any shape as the answer to each of our queries; for tests.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn read_every_way(proto: &[u8]) {
+    use crate::fill::port::store::{Cursor, Window};
+    use crate::rule::definition::own::kept;
+
     let window = Window { from: Cursor::at(0), hi: 1, rows: 1, last: false };
     let queries = [
         Query::Indexes,
@@ -83,17 +117,25 @@ pub(crate) fn read_every_way(proto: &[u8]) {
         Query::Select(window),
         Query::Marked { window, texts: true },
     ];
-    for query in &queries {
-        answer(query, proto).ok();
+    let Ok(value) = reply(proto) else { return };
+    let bodies = [
+        "NODE Doc TEXT text INTO vec",
+        "NODE A NODE B TEXT '{a} {b}' INTO vec",
+        "REL T TEXT fact INTO vec",
+        "REL * TEXT '{a} {b}' INTO vec",
+    ];
+    for rule in bodies.iter().filter_map(|body| kept("r", body, 99).ok()) {
+        for query in &queries {
+            answer(&rule, query, proto).ok();
+        }
+        let numbers = write::Numbers::read(&rule, &value, Some(&value));
+        write::targets(&rule, &[], &numbers, &value);
+        sweep::counted(&rule, true, &value);
     }
-    if let Ok(value) = reply(proto) {
-        write::written(&value);
-        write::targets(&[], None, &value);
-        sweep::counted(&value);
-        index::sampled(&value);
-        info::oldest_reader(&value, b"g");
-        version::of_modules(&value);
-    }
+    write::written(&value);
+    index::sampled(&value);
+    info::oldest_reader(&value, b"g");
+    version::of_modules(&value);
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(crate) struct Features {
     pub tested: bool,
     /// Accepts node updates as version 1 effects ([`super::effect`]).
     pub effects: bool,
+    /// Accepts updates of relationships as version 1 effects.
+    pub relationship_effects: bool,
     /// The index drops a node's old entry on update. Where it does not, every write to an indexed
     /// node leaves a dead entry that takes up a place in search results.
     pub index_forgets: bool,
@@ -45,9 +47,9 @@ pub(crate) struct Features {
 const TABLE: [(Version, Features); 5] = [
     (Version(i64::MIN), UNKNOWN),
     // Tested: 4.16.3, 4.18.3. The engine's effects code is unchanged since 4.16.0.
-    (Version(41_600), Features { tested: true, effects: true, index_forgets: false }),
+    (Version(41_600), C_ENGINE),
     // Tested: 4.22.1.
-    (Version(42_000), Features { tested: true, effects: true, index_forgets: true }),
+    (Version(42_000), Features { index_forgets: true, ..C_ENGINE }),
     (Version(42_300), UNKNOWN),
     // The Rust rewrite of the engine reports 5 and up, or 99.99.99; its effects have another
     // format.
@@ -55,14 +57,24 @@ const TABLE: [(Version, Features); 5] = [
 ];
 
 /// An untested engine: the careful way.
-const UNKNOWN: Features = Features { tested: false, effects: false, index_forgets: false };
+const UNKNOWN: Features =
+    Features { tested: false, effects: false, relationship_effects: false, index_forgets: false };
+
+/// The engine written in C, as it was first tested.
+const C_ENGINE: Features =
+    Features { tested: true, effects: true, relationship_effects: true, index_forgets: false };
 
 impl Version {
     /// What is known about this version.
     pub(crate) fn features(self) -> Features {
         let row = TABLE.iter().rev().find(|(first, _)| *first <= self);
         let known = row.map_or(UNKNOWN, |(_, features)| *features);
-        Features { effects: known.effects && cfg!(target_endian = "little"), ..known }
+        let readable = cfg!(target_endian = "little");
+        Features {
+            effects: known.effects && readable,
+            relationship_effects: known.relationship_effects && readable,
+            ..known
+        }
     }
 }
 
@@ -98,6 +110,7 @@ mod tests {
     fn only_engines_that_were_tried_are_sent_effects() {
         for version in [41_600, 41_603, 41_803, 41_811, 42_003, 42_201] {
             assert!(Version(version).features().effects, "{version}");
+            assert!(Version(version).features().relationship_effects, "{version}");
             assert!(Version(version).features().tested, "{version}");
         }
         for version in [41_599, 42_300, 50_000, 60_102, 999_999, 0, -1] {

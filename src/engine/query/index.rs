@@ -2,10 +2,14 @@
 
 use crate::engine::cypher::string;
 use crate::engine::query::rows;
+use crate::engine::query::shape::Shape;
 use crate::engine::value::Value;
 use crate::fill::port::store::{Index, NewIndex};
 use crate::rule::Rule;
 use crate::rule::name::Name;
+
+/// How many nodes are visited at a time to find a relationship.
+const VISITED: usize = 500;
 
 /// Lists all indexes: rows `[label, dimension, status, kind]`, with a dimension only for vector
 /// indexes on the target.
@@ -19,12 +23,13 @@ pub(crate) fn list(rule: &Rule) -> Vec<u8> {
     query
 }
 
-/// The reply to [`list`]. Several rows for one label mean that its index is being rebuilt: it is
+/// The reply to [`list`]: the indexes of nodes or of relationships, whichever the rule fills. Several rows for one label mean that its index is being rebuilt: it is
 /// ready when all of them are.
-pub(crate) fn listed(reply: &Value<'_>) -> Vec<Index> {
+pub(crate) fn listed(rule: &Rule, reply: &Value<'_>) -> Vec<Index> {
+    let wanted = if rule.pattern.is_relationships() { "RELATIONSHIP" } else { "NODE" };
     let index = |row: &Value<'_>| {
         let [label, dimension, status, kind] = row.items() else { return None };
-        if kind.text() != Some("NODE") {
+        if kind.text() != Some(wanted) {
             return None;
         }
         let dimension = usize::try_from(dimension.integer()?).ok()?;
@@ -36,8 +41,17 @@ pub(crate) fn listed(reply: &Value<'_>) -> Vec<Index> {
 
 /// Reads one vector of a label: the length of the stored vectors is the index's dimension.
 pub(crate) fn sample(rule: &Rule, label: &Name) -> Vec<u8> {
-    let (label, target) = (label.quoted(), rule.target.quoted());
-    format!("MATCH (n:{label}) WHERE n.{target} IS NOT NULL RETURN n.{target} LIMIT 1").into_bytes()
+    let (label, Shape { target, .. }) = (label.quoted(), Shape::new(rule));
+    if rule.pattern.is_relationships() {
+        // A limit also sets how many nodes the engine visits at a time: with 1 it takes ten times
+        // as long to find the first relationship.
+        return format!(
+            "MATCH ()-[r:{label}]->() WHERE {target} IS NOT NULL \
+             WITH r LIMIT {VISITED} WITH r LIMIT 1 RETURN {target}"
+        )
+        .into_bytes();
+    }
+    format!("MATCH (n:{label}) WHERE {target} IS NOT NULL RETURN {target} LIMIT 1").into_bytes()
 }
 
 /// The reply to [`sample`]. A vector prints as `<0.5, -2.0>`; `None` = the value is not a vector.
@@ -49,10 +63,15 @@ pub(crate) fn sampled(reply: &Value<'_>) -> Option<usize> {
 
 /// Creates a vector index on the target.
 pub(crate) fn create(rule: &Rule, index: &NewIndex) -> Vec<u8> {
-    let (label, target) = (index.label.quoted(), rule.target.quoted());
+    let (label, Shape { target, .. }) = (index.label.quoted(), Shape::new(rule));
+    let pattern = if rule.pattern.is_relationships() {
+        format!("()-[r:{label}]-()")
+    } else {
+        format!("(n:{label})")
+    };
     let (dimensions, similarity) = (index.dimensions, index.similarity.as_str());
     format!(
-        "CREATE VECTOR INDEX FOR (n:{label}) ON (n.{target}) \
+        "CREATE VECTOR INDEX FOR {pattern} ON ({target}) \
          OPTIONS {{dimension: {dimensions}, similarityFunction: '{similarity}'}}"
     )
     .into_bytes()
@@ -61,10 +80,10 @@ pub(crate) fn create(rule: &Rule, index: &NewIndex) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::query::testing::{reply, text};
+    use crate::engine::query::testing::{relationships, reply, rule, text};
 
     #[test]
-    fn only_vector_indexes_of_nodes_are_listed() {
+    fn only_vector_indexes_on_what_the_rule_fills_are_listed() {
         let row = |label: &str, dimension: &str, status: &str, kind: &str| {
             [text(label), dimension.to_owned(), text(status), text(kind)]
         };
@@ -77,8 +96,12 @@ mod tests {
         let rows: Vec<Vec<&str>> =
             rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
         let rows: Vec<&[&str]> = rows.iter().map(Vec::as_slice).collect();
-        let found = listed(&Value::parse(&reply(&rows)).unwrap());
+        let proto = reply(&rows);
+        let value = Value::parse(&proto).unwrap();
+        let found = listed(&rule(), &value);
         let index = |ready| Index { label: "Doc".into(), dimension: 8, ready };
         assert_eq!(found, [index(true), index(false)]);
+        let knows = Index { label: "KNOWS".into(), dimension: 8, ready: true };
+        assert_eq!(listed(&relationships(&["KNOWS"], "fact"), &value), [knows]);
     }
 }

@@ -13,14 +13,14 @@
 
 pub(crate) mod index;
 pub(crate) mod search;
+mod shape;
 pub(crate) mod sweep;
+mod typed;
 pub(crate) mod write;
 
 use std::time::Duration;
 
 use crate::engine::value::Value;
-use crate::rule::Rule;
-use crate::rule::name::Name;
 
 /// The start of every sweep query.
 const SWEEP: &str = "CYPHER vectorfill=1 ";
@@ -30,14 +30,6 @@ const TOOK: &str = "Query internal execution time: ";
 /// Whether a query listed in GRAPH.INFO is one of our sweeps: no user's query begins like one.
 pub(crate) fn is_sweep(query: &[u8]) -> bool {
     query.starts_with(SWEEP.as_bytes())
-}
-
-/// The quoted parts of a rule: node pattern, source, target, error property.
-fn parts(rule: &Rule) -> (String, String, String, String) {
-    let label = rule.pattern.names().first();
-    let node = label.map_or_else(|| "(n)".into(), |label| format!("(n:{})", label.quoted()));
-    let source = rule.text.bare().map(Name::quoted).unwrap_or_default();
-    (node, source, rule.target.quoted(), rule.error_property.quoted())
 }
 
 /// A reply is `[header, rows, statistics]`, or `[statistics]` alone.
@@ -59,6 +51,7 @@ pub(super) mod testing {
     //! Replies and rules for the tests of the readers.
 
     use crate::rule::name::Name;
+    use crate::rule::template::Template;
     use crate::rule::{Pattern, Rule};
 
     /// The protocol of a reply with these rows; each cell is protocol already.
@@ -73,6 +66,21 @@ pub(super) mod testing {
     /// A bulk string.
     pub(crate) fn text(text: &str) -> String {
         format!("${}\r\n{text}\r\n", text.len())
+    }
+
+    fn names(names: &[&str]) -> Vec<Name> {
+        names.iter().map(|name| Name::parse("NODE", name).unwrap()).collect()
+    }
+
+    /// A rule for nodes with one of these labels.
+    pub(crate) fn nodes(labels: &[&str], text: &str) -> Rule {
+        let text = Template::parse("TEXT", text).unwrap();
+        Rule { pattern: Pattern::Nodes(names(labels)), text, ..crate::rule::testing::rule() }
+    }
+
+    /// A rule for relationships of one of these types.
+    pub(crate) fn relationships(types: &[&str], text: &str) -> Rule {
+        Rule { pattern: Pattern::Relationships(names(types)), ..nodes(&[], text) }
     }
 
     pub(crate) fn rule() -> Rule {

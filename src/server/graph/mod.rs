@@ -136,7 +136,7 @@ impl Store for Engine {
     }
 
     fn read(&self, read: Read, to: Sender<Answer>) {
-        let cypher = engine::read_text(&read);
+        let text = engine::read_text(&read);
         let owed = Owed::new(to, read, |read| unread(&read, StoreFault::NoReply));
         post(move |held| {
             let Some(read) = owed.asked() else { return };
@@ -146,13 +146,13 @@ impl Store for Engine {
                 Err(fault) => return owed.send(|read| unread(&read, fault)),
             };
             let graph = read.graph.clone();
-            let args: [&[u8]; 2] = [graph.as_str().as_bytes(), &cypher];
+            let args = text.args(graph.as_str().as_bytes());
             hold.query_on_pool(Mode::Pool, &args, move |reply| {
                 let proto = reply.as_ref().map(Reply::proto).unwrap_or_default().to_vec();
                 owed.send(move |read| {
                     let outcome = guarded(Err(StoreFault::NoReply), || {
                         reached(Point::Reply);
-                        engine::answer(&read.query, &proto)
+                        engine::answer(&read.rule, &read.query, &proto)
                     });
                     Event::Read { ticket: read.ticket, outcome }
                 });
@@ -161,8 +161,8 @@ impl Store for Engine {
     }
 
     fn write(&self, write: Write, to: Sender<Answer>) {
-        let effects = Known::version().features().effects;
-        let call = write::prepare(&write, effects, MAX_ROWS.load(Ordering::Relaxed));
+        let engine = Known::version().features();
+        let call = write::prepare(&write, engine, MAX_ROWS.load(Ordering::Relaxed));
         let owed = Owed::new(to, write, |write| Event::Written {
             write,
             outcome: Err(StoreFault::NoReply),

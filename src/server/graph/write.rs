@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::engine;
-use crate::engine::query::write;
-use crate::engine::{effect, info};
+use crate::engine::query::write::{self, Numbers};
+use crate::engine::version::Features;
+use crate::engine::{self, Text, effect, info};
 use crate::entity::EntityId;
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::{Readers, Row, Write};
@@ -22,16 +22,21 @@ pub(super) enum Call {
     /// A query.
     Query(Vec<u8>),
     /// An effect for those rows that an effect can write, once this query has looked them up.
-    Effect { lookup: Vec<u8> },
+    Effect { lookup: Text },
 }
 
 /// Prepares what it can before the hold, on our time rather than the server's. A lookup of more
 /// than `max_rows` rows would be cut off.
-pub(super) fn prepare(write: &Write, effects: bool, max_rows: usize) -> Call {
+pub(super) fn prepare(write: &Write, engine: Features, max_rows: usize) -> Call {
+    let effects = if write.rule.pattern.is_relationships() {
+        engine.relationship_effects
+    } else {
+        engine.effects
+    };
     match write.vectors() {
         // For a single row, a query is cheaper than a lookup and an effect.
         Some(rows) if effects && write.effects && (2..=max_rows).contains(&rows.len()) => {
-            Call::Effect { lookup: write::lookup(&write.rule, rows) }
+            Call::Effect { lookup: engine::lookup_text(&write.rule, rows) }
         }
         _ => Call::Query(engine::write_text(write)),
     }
@@ -91,26 +96,36 @@ fn as_effects(
     hold: &Hold<'_>,
     write: &Write,
     rows: &[Row],
-    lookup: &[u8],
+    lookup: &Text,
 ) -> Result<Vec<EntityId>, StoreFault> {
-    let graph = write.graph.as_str().as_bytes();
-    let found = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &[graph, lookup])?;
-    let names = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &[graph, write::PROPERTIES])?;
-    let attribute = write::attribute(&write.rule, &engine::reply(names.proto())?);
-    let targets = write::targets(rows, attribute, &engine::reply(found.proto())?);
-    let (plain, others) = targets.split(rows);
+    let (graph, rule) = (write.graph.as_str().as_bytes(), &write.rule);
+    let numbers = numbers(hold, write)?;
+    let found = hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &lookup.args(graph))?;
+    let targets = write::targets(rule, rows, &numbers, &engine::reply(found.proto())?);
+    let (updates, others) = targets.split(rows);
     let mut ids = Vec::with_capacity(rows.len());
     if !others.is_empty() {
-        ids = change(hold, write, &write::vectors(&write.rule, &others))?;
+        ids = change(hold, write, &write::vectors(rule, &others))?;
     }
-    if let Some(attribute) = targets.attribute
-        && !plain.is_empty()
-    {
-        let effect = effect::of(&plain, attribute);
-        hold.call(Mode::Write, c"GRAPH.EFFECT", &[graph, &effect])?;
-        ids.extend(plain.iter().map(|row| row.entity.id));
+    if !updates.is_empty() {
+        hold.call(Mode::Write, c"GRAPH.EFFECT", &[graph, &effect::of(&updates)])?;
+        ids.extend(updates.iter().map(|update| update.row.entity.id));
     }
     Ok(ids)
+}
+
+/// The engine's numbers for what an effect names.
+fn numbers(hold: &Hold<'_>, write: &Write) -> Result<Numbers, StoreFault> {
+    let graph = write.graph.as_str().as_bytes();
+    let ask = |cypher| hold.call(Mode::Inline, c"GRAPH.RO_QUERY", &[graph, cypher]);
+    let properties = ask(write::PROPERTIES)?;
+    let properties = engine::reply(properties.proto())?;
+    if !write.rule.pattern.is_relationships() {
+        return Ok(Numbers::read(&write.rule, &properties, None));
+    }
+    let relations = ask(write::RELATIONS)?;
+    let relations = engine::reply(relations.proto())?;
+    Ok(Numbers::read(&write.rule, &properties, Some(&relations)))
 }
 
 /// Runs a query that writes; returns the nodes it reports.

@@ -1,31 +1,42 @@
 //! Writes: vectors, quarantine marks, and their removal; vectors and marks are guarded by id and
 //! text.
 
-use std::collections::HashMap;
+mod find;
+mod guard;
+mod lookup;
+
+pub(crate) use lookup::{Numbers, PROPERTIES, RELATIONS, lookup, targets};
 
 use crate::engine::cypher::{list, string, vector};
-use crate::engine::effect::Targets;
-use crate::engine::query::{parts, rows};
+use crate::engine::query::rows;
+use crate::engine::query::shape::Shape;
 use crate::engine::value::Value;
-use crate::entity::{Entity, EntityId, Text};
+use crate::entity::{Entity, EntityId};
 use crate::fill::port::store::{Mark, Row};
 use crate::rule::Rule;
+use find::distinct;
 
 /// Writes vectors where id **and** text still match and there is no vector yet. Returns the written
 /// ids as one list, because rows would be cut off at the engine's `RESULTSET_SIZE`. Flat lists
 /// parse faster than a list of maps.
 pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
-    if let [row] = rows {
+    let rows = distinct(rule, rows, |row| &row.entity);
+    if let [row] = rows.as_slice()
+        && rule.text.bare().is_some()
+        && !rule.pattern.is_relationships()
+    {
         return one_vector(rule, row);
     }
-    let (_, source, target, error) = parts(rule);
-    let mut query = guarded_lists(rows.iter().map(|row| (row.entity.id, &row.text)));
+    let (shape, guarded) = (Shape::new(rule), guard::of_rows(rule, &rows));
+    let mut query = find::ids(rule, rows.iter().map(|row| &row.entity));
+    query.extend(&guarded.parameters);
     query.extend(b" vectors=");
     list(&mut query, rows.iter(), |out, row| vector(out, &row.vector));
-    query.extend(guarded_match(&source));
+    let Shape { target, error, .. } = &shape;
+    query.extend(find::guarded(rule, &guarded).bytes());
     query.extend(
         format!(
-            " AND n.{target} IS NULL SET n.{target} = vecf32($vectors[k]), n.{error} = NULL \
+            " AND {target} IS NULL SET {target} = vecf32($vectors[k]), {error} = NULL \
              RETURN collect(i)"
         )
         .bytes(),
@@ -33,133 +44,54 @@ pub(crate) fn vectors(rule: &Rule, rows: &[Row]) -> Vec<u8> {
     query
 }
 
-/// The same for a single row, with a third of the plan memory per graph: on a server with thousands
-/// of graphs, most never see anything else.
+/// The same for a single node and property, with a third of the plan memory per graph: on a server
+/// with thousands of graphs, most never see anything else.
 fn one_vector(rule: &Rule, row: &Row) -> Vec<u8> {
-    let (_, source, target, error) = parts(rule);
+    let shape = Shape::new(rule);
     let mut query = format!("CYPHER i={} t=", row.entity.id.0).into_bytes();
     string(&mut query, row.text.bytes());
     query.extend(b" v=");
     vector(&mut query, &row.vector);
+    let source = shape.source();
     let holds = if row.text.is_cut() {
-        format!("n.{source} > '' AND n.{source} STARTS WITH $t")
+        format!("{source} > '' AND {source} STARTS WITH $t")
     } else {
-        format!("n.{source} = $t")
+        format!("{source} = $t")
     };
+    let Shape { target, error, .. } = &shape;
     query.extend(
         format!(
-            " MATCH (n) WHERE ID(n) = $i AND {holds} AND n.{target} IS NULL \
-             SET n.{target} = vecf32($v), n.{error} = NULL RETURN ID(n)"
+            " MATCH (n) WHERE ID(n) = $i AND {holds} AND {target} IS NULL \
+             SET {target} = vecf32($v), {error} = NULL RETURN ID(n)"
         )
         .bytes(),
     );
     query
 }
 
-/// Reads what is needed to write these rows as an effect: `[id, text, has a vector, is marked]` of
-/// each existing node. We compare the texts ourselves ([`targets`]), byte by byte: that is faster
-/// than sending them, and the plan takes a seventh of the memory.
-pub(crate) fn lookup(rule: &Rule, rows: &[Row]) -> Vec<u8> {
-    let (_, source, target, error) = parts(rule);
-    let mut query = id_list(rows.iter().map(|row| row.entity.id));
-    query.extend(
-        format!(
-            " UNWIND $ids AS i MATCH (n) WHERE ID(n) = i \
-             RETURN i, n.{source}, n.{target} IS NOT NULL, n.{error} IS NOT NULL"
-        )
-        .bytes(),
-    );
-    query
-}
-
-/// Reads the names of the graph's properties, in the order of the engine's numbers.
-pub(crate) const PROPERTIES: &[u8] = b"CALL db.propertyKeys()";
-
-/// The engine's number for the rule's target, from the reply to [`PROPERTIES`].
-pub(crate) fn attribute(rule: &Rule, reply: &Value<'_>) -> Option<u16> {
-    let target = rule.target.as_str().as_bytes();
-    let is_target = |row: &Value<'_>| row.items().first().and_then(Value::bytes) == Some(target);
-    u16::try_from(rows(reply).iter().position(is_target)?).ok()
-}
-
-/// The rows that may be written according to the reply to [`lookup`], under the same guards as
-/// [`vectors`].
-pub(crate) fn targets(rows: &[Row], attribute: Option<u16>, reply: &Value<'_>) -> Targets {
-    let mut targets = Targets { attribute, ..Targets::default() };
-    let places: HashMap<u64, usize> =
-        rows.iter().enumerate().map(|(place, row)| (row.entity.id.0, place)).collect();
-    for found in super::rows(reply) {
-        let [id, text, filled, marked] = found.items() else { continue };
-        let place = id.unsigned().and_then(|id| places.get(&id).copied());
-        let (Some(place), Some(text)) = (place, text.bytes()) else { continue };
-        let holds = rows.get(place).is_some_and(|row| row.text.is_of(text));
-        if !holds || truth(filled) {
-            continue;
-        }
-        if truth(marked) { &mut targets.marked } else { &mut targets.plain }.push(place);
-    }
-    targets
-}
-
-/// The engine prints booleans as words.
-fn truth(value: &Value<'_>) -> bool {
-    value.text() == Some("true") || value.integer() == Some(1)
-}
-
-/// Marks nodes with the reason their text was refused, guarded like [`vectors`].
+/// Marks entities with the reason their text was refused, guarded like [`vectors`].
 pub(crate) fn quarantine(rule: &Rule, marks: &[Mark]) -> Vec<u8> {
-    let (_, source, target, error) = parts(rule);
-    let mut query = guarded_lists(marks.iter().map(|mark| (mark.entity.id, &mark.text)));
+    let marks = distinct(rule, marks, |mark| &mark.entity);
+    let (shape, guarded) = (Shape::new(rule), guard::of_marks(rule, &marks));
+    let mut query = find::ids(rule, marks.iter().map(|mark| &mark.entity));
+    query.extend(&guarded.parameters);
     query.extend(b" notes=");
     list(&mut query, marks.iter(), |out, mark| string(out, mark.note.as_bytes()));
-    query.extend(guarded_match(&source));
-    query.extend(
-        format!(" AND n.{target} IS NULL SET n.{error} = $notes[k] RETURN collect(i)").bytes(),
-    );
+    let Shape { target, error, .. } = &shape;
+    query.extend(find::guarded(rule, &guarded).bytes());
+    query
+        .extend(format!(" AND {target} IS NULL SET {error} = $notes[k] RETURN collect(i)").bytes());
     query
 }
 
-/// Removes the marks of these nodes; returns the ids of those that had one.
+/// Removes the marks of these entities; returns the ids of those that had one.
 pub(crate) fn lift(rule: &Rule, entities: &[Entity]) -> Vec<u8> {
-    let error = rule.error_property.quoted();
-    let mut query = id_list(entities.iter().map(|entity| entity.id));
-    query.extend(
-        format!(
-            " UNWIND $ids AS i MATCH (n) WHERE ID(n) = i AND n.{error} IS NOT NULL \
-             SET n.{error} = NULL RETURN collect(i)"
-        )
-        .bytes(),
-    );
+    let Shape { error, .. } = Shape::new(rule);
+    let entities = find::placed(rule, entities);
+    let mut query = find::ids(rule, entities.iter().copied());
+    query.extend(find::by_id(rule).bytes());
+    query.extend(format!(" AND {error} IS NOT NULL SET {error} = NULL RETURN collect(i)").bytes());
     query
-}
-
-/// The start of a query: the parameter `ids`.
-fn id_list(ids: impl Iterator<Item = EntityId>) -> Vec<u8> {
-    let mut query = b"CYPHER ids=".to_vec();
-    list(&mut query, ids, |out, id| out.extend(id.0.to_string().bytes()));
-    query
-}
-
-/// The parameters `ids`, `texts` and `cut`, one entry per node.
-fn guarded_lists<'a>(nodes: impl Iterator<Item = (EntityId, &'a Text)> + Clone) -> Vec<u8> {
-    let mut query = id_list(nodes.clone().map(|(id, _)| id));
-    query.extend(b" texts=");
-    list(&mut query, nodes.clone(), |out, (_, text)| string(out, text.bytes()));
-    query.extend(b" cut=");
-    list(&mut query, nodes, |out, (_, text)| out.extend(text.is_cut().to_string().bytes()));
-    query
-}
-
-/// Finds the nodes of [`guarded_lists`] that still hold the text. If the text was cut, the node's
-/// text need only begin with it: its vector covers no more than that.
-fn guarded_match(source: &str) -> Vec<u8> {
-    format!(
-        " UNWIND range(0, size($ids) - 1) AS k \
-         WITH k, $ids[k] AS i, $texts[k] AS t, $cut[k] AS c \
-         MATCH (n) WHERE ID(n) = i AND n.{source} > '' \
-         AND (n.{source} = t OR (c AND n.{source} STARTS WITH t))"
-    )
-    .into_bytes()
 }
 
 /// The ids that [`vectors`], [`quarantine`] or [`lift`] returned.
@@ -178,8 +110,9 @@ fn numbers(reply: &Value<'_>) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::query::testing::{reply, rule, text};
-    use crate::entity::Entity;
+    use crate::engine::query::testing::{nodes, relationships, reply, rule, text};
+    use crate::entity::property::Property;
+    use crate::entity::{Ends, Text};
 
     fn row(id: u64, text: &str) -> Row {
         let entity = Entity::node(id);
@@ -206,37 +139,6 @@ mod tests {
     }
 
     #[test]
-    fn only_nodes_that_still_hold_the_text_and_no_vector_are_targets() {
-        let rows = [row(1, "a"), row(2, "b"), row(3, "c"), row(4, "Zoë's"), row(5, "gone")];
-        let node = |id: u64, text: &str, filled: &str, marked: &str| {
-            [
-                format!(":{id}\r\n"),
-                self::text(text),
-                format!("+{filled}\r\n"),
-                format!("+{marked}\r\n"),
-            ]
-        };
-        let found = [
-            node(1, "a", "false", "false"),
-            node(2, "other", "false", "false"),
-            node(3, "c", "true", "false"),
-            node(4, "Zoë has gone", "false", "true"),
-        ];
-        let found: Vec<Vec<&str>> =
-            found.iter().map(|n| n.iter().map(String::as_str).collect()).collect();
-        let found: Vec<&[&str]> = found.iter().map(Vec::as_slice).collect();
-        let targets = targets(&rows, Some(3), &Value::parse(&reply(&found)).unwrap());
-        assert_eq!(targets, Targets { attribute: Some(3), plain: vec![0], marked: vec![3] });
-    }
-
-    #[test]
-    fn the_number_of_a_property_is_its_place_among_the_names() {
-        let names = reply(&[&[&text("text")], &[&text("embedding")]]);
-        assert_eq!(attribute(&rule(), &Value::parse(&names).unwrap()), Some(1));
-        assert_eq!(attribute(&rule(), &Value::parse(&reply(&[])).unwrap()), None);
-    }
-
-    #[test]
     fn the_ids_of_a_write_are_read_from_one_printed_list() {
         let ids = |list: &str| written(&Value::parse(&reply(&[&[&text(list)]])).unwrap());
         assert_eq!(ids("[7, 12]"), [EntityId(7), EntityId(12)]);
@@ -244,5 +146,58 @@ mod tests {
         let one =
             Value::parse(b"*3\r\n*0\r\n*1\r\n*1\r\n:7\r\n*0\r\n").map(|reply| written(&reply));
         assert_eq!(one, Some(vec![EntityId(7)]));
+    }
+
+    const FIND: &str = " UNWIND range(0, size($ids) - 1) AS k WITH k, $ids[k] AS i";
+
+    #[test]
+    fn a_relationship_is_found_by_its_ends() {
+        let ends = Some(Ends { source: 3, target: 4 });
+        let edge = |id| Row { entity: Entity { ends, ..Entity::node(id) }, ..row(id, "b") };
+        // One without ends cannot be found, and one that is given twice is written once.
+        let rows = [edge(7), row(8, "b"), edge(7)];
+        let rule = relationships(&["T"], "fact");
+        let query = String::from_utf8(vectors(&rule, &rows)).unwrap();
+        let expected = format!(
+            "CYPHER ids=[7] sources=[3] targets=[4] texts=['b'] cut=[false] \
+             vectors=[[0.1,-2.0]]{FIND}, $sources[k] AS s, $targets[k] AS d \
+             MATCH (n) WHERE ID(n) = s WITH k, i, d, n MATCH (m) WHERE ID(m) = d \
+             WITH k, i, n, m MATCH (n)-[r:`T`]->(m) WHERE ID(r) = i AND r.`fact` > '' \
+             AND (r.`fact` = $texts[k] OR ($cut[k] AND r.`fact` STARTS WITH $texts[k])) \
+             AND r.`embedding` IS NULL SET r.`embedding` = vecf32($vectors[k]), \
+             r.`embedding_error` = NULL RETURN collect(i)"
+        );
+        assert_eq!(query, expected);
+    }
+
+    #[test]
+    fn a_template_is_guarded_by_all_its_properties() {
+        let made = |id, properties: [Property; 2]| {
+            let entity = Entity { properties: Some(properties.into()), ..Entity::node(id) };
+            Row { entity, ..row(id, "cut off") }
+        };
+        let rule = nodes(&["Doc"], "{a}: {b}");
+        let text = |text: &str| Property::Text(text.into());
+        let rows = [
+            made(1, [text("x'"), Property::Absent]),
+            made(
+                2,
+                [Property::Boolean(true), Property::List(vec![text("y"), Property::Integer(3)])],
+            ),
+            row(3, "has no properties"),
+        ];
+        let query = String::from_utf8(vectors(&rule, &rows)).unwrap();
+        let expected = format!(
+            "CYPHER ids=[1,2] w0=['x\\'',true] w1=[NULL,['y',3]] \
+             vectors=[[0.1,-2.0],[0.1,-2.0]]{FIND} MATCH (n) WHERE ID(n) = i \
+             AND (n.`a` = $w0[k] OR (n.`a` IS NULL AND $w0[k] IS NULL)) \
+             AND (n.`b` = $w1[k] OR (n.`b` IS NULL AND $w1[k] IS NULL)) \
+             AND n.`embedding` IS NULL SET"
+        );
+        assert!(query.starts_with(&expected), "{query}");
+        let float = [made(1, [Property::Float("0.5".into()), Property::Absent])];
+        let query = String::from_utf8(vectors(&rule, &float)).unwrap();
+        assert!(query.starts_with("CYPHER ids=[1] w0=[{}] lo0=[4.999"), "{query}");
+        assert!(query.contains(" OR (n.`a` >= $lo0[k] AND n.`a` <= $hi0[k]))"), "{query}");
     }
 }
