@@ -62,9 +62,14 @@ impl Asked {
         }
     }
 
+    /// Whether the engine's words mean that what was to be searched has no index.
+    pub(crate) fn is_no_index(words: &str) -> bool {
+        words.contains("Invalid arguments for procedure")
+    }
+
     /// The same for a search: for a missing index the engine reports only an invalid argument.
     pub(crate) fn search_error(&self, words: &str) -> String {
-        if words.contains("Invalid arguments for procedure") {
+        if Self::is_no_index(words) {
             return format!("ERR {}", self.no_index());
         }
         self.error(words)

@@ -5,6 +5,7 @@ use std::slice;
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
+use crate::engine::Text;
 use crate::engine::query::search::{Found, Next, Search};
 use crate::engine::value::Value;
 use crate::engine::words::Asked;
@@ -49,7 +50,7 @@ fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let k = number("k", k, 1..=MAX_K)?;
         let current = current()?;
         let (rule, label) = choose::searched(&current, &graph_name(graph)?, label)?;
-        let label = only_label(&rule, label)?;
+        let labels = labels(&rule, label)?;
         let embedder = rule.embedder.clone();
         let question = TextQuery::new(ctx, "VECTORFILL.SEARCH", &current, embedder)?;
         let graph = text_query::graph(ctx, graph, "VECTORFILL.SEARCH")?;
@@ -57,35 +58,46 @@ fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         let model = question.model();
         question.ask(ctx, slice::from_ref(text), None, move |client, vectors| {
             let vector = vectors.first().map(AsRef::as_ref).unwrap_or_default();
-            let search = Search::new(&rule, label.as_bytes(), k, vector, index_forgets());
-            let index = format!("(:{label}).{}", rule.target.as_str());
+            let index = index_name(&rule, &labels);
             let asked = Asked { graph: graph.to_string(), model, dimensions: vector.len(), index };
-            go_on(client, graph, search, asked);
+            match Search::new(&rule, labels, k, vector, index_forgets()) {
+                Some(search) => go_on(client, graph, search, asked),
+                None => client.reply(error("ERR", asked.no_index())),
+            }
         })
     })
 }
 
-/// The label to search; a rule with several, or with none, does not say which.
-fn only_label(rule: &Rule, label: Option<String>) -> Result<String, RedisError> {
+/// The labels or types to search; a rule that fills any does not say which.
+fn labels(rule: &Rule, label: Option<String>) -> Result<Vec<String>, RedisError> {
     match (label, rule.pattern.names()) {
-        (Some(label), _) => Ok(label),
-        (None, [only]) => Ok(only.as_str().to_owned()),
-        (None, _) => {
-            let words = format!("the rule '{}' fills several labels: name one", rule.name);
-            error("ERR", words)
+        (Some(label), _) => Ok(vec![label]),
+        (None, []) => {
+            let kind = if rule.pattern.is_relationships() { "type" } else { "label" };
+            error("ERR", format_args!("the rule '{}' fills any {kind}: name one", rule.name))
         }
+        (None, names) => Ok(names.iter().map(|name| name.as_str().to_owned()).collect()),
     }
+}
+
+/// What is searched, for error messages.
+fn index_name(rule: &Rule, labels: &[String]) -> String {
+    let (labels, target) = (labels.join("|"), rule.target.as_str());
+    if rule.pattern.is_relationships() {
+        return format!("()-[:{labels}]-().{target}");
+    }
+    format!("(:{labels}).{target}")
 }
 
 /// Runs the search's queries one after the other until it has its result, and replies.
 fn go_on(client: Client, graph: GraphName, search: Search, asked: Asked) {
-    let cypher = search.text();
-    let query = Query { graph: graph.clone(), cypher, compact: false, passed_on: false };
+    let Text { cypher, compact } = search.text();
+    let query = Query { graph: graph.clone(), cypher, compact, passed_on: false };
     ask(client, query, move |client, reply| {
         let next = match reply.error() {
             None => Value::parse(reply.proto()).map_or(Next::NoIndex, |reply| search.learn(&reply)),
             Some(words) => match search.fail(&asked, &String::from_utf8_lossy(words)) {
-                Ok(search) => Next::Ask(search),
+                Ok(next) => next,
                 Err(words) => return client.reply(Err(RedisError::String(words))),
             },
         };
@@ -97,11 +109,14 @@ fn go_on(client: Client, graph: GraphName, search: Search, asked: Asked) {
     });
 }
 
-/// The reply: an array of `[id, score, text]`.
+/// The reply: an array of `[id, score, text]`, of relationships `[id, score, text, source, target]`.
 fn listed(found: Vec<Found>) -> RedisValue {
-    let row = |Found { id, score, text }: Found| {
+    let number = |id: u64| RedisValue::Integer(i64::try_from(id).unwrap_or(i64::MAX));
+    let row = |Found { id, score, text, ends }: Found| {
         let text = text.map_or(RedisValue::Null, RedisValue::StringBuffer);
-        RedisValue::Array(vec![RedisValue::Integer(id), RedisValue::Float(score), text])
+        let mut row = vec![RedisValue::Integer(id), RedisValue::Float(score), text];
+        row.extend(ends.into_iter().flat_map(|ends| [ends.source, ends.target]).map(number));
+        RedisValue::Array(row)
     };
     RedisValue::Array(found.into_iter().map(row).collect())
 }

@@ -1,16 +1,25 @@
-//! Client queries: a user's Cypher with its vector, and the search for a label's nearest nodes.
+//! Client queries: a user's Cypher with its vector, and the search for the nearest nodes of a label
+//! or relationships of a type.
 //!
-//! A search must return the `k` nearest nodes, whatever state the index is in. Before 4.20 each
-//! write to an indexed node leaves a dead entry that takes up one of the `k` places, and later
-//! engines find only about 95 % of fifty neighbours when asked for fifty. So we ask the index for
-//! more than we need, and for still more if too few come back; a small label is compared
-//! exhaustively instead.
+//! A search must return the `k` nearest, whatever state the index is in. Before 4.20 each write to
+//! an indexed node leaves a dead entry that takes up one of the `k` places, and later engines find
+//! only about 95 % of fifty neighbours when asked for fifty. So we ask the index for more than we
+//! need, and for still more if too few come back; a small label is compared exhaustively instead.
+//! Several labels are searched one after the other.
 
-use crate::engine::cypher::{string, vector};
-use crate::engine::query::rows;
+mod replies;
+mod text;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::engine::Text;
+use crate::engine::cypher::vector;
+use crate::engine::query::search::replies::{found, looked};
+use crate::engine::query::sweep::is_typed;
 use crate::engine::value::Value;
 use crate::engine::words::Asked;
-use crate::rule::name::Name;
+use crate::entity::Ends;
 use crate::rule::{Rule, Similarity};
 
 /// A label with at most this many nodes is compared exhaustively: 0.5–2 µs per node on one engine
@@ -44,39 +53,52 @@ pub(crate) struct Found {
     pub id: i64,
     /// Its distance from the query vector.
     pub score: f64,
-    /// Its text, if it is a string.
+    /// Its text, if it has one.
     pub text: Option<Vec<u8>>,
+    /// The nodes at its ends, if it is a relationship.
+    pub ends: Option<Ends>,
 }
 
 /// A search in progress.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Search {
-    /// The label, as the client names it.
-    pub label: Vec<u8>,
-    /// How many nodes to return.
-    pub k: usize,
+    rule: Arc<Rule>,
+    /// The label or type that is being searched, as the client names it.
+    label: String,
+    /// Those that follow.
+    labels: Vec<String>,
+    /// How many entities to return.
+    k: usize,
     /// The query vector.
-    pub vector: Vec<f32>,
-    target: Name,
-    source: Name,
+    vector: Vec<f32>,
+    index_forgets: bool,
     step: Step,
+    /// What was found so far; `None` = there was no index.
+    found: Option<Vec<Found>>,
 }
 
 /// What to ask the engine next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// Whether there is an index, its similarity, and how many nodes have the label.
+    /// Whether there is an index, its similarity, and how many entities have the label.
     Look { asked: usize },
     /// This many neighbours from the index.
     Index { asked: usize, looked: Option<Looked> },
-    /// All nodes of the label.
+    /// All entities of the label.
     Compare(Similarity),
+}
+
+impl Step {
+    fn first(k: usize, index_forgets: bool) -> Self {
+        let asked = first_asked(k);
+        if index_forgets { Self::Index { asked, looked: None } } else { Self::Look { asked } }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Looked {
     similarity: Similarity,
-    /// Nodes with the label; 0 = they cannot be compared.
+    /// Entities with the label; 0 = they cannot be compared.
     nodes: u64,
 }
 
@@ -87,79 +109,38 @@ pub(crate) enum Next {
     Found(Vec<Found>),
     /// The engine must be asked again.
     Ask(Search),
-    /// There is no index on the label.
+    /// There is no index on any of the labels.
     NoIndex,
 }
 
 impl Search {
-    /// A search by this rule. `index_forgets`: the engine's index holds no dead entries.
+    /// A search by this rule, of these labels or types; `None` = there are none. `index_forgets`:
+    /// the engine's index holds no dead entries.
     pub(crate) fn new(
-        rule: &Rule,
-        label: &[u8],
+        rule: &Arc<Rule>,
+        mut labels: Vec<String>,
         k: usize,
         vector: &[f32],
         index_forgets: bool,
-    ) -> Self {
-        let asked = first_asked(k);
-        let step =
-            if index_forgets { Step::Index { asked, looked: None } } else { Step::Look { asked } };
-        let (label, vector) = (label.to_vec(), vector.to_vec());
-        Self {
-            label,
-            k,
-            vector,
-            target: rule.target.clone(),
-            source: rule.text.properties().first().cloned().unwrap_or_else(|| rule.target.clone()),
-            step,
-        }
+    ) -> Option<Self> {
+        labels.reverse();
+        let label = labels.pop()?;
+        let (rule, vector, step) =
+            (Arc::clone(rule), vector.to_vec(), Step::first(k, index_forgets));
+        Some(Self { rule, label, labels, k, vector, index_forgets, step, found: None })
     }
 
-    /// The text of the query to run now.
-    pub(crate) fn text(&self) -> Vec<u8> {
-        let (source, target) = (self.source.quoted(), self.target.quoted());
-        let (mut query, k) = (b"CYPHER label=".to_vec(), self.k);
-        string(&mut query, &self.label);
-        query.extend(b" p=");
-        string(&mut query, self.target.as_str().as_bytes());
-        let body = match self.step {
-            Step::Look { .. } => {
-                // The engine answers the count from its metadata.
-                let label = self.quotable_label();
-                format!(
-                    " CALL db.indexes() YIELD label, types, options, entitytype \
-                     WHERE entitytype = 'NODE' AND label = $label AND 'VECTOR' IN types[$p] \
-                     OPTIONAL MATCH (n:`{label}`) RETURN options[$p].similarityFunction, count(n)"
-                )
-            }
-            Step::Index { asked, .. } => format!(
-                " asked={asked} k={k} CALL db.idx.vector.queryNodes($label, $p, $asked, \
-                 vecf32($vector)) YIELD node, score WITH node, min(score) AS score \
-                 ORDER BY score LIMIT $k RETURN ID(node), score, node.{source}"
-            ),
-            Step::Compare(similarity) => {
-                let label = self.quotable_label();
-                let distance = similarity.as_str();
-                format!(
-                    " k={k} MATCH (n:`{label}`) WHERE typeOf(n.{target}) = 'Vectorf32' \
-                     WITH n, vec.{distance}Distance(n.{target}, vecf32($vector)) AS score \
-                     ORDER BY score LIMIT $k RETURN ID(n), score, n.{source}"
-                )
-            }
-        };
-        query.extend(body.bytes());
-        with_vector(&query, &self.vector)
-    }
-
-    /// The label, to stand between backticks. One that cannot be quoted has no index.
-    fn quotable_label(&self) -> String {
-        String::from_utf8_lossy(&self.label).replace(['`', '\0'], "")
+    /// The query to run now.
+    pub(crate) fn text(&self) -> Text {
+        let compact = is_typed(&self.rule) && !matches!(self.step, Step::Look { .. });
+        Text { cypher: self.cypher(), compact }
     }
 
     /// Takes in a reply, and returns what to do next.
     pub(crate) fn learn(mut self, reply: &Value<'_>) -> Next {
         match self.step {
             Step::Look { asked } => {
-                let Some(looked) = looked(reply) else { return Next::NoIndex };
+                let Some(looked) = looked(reply) else { return self.next_label(None) };
                 self.step = if looked.nodes <= MAX_COMPARED {
                     Step::Compare(looked.similarity)
                 } else {
@@ -168,9 +149,9 @@ impl Search {
                 Next::Ask(self)
             }
             Step::Index { asked, looked } => {
-                let found = found(reply);
+                let found = found(&self.rule, reply);
                 if found.len() >= self.k || looked.is_some_and(|looked| looked.nodes == 0) {
-                    return Next::Found(found);
+                    return self.next_label(Some(found));
                 }
                 self.step = match looked {
                     None => Step::Look { asked: wider(asked) },
@@ -181,13 +162,34 @@ impl Search {
                 };
                 Next::Ask(self)
             }
-            Step::Compare(_) => Next::Found(found(reply)),
+            Step::Compare(_) => {
+                let found = found(&self.rule, reply);
+                self.next_label(Some(found))
+            }
         }
     }
 
+    /// A label has been searched: `None` = it has no index.
+    fn next_label(mut self, found: Option<Vec<Found>>) -> Next {
+        self.found = match (self.found.take(), found) {
+            (Some(known), Some(found)) => Some(merged(known, found, self.k)),
+            (known, found) => known.or(found),
+        };
+        let Some(label) = self.labels.pop() else {
+            return self.found.map_or(Next::NoIndex, Next::Found);
+        };
+        self.label = label;
+        self.step = Step::first(self.k, self.index_forgets);
+        Next::Ask(self)
+    }
+
     /// Takes in an engine error: the search goes on another way, or ends with an error reply.
-    pub(crate) fn fail(mut self, asked: &Asked, words: &str) -> Result<Self, String> {
+    pub(crate) fn fail(mut self, asked: &Asked, words: &str) -> Result<Next, String> {
         let Step::Compare(similarity) = self.step else {
+            let alone = self.labels.is_empty() && self.found.is_none();
+            if Asked::is_no_index(words) && !alone {
+                return Ok(self.next_label(None));
+            }
             return Err(asked.search_error(words));
         };
         if !words.contains("dimension") {
@@ -196,8 +198,19 @@ impl Search {
         // A single vector of another length fails the whole comparison; the index skips it.
         let looked = Some(Looked { similarity, nodes: 0 });
         self.step = Step::Index { asked: first_asked(self.k), looked };
-        Ok(self)
+        Ok(Next::Ask(self))
     }
+}
+
+/// The nearest of both; a node may have both labels.
+fn merged(known: Vec<Found>, found: Vec<Found>, k: usize) -> Vec<Found> {
+    let mut all = known;
+    all.extend(found);
+    all.sort_by(|a, b| a.score.total_cmp(&b.score));
+    let mut seen = HashSet::new();
+    all.retain(|found| seen.insert(found.id));
+    all.truncate(k);
+    all
 }
 
 fn first_asked(k: usize) -> usize {
@@ -208,25 +221,10 @@ fn wider(asked: usize) -> usize {
     asked.saturating_mul(WIDER)
 }
 
-fn looked(reply: &Value<'_>) -> Option<Looked> {
-    let [similarity, nodes] = rows(reply).first()?.items() else { return None };
-    let similarity = Similarity::parse(similarity.text()?)?;
-    Some(Looked { similarity, nodes: nodes.unsigned()? })
-}
-
-fn found(reply: &Value<'_>) -> Vec<Found> {
-    let found = rows(reply).iter().filter_map(|row| {
-        let [id, score, text] = row.items() else { return None };
-        let text = text.bytes().map(<[u8]>::to_vec);
-        Some(Found { id: id.integer()?, score: score.text()?.parse().ok()?, text })
-    });
-    found.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::query::testing::{reply, rule, text};
+    use crate::engine::query::testing::{nodes, relationships, reply, rule, text};
 
     #[test]
     fn a_vector_comes_before_the_parameters_a_query_has() {
@@ -239,7 +237,12 @@ mod tests {
     }
 
     fn search(index_forgets: bool) -> Search {
-        Search::new(&rule(), b"Doc", 3, &[0.5], index_forgets)
+        of(rule(), &["Doc"], index_forgets)
+    }
+
+    fn of(rule: Rule, labels: &[&str], index_forgets: bool) -> Search {
+        let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+        Search::new(&Arc::new(rule), labels, 3, &[0.5], index_forgets).unwrap()
     }
 
     fn learn(search: Search, rows: &[&[&str]]) -> Next {
@@ -278,7 +281,8 @@ mod tests {
         }
         assert_eq!(search.step, Step::Compare(Similarity::Euclidean));
         let Next::Found(found) = learn(search, &[&one]) else { panic!() };
-        assert_eq!(found, [Found { id: 7, score: 0.5, text: Some(b"x".to_vec()) }]);
+        let text = Some(b"x".to_vec());
+        assert_eq!(found, [Found { id: 7, score: 0.5, text, ends: None }]);
     }
 
     #[test]
@@ -287,7 +291,49 @@ mod tests {
             Asked { graph: "g".into(), model: "m".into(), dimensions: 1, index: String::new() };
         let compare = Search { step: Step::Compare(Similarity::Cosine), ..search(true) };
         let next = compare.clone().fail(&asked, "Vector dimension mismatch, expected 2 but got 1");
-        assert!(matches!(next.unwrap().step, Step::Index { .. }));
+        assert!(matches!(step(next.unwrap()), Step::Index { .. }));
         assert_eq!(compare.fail(&asked, "Query timed out"), Err("TIMEOUT Query timed out".into()));
+    }
+
+    #[test]
+    fn several_labels_are_searched_in_turn_and_the_nearest_of_all_are_returned() {
+        let row = |id: &str, score: &str| vec![format!(":{id}\r\n"), text(score), text("x")];
+        let reply_of = |rows: &[Vec<String>]| {
+            let rows: Vec<Vec<&str>> =
+                rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+            reply(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        };
+        let go = |search: Search, rows: &[Vec<String>]| {
+            search.learn(&Value::parse(&reply_of(rows)).unwrap())
+        };
+        let search = of(nodes(&["A", "B", "C"], "text"), &["A", "B", "C"], true);
+        let first = [row("1", "0.1"), row("2", "0.4"), row("3", "0.5")];
+        let Next::Ask(search) = go(search, &first) else { panic!() };
+        assert_eq!(search.label, "B");
+        let asked =
+            Asked { graph: "g".into(), model: "m".into(), dimensions: 1, index: String::new() };
+        let words = "Invalid arguments for procedure 'db.idx.vector.queryNodes'";
+        let Ok(Next::Ask(search)) = search.fail(&asked, words) else { panic!() };
+        assert_eq!(search.label, "C");
+        let last = [row("2", "0.4"), row("9", "0.2"), row("8", "0.9")];
+        let Next::Found(found) = go(search, &last) else { panic!() };
+        assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), [1, 9, 2]);
+    }
+
+    #[test]
+    fn a_search_without_any_index_says_so() {
+        let search = of(nodes(&["A", "B"], "text"), &["A", "B"], false);
+        let Next::Ask(search) = learn(search, &[]) else { panic!() };
+        assert_eq!(learn(search, &[]), Next::NoIndex);
+    }
+
+    #[test]
+    fn relationships_are_found_with_their_ends() {
+        let search = of(relationships(&["T"], "fact"), &["T"], true);
+        let query = String::from_utf8(search.text().cypher).unwrap();
+        assert!(query.contains("db.idx.vector.queryRelationships($label"), "{query}");
+        let cells = [":7\r\n", &*text("0.5"), &*text("x"), ":3\r\n", ":4\r\n"];
+        let Next::Found(found) = learn(search, &[&cells, &cells, &cells]) else { panic!() };
+        assert_eq!(found[0].ends, Some(Ends { source: 3, target: 4 }));
     }
 }
