@@ -31,6 +31,7 @@ impl fmt::Display for Version {
 
 /// What is known about a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a row of a table, each column a yes or no")]
 pub(crate) struct Features {
     /// The test suite has run on an engine in this row.
     pub tested: bool,

@@ -83,13 +83,11 @@ impl Search {
     /// What the text of this variable is made of.
     fn source(&self, variable: &str) -> String {
         let of = |name: &Name| format!("{variable}.{}", name.quoted());
-        match self.rule.text.bare() {
-            Some(source) => of(source),
-            None => {
-                let all: Vec<_> = self.rule.text.properties().iter().map(of).collect();
-                format!("[{}]", all.join(", "))
-            }
+        if let Some(source) = self.rule.text.bare() {
+            return of(source);
         }
+        let all: Vec<_> = self.rule.text.properties().iter().map(of).collect();
+        format!("[{}]", all.join(", "))
     }
 
     /// The label, to stand between backticks. One that cannot be quoted has no index.

@@ -36,8 +36,8 @@ const MAX_NOTE_CHARS: usize = 500;
 pub(crate) fn select(rule: &Rule, window: Window) -> Vec<u8> {
     let shape = Shape::new(rule);
     let Shape { target, error, .. } = &shape;
-    let tests = format!("{target} IS NULL AND {error} IS NULL AND {}", shape.has_text());
-    list(rule, window, &tests, &[shape.source(), shape.label()])
+    let pending = format!("{target} IS NULL AND {error} IS NULL AND {}", shape.has_text());
+    list(rule, window, &pending, &[shape.source(), shape.label()])
 }
 
 /// Lists quarantined entities of a window: rows `[1, id, error, text, label, …]`, the text only if
@@ -45,9 +45,9 @@ pub(crate) fn select(rule: &Rule, window: Window) -> Vec<u8> {
 pub(crate) fn marked(rule: &Rule, window: Window, texts: bool) -> Vec<u8> {
     let shape = Shape::new(rule);
     let Shape { target, error, .. } = &shape;
-    let text = if texts { shape.source() } else { "NULL".into() };
-    let tests = format!("{error} IS NOT NULL AND {target} IS NULL AND {}", shape.has_text());
-    list(rule, window, &tests, &[error.clone(), text, shape.label()])
+    let source = if texts { shape.source() } else { "NULL".into() };
+    let marked = format!("{error} IS NOT NULL AND {target} IS NULL AND {}", shape.has_text());
+    list(rule, window, &marked, &[error.clone(), source, shape.label()])
 }
 
 fn list(rule: &Rule, window: Window, tests: &str, cells: &[String]) -> Vec<u8> {
@@ -88,11 +88,12 @@ fn names() -> impl Iterator<Item = char> {
 }
 
 fn columns(cells: &[String]) -> String {
-    cells.iter().zip(names()).map(|(cell, name)| format!(", {cell} AS {name}")).collect()
+    let column = |(cell, name): (&String, char)| [", ", cell, " AS ", &name.to_string()].concat();
+    cells.iter().zip(names()).map(column).collect()
 }
 
 fn nothing(cells: usize) -> String {
-    names().take(cells).map(|name| format!(", NULL AS {name}")).collect()
+    columns(&vec!["NULL".into(); cells])
 }
 
 /// The reply to [`select`].

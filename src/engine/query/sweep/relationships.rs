@@ -39,13 +39,14 @@ pub(super) fn list(shape: &Shape<'_>, window: Window, tests: &str, cells: &[Stri
     format!("{} far={} {rows} {beyond} UNION ALL {found}", bounds(window), far(window))
 }
 
-/// The relationships between two nodes, from this id on.
+/// The relationships between two nodes, from this id on. Without the `WITH`s the engine would walk
+/// all relationships of the source.
 fn between(shape: &Shape<'_>, window: Window, first: u64, tests: &str, cells: &[String]) -> String {
     let Cursor { id, target, .. } = window.from;
     let ends = ["$lo", "$target"].map(str::to_owned);
     format!(
         "{SWEEP}lo={id} target={target} first={first} rows={} \
-         MATCH (n) WHERE ID(n) = $lo MATCH (m) WHERE ID(m) = $target \
+         MATCH (n) WHERE ID(n) = $lo WITH n MATCH (m) WHERE ID(m) = $target WITH n, m \
          MATCH (n)-{}->(m) WHERE ID(r) >= $first AND {tests} WITH r ORDER BY ID(r) LIMIT $rows \
          RETURN {FOUND} AS k, ID(r) AS a{}",
         window.rows,

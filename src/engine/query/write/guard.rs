@@ -33,7 +33,7 @@ fn of<'a>(rule: &Rule, all: impl Iterator<Item = (&'a Entity, &'a Text)> + Clone
     if rule.text.bare().is_some() {
         return of_text(rule, all.map(|(_, text)| text));
     }
-    of_properties(rule, all.map(|(entity, _)| entity.properties.as_deref().unwrap_or_default()))
+    of_properties(rule, &all.map(|(entity, _)| entity.properties.as_deref().unwrap_or_default()))
 }
 
 /// If the text was cut, the entity's text need only begin with it: its vector covers no more than
@@ -55,29 +55,39 @@ fn of_text<'a>(rule: &Rule, texts: impl Iterator<Item = &'a Text> + Clone) -> Gu
 }
 
 /// All properties are compared as a whole, even if the text made from them was cut.
-fn of_properties<'a>(rule: &Rule, all: impl Iterator<Item = &'a [Property]> + Clone) -> Guard {
+fn of_properties<'a>(rule: &Rule, all: &(impl Iterator<Item = &'a [Property]> + Clone)) -> Guard {
     let mut guard = Guard { parameters: Vec::new(), names: "", holds: String::new() };
     // Few queries: the graph's plans are cached by their text.
     let floats = all.clone().flatten().any(|value| matches!(value, Property::Float(_)));
-    for (place, property) in Shape::new(rule).properties().iter().enumerate() {
-        let values = all.clone().filter_map(|values| values.get(place));
-        guard.add(&format!("w{place}"), values.clone(), value);
-        let mut range = String::new();
-        if floats {
-            guard.add(&format!("lo{place}"), values.clone(), |out, value| bound(out, value, -1.0));
-            guard.add(&format!("hi{place}"), values, |out, value| bound(out, value, 1.0));
-            range = format!(" OR ({property} >= $lo{place}[k] AND {property} <= $hi{place}[k])");
-        }
-        let and = if place == 0 { "" } else { " AND " };
-        guard.holds += &format!(
-            "{and}({property} = $w{place}[k] \
-             OR ({property} IS NULL AND $w{place}[k] IS NULL){range})"
-        );
-    }
+    let properties = Shape::new(rule).properties();
+    let tests = properties.iter().enumerate().map(|(place, property)| {
+        guard.compare(place, property, all.clone().filter_map(|values| values.get(place)), floats)
+    });
+    let tests: Vec<String> = tests.collect();
+    guard.holds = tests.join(" AND ");
     guard
 }
 
 impl Guard {
+    /// Adds the values of one property; returns the test.
+    fn compare<'a>(
+        &mut self,
+        place: usize,
+        property: &str,
+        values: impl Iterator<Item = &'a Property> + Clone,
+        floats: bool,
+    ) -> String {
+        self.add(&format!("w{place}"), values.clone(), value);
+        let mut range = String::new();
+        if floats {
+            self.add(&format!("lo{place}"), values.clone(), |out, value| bound(out, value, -1.0));
+            self.add(&format!("hi{place}"), values, |out, value| bound(out, value, 1.0));
+            range = format!(" OR ({property} >= $lo{place}[k] AND {property} <= $hi{place}[k])");
+        }
+        let wanted = format!("$w{place}[k]");
+        format!("({property} = {wanted} OR ({property} IS NULL AND {wanted} IS NULL){range})")
+    }
+
     fn add<'a>(
         &mut self,
         name: &str,
@@ -104,15 +114,12 @@ fn value(out: &mut Vec<u8>, property: &Property) {
 
 /// The least (`-1.0`) or greatest (`1.0`) number that prints like this one, or a little beyond.
 fn bound(out: &mut Vec<u8>, property: &Property, side: f64) {
-    let number = match property {
-        Property::Float(digits) => digits.parse::<f64>().ok(),
-        _ => None,
-    };
-    match number {
-        Some(number) => {
+    let digits = if let Property::Float(digits) = property { digits.as_str() } else { "" };
+    match digits.parse::<f64>() {
+        Ok(number) => {
             let bound = number + side * number.abs() * PRINTED;
             out.extend(format!("{bound:e}").bytes());
         }
-        None => out.extend(b"NULL"),
+        Err(_) => out.extend(b"NULL"),
     }
 }
