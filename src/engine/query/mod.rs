@@ -12,6 +12,7 @@
 //! is a parameter, and each graph sees few distinct texts.
 
 pub(crate) mod index;
+pub(crate) mod lists;
 pub(crate) mod search;
 mod shape;
 pub(crate) mod sweep;

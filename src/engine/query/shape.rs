@@ -56,6 +56,14 @@ impl<'a> Shape<'a> {
         }
     }
 
+    /// The pattern of what lies in a window of ids.
+    pub(super) fn sweep(&self) -> String {
+        match self.rule.pattern {
+            Pattern::Nodes(_) => self.node(),
+            Pattern::Relationships(_) => format!("(n)-{}->()", self.relationship()),
+        }
+    }
+
     /// The pattern of a relationship that is searched for.
     pub(super) fn relationship(&self) -> String {
         format!("[r{}]", self.alternatives())
