@@ -103,6 +103,7 @@ fn status_tells_everything_under_its_name() {
     redis.run("kb");
     let status = redis.status();
     let expected = [
+        "definitions_error",
         "embedder",
         "embedders",
         "engine",
@@ -171,7 +172,8 @@ fn the_commands_are_documented_and_in_a_category() {
     assert!(format!("{:?}", docs.get("arguments").0).contains("timeout-ms"));
     let mut commands: Vec<String> = redis.call(&["ACL", "CAT", "vectorfill"]);
     commands.sort();
-    let names = ["embed", "failures", "help", "query", "retry", "run", "search", "status"];
+    let names =
+        ["embed", "failures", "help", "query", "reload", "retry", "run", "search", "status"];
     assert_eq!(commands, names.map(|name| format!("vectorfill.{name}")));
     let help: Vec<String> = redis.call(&["VECTORFILL.HELP"]);
     assert!(help[0].starts_with("VECTORFILL.RUN"));

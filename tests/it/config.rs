@@ -5,7 +5,7 @@ use std::fs;
 use testkit::harness::{Redis, Setup, wait_for};
 use testkit::service::Service;
 
-const NAMES: [&str; 40] = [
+const NAMES: [&str; 41] = [
     "api-key-env",
     "api-key-file",
     "auth-header",
@@ -15,6 +15,7 @@ const NAMES: [&str; 40] = [
     "batch-size",
     "batch-tokens",
     "concurrency",
+    "definitions-file",
     "dimensions",
     "dimensions-field",
     "document-prefix",
@@ -49,11 +50,12 @@ const NAMES: [&str; 40] = [
 ];
 
 /// They can send the texts, or the key, elsewhere.
-const PROTECTED: [&str; 10] = [
+const PROTECTED: [&str; 11] = [
     "api-key-env",
     "api-key-file",
     "auth-header",
     "base-url",
+    "definitions-file",
     "dimensions-field",
     "extra-body",
     "input-type-field",

@@ -17,6 +17,7 @@
 mod cluster;
 mod commands;
 mod config;
+mod definitions;
 mod effects;
 mod engine;
 mod faults;

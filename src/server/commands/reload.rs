@@ -14,7 +14,7 @@ use crate::server::config;
     since: "0.1.0",
     arity: 1,
     key_spec: [],
-    acl_categories: [Single("vectorfill")],
+    acl_categories: [Single("vectorfill"), Single("admin"), Single("dangerous")],
 })]
 fn reload(_: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| match args.as_slice() {
