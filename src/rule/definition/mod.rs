@@ -17,6 +17,7 @@ mod rule;
 #[cfg(test)]
 mod tests;
 mod word;
+#[cfg_attr(not(test), allow(dead_code, reason = "for rules that are kept beside a graph"))]
 mod write;
 
 use std::collections::BTreeSet;
