@@ -18,6 +18,7 @@ export LIBCLANG_PATH := $(ROOT)/.deps/libclang
 export BINDGEN_EXTRA_CLANG_ARGS := -isystem $(shell cc -print-file-name=include)
 export VECTORFILL_MODEL_DIR := $(ROOT)/.deps/model
 export VECTORFILL_PYTHON := $(PYTHON)
+export VECTORFILL_CLIENTS := $(ROOT)/.deps/clients/bin/python
 export CARGO_TARGET_DIR ?= $(ROOT)/target
 
 # $(call on,4.22) before a command selects the engine that its servers start with. One given by
@@ -39,7 +40,7 @@ endif
 INTEGRATION := $(ENGINES:%=integration-%)
 IMAGE_TEST := $(ENGINES:%=image-test-%)
 .PHONY: help demo test lint unit fuzz-smoke integration $(INTEGRATION) image-test $(IMAGE_TEST) bench \
-	soak build release deps engines clean
+	soak build release deps engines clients clean
 
 # cargo-nextest runs each test in its own process and kills one that hangs; without it, the same
 # tests run under cargo test.
@@ -73,7 +74,7 @@ fuzz-smoke: deps ## each fuzz target for some seconds, without cargo-fuzz
 integration: $(INTEGRATION) ## tests on a real server, once with every engine
 
 # cargo test does not build the cdylib, and the harness refuses one older than src/.
-$(INTEGRATION): integration-%: build engines
+$(INTEGRATION): integration-%: build engines clients
 	@echo "=== FalkorDB $* ==="
 	$(call on,$*) VECTORFILL_MODULE=$(CARGO_TARGET_DIR)/debug/libvectorfill.so $(TEST) --test it
 
@@ -109,6 +110,9 @@ deps: ## fetches what the build and the demo need
 
 engines: ## fetches the engines too
 	tools/deps.sh $(call fetched,$(ENGINES))
+
+clients: ## fetches the client libraries too
+	tools/deps.sh clients
 
 clean: ## removes everything built or fetched
 	rm -rf target .deps .demo

