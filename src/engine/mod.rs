@@ -18,7 +18,7 @@ use crate::fill::port::fault::StoreFault;
 use crate::fill::port::store::{Answer, Change, Job, Query, Read, Row, Write};
 use crate::rule::Rule;
 use query::sweep::Limits;
-use query::{index, sweep, write};
+use query::{index, lists, sweep, write};
 use value::Value;
 
 /// A query to be sent.
@@ -51,6 +51,7 @@ pub(crate) fn read_text(read: &Read) -> Text {
         Query::Count { window, labels } => sweep::count(rule, *window, *labels),
         Query::Select(window) => sweep::select(rule, *window),
         Query::Marked { window, texts } => sweep::marked(rule, *window, *texts),
+        Query::Lists(window) => lists::find(rule, *window),
         Query::Sample(label) => index::sample(rule, label),
     };
     let lists_texts = matches!(read.query, Query::Select(_) | Query::Marked { texts: true, .. });
@@ -74,6 +75,7 @@ pub(crate) fn answer(rule: &Rule, query: &Query, proto: &[u8]) -> Result<Answer,
         Query::Marked { window, texts } => {
             Answer::Marked(sweep::marks(rule, *window, *texts, &reply))
         }
+        Query::Lists(_) => Answer::Lists(lists::found(&reply)),
         Query::Sample(_) => Answer::Sample(index::sampled(&reply)),
     })
 }
@@ -90,6 +92,7 @@ pub(crate) fn write_text(write: &Write) -> Vec<u8> {
         Change::Job(Job::Vectors(rows)) => write::vectors(rule, rows),
         Change::Job(Job::Quarantine(marks)) => write::quarantine(rule, marks),
         Change::Job(Job::CreateIndex(index)) => index::create(rule, index),
+        Change::Job(Job::Convert(conversion)) => lists::convert(rule, conversion),
         Change::Release(ids) => write::lift(rule, ids),
     }
 }

@@ -76,7 +76,9 @@ fn run(program: &str, rules: &str) -> Value {
     let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
     let wanted = facts["texts"].as_array().unwrap();
     let wanted: BTreeSet<_> = wanted.iter().map(|text| text.as_str().unwrap().to_owned()).collect();
-    let sent: BTreeSet<_> = service.texts().into_iter().collect();
+    // One word shows how long the vectors of the model are.
+    let mut sent: BTreeSet<_> = service.texts().into_iter().collect();
+    sent.remove("ok");
     assert!(wanted == sent, "missing: {:?}, sent: {:?}", &wanted - &sent, &sent - &wanted);
     facts
 }

@@ -1,22 +1,11 @@
 //! Plain lists of numbers in the target, as some clients store their vectors: an index leaves them
 //! out until they are turned into vectors.
 
-#![expect(dead_code, reason = "no pass looks for lists yet")]
-
 use crate::engine::query::shape::Shape;
 use crate::engine::query::{SWEEP, rows};
 use crate::engine::value::Value;
-use crate::fill::port::store::Window;
+use crate::fill::port::store::{Conversion, Items, Window};
 use crate::rule::Rule;
-
-/// What is known of the lists that are to be converted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Items {
-    /// Nothing. If any holds something else than numbers, the engine refuses the whole query.
-    Unknown,
-    /// Some hold something else: the engine looks at each item, which takes five times as long.
-    Mixed,
-}
 
 /// Counts the lists in a window by their lengths: rows `[length, how many]`.
 pub(crate) fn find(rule: &Rule, window: Window) -> Vec<u8> {
@@ -40,7 +29,8 @@ pub(crate) fn found(reply: &Value<'_>) -> Vec<(u64, u64)> {
 
 /// Turns the lists of this length in a window into vectors; returns the ids as one list. The length
 /// comes first: an empty list would become an empty vector, and the length of a vector is an error.
-pub(crate) fn convert(rule: &Rule, window: Window, length: usize, items: Items) -> Vec<u8> {
+pub(crate) fn convert(rule: &Rule, conversion: &Conversion) -> Vec<u8> {
+    let Conversion { window, length, items } = *conversion;
     let shape = Shape::new(rule);
     let (lo, hi, target) = (window.from.id, window.hi, &shape.target);
     let numbers = match items {
@@ -74,7 +64,10 @@ mod tests {
 
     #[test]
     fn only_lists_of_the_right_length_are_converted() {
-        let text = |rule, items| String::from_utf8(convert(&rule, WINDOW, 4, items)).unwrap();
+        let text = |rule, items| {
+            let conversion = Conversion { window: WINDOW, length: 4, items };
+            String::from_utf8(convert(&rule, &conversion)).unwrap()
+        };
         assert_eq!(
             text(nodes(&["Doc"], "text"), Items::Unknown),
             "CYPHER lo=3 hi=7 length=4 MATCH (n:`Doc`) WHERE ID(n) >= $lo AND ID(n) < $hi \

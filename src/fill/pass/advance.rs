@@ -43,6 +43,7 @@ impl Pass {
                 sweep.window(room).map(|window| Query::Marked { window, texts: true })
             }
             Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => None,
+            Stage::Lists(_) => self.lists_query(),
             Stage::Sampling(labels) => labels.last().cloned().map(Query::Sample),
         }
     }
@@ -84,7 +85,11 @@ impl Pass {
                 self.stage = Stage::Counting(Sweep::new(0, self.plan.max_rows));
                 self.narrow();
             }
-            Stage::Indexes | Stage::Sampling(_) | Stage::Building | Stage::Done => {}
+            Stage::Indexes
+            | Stage::Lists(_)
+            | Stage::Sampling(_)
+            | Stage::Building
+            | Stage::Done => {}
         }
     }
 
@@ -98,6 +103,10 @@ impl Pass {
         }
         if self.selecting().is_some_and(Sweep::is_done) {
             self.stage = self.after_sweep();
+            return Step::Moved;
+        }
+        if self.lists_are_done() {
+            self.stage = self.after_drain();
             return Step::Moved;
         }
         let over = matches!(self.stage, Stage::Done) && self.indexes_to_create.is_empty();

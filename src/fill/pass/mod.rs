@@ -1,6 +1,7 @@
 //! A pass over one graph: check the indexes, count, fill, create the missing index.
 
 mod advance;
+mod lists;
 mod outcome;
 mod plan;
 mod queue;
@@ -90,6 +91,8 @@ pub(crate) struct Pass {
     resweeps: u32,
     stale_before: u64,
     counted: Counted,
+    /// Some entities have a plain list where the vector should be.
+    holds_lists: bool,
     /// Selected entities that give no text.
     without_text: BTreeMap<NoText, u64>,
     /// Set if the pass is to end early.
@@ -135,6 +138,7 @@ impl Pass {
             resweeps: 0,
             stale_before: 0,
             counted: Counted::default(),
+            holds_lists: false,
             without_text: BTreeMap::new(),
             ending: None,
         }
@@ -219,7 +223,9 @@ impl Pass {
             _ if self.waiting_since.is_some() => GraphState::Waiting,
             Stage::Indexes if self.building => GraphState::Indexing,
             Stage::Indexes | Stage::CountingAll | Stage::Counting(_) => GraphState::Counting,
-            Stage::Filling(_) | Stage::Reviewing(_) | Stage::Done => GraphState::Filling,
+            Stage::Filling(_) | Stage::Reviewing(_) | Stage::Lists(_) | Stage::Done => {
+                GraphState::Filling
+            }
             Stage::Sampling(_) | Stage::Building => GraphState::Indexing,
         }
     }

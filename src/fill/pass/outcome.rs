@@ -43,6 +43,7 @@ impl Pass {
         match answer {
             Answer::Indexes(found) => self.learn_indexes(now, found),
             Answer::Sample(sample) => self.learn_sample(sample),
+            Answer::Lists(found) => self.learn_lists(query, &found),
             Answer::Selection(selection) => {
                 progress.found = self.learn_selection(query, selection);
             }
@@ -76,6 +77,7 @@ impl Pass {
                 self.tally.quarantined += progress.quarantined;
                 self.tally.stale += marks.len() as u64 - progress.quarantined;
             }
+            Job::Convert(_) => self.converted(written.ids.len()),
             Job::CreateIndex(index) => {
                 self.indexed.insert(index.label.as_str().to_owned(), index.dimensions);
                 self.building = true;
@@ -99,7 +101,15 @@ impl Pass {
             self.tally.error = Some(fault.to_string());
             return;
         }
-        self.put_back(job);
+        if let Job::Convert(conversion) = job {
+            let refused = matches!(fault, StoreFault::Other(_));
+            self.convert_again(conversion, refused);
+            if refused {
+                return;
+            }
+        } else {
+            self.put_back(job);
+        }
         self.store_failed(now, fault);
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fill::pass::lists::Lists;
 use crate::fill::sweep::{Scope, Sweep};
 use crate::fill::tally::Tally;
 use crate::rule::Rule;
@@ -26,6 +27,8 @@ pub(super) enum Stage {
     /// Checks whether quarantined nodes now hold a different text; those are embedded like the
     /// others.
     Reviewing(Sweep),
+    /// Turns plain lists into vectors.
+    Lists(Lists),
     /// Reads the length of the vectors of a label that has no index.
     Sampling(Vec<Name>),
     /// Waits until the created indexes are built.

@@ -234,6 +234,9 @@ impl Pass {
             let bytes = |mark: &Mark| mark.text.query_bytes() + mark.note.len();
             return Some(Job::Quarantine(self.sizer.take(&mut self.marks, bytes)));
         }
+        if let Some(job) = self.lists_job() {
+            return Some(job);
+        }
         let rows = self.sizer.take(&mut self.rows, Row::query_bytes);
         (!rows.is_empty()).then_some(Job::Vectors(rows))
     }
@@ -246,6 +249,7 @@ impl Pass {
                 marks.into_iter().rev().for_each(|mark| self.marks.push_front(mark));
             }
             Job::CreateIndex(index) => self.indexes_to_create.push_front(index),
+            Job::Convert(conversion) => self.convert_again(conversion, false),
         }
     }
 }

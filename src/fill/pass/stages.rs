@@ -41,6 +41,7 @@ impl Pass {
             | Stage::Counting(_)
             | Stage::Filling(_)
             | Stage::Reviewing(_)
+            | Stage::Lists(_)
             | Stage::Sampling(_)
             | Stage::Done => debug_assert!(false, "indexes for a pass that did not ask"),
         }
@@ -104,6 +105,7 @@ impl Pass {
         self.counted.eligible += count.eligible;
         self.counted.unfilled += count.unfilled;
         self.counted.quarantined += count.quarantined;
+        self.holds_lists |= count.lists;
         let pattern = &self.plan.rule.pattern;
         let meant = |label: &String| pattern.means(label);
         self.had_vectors.extend(count.labels.into_iter().filter(meant));
@@ -114,7 +116,10 @@ impl Pass {
         self.end_of_graph = Some(last);
         self.labels.extend(self.had_vectors.iter().cloned());
         let indexes = self.plan.check_indexes && !self.labels.is_empty();
-        let needed = self.counted.is_pending() || self.counted.quarantined > 0 || indexes;
+        let needed = self.counted.is_pending()
+            || self.counted.quarantined > 0
+            || indexes
+            || self.holds_lists;
         self.stage = if needed { Stage::Indexes } else { Stage::Done };
         self.counted
     }
@@ -235,7 +240,10 @@ impl Pass {
         self.after_drain()
     }
 
-    fn after_drain(&mut self) -> Stage {
+    pub(super) fn after_drain(&mut self) -> Stage {
+        if let Some(lists) = self.lists_stage() {
+            return lists;
+        }
         if self.plan.rule.index.is_none() {
             return Stage::Done;
         }

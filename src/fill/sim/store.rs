@@ -95,6 +95,7 @@ pub(crate) fn answer(graph: &Graph, indexed: Option<bool>, query: &Query) -> Ans
             let index = |ready| Index { label: "Doc".into(), dimension: DIMENSIONS, ready };
             Answer::Indexes(indexed.map(index).into_iter().collect())
         }
+        Query::Lists(_) => Answer::Lists(Vec::new()),
         Query::Sample(_) => Answer::Sample(Some(DIMENSIONS)),
         // Graphs above this size are counted in windows, others in one query.
         Query::CountAll { .. } if graph.len() > SMALL => Answer::CountAll(None),
@@ -138,7 +139,7 @@ fn counted<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, beyond: Option<u64
     let [eligible, unfilled, quarantined] =
         [eligible.count(), unfilled.count(), quarantined.count()].map(|nodes| nodes as u64);
     let seen = Seen { rows: 0, last: None, longest: 0, resume: None, beyond, took: TOOK };
-    Count { eligible, unfilled, quarantined, labels: vec![], seen }
+    Count { eligible, unfilled, quarantined, labels: vec![], lists: false, seen }
 }
 
 fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
@@ -177,7 +178,7 @@ pub(crate) fn apply(graph: &mut Graph, change: &Change) -> Vec<EntityId> {
             };
             marks.iter().filter_map(set).collect()
         }
-        Change::Job(Job::CreateIndex(_)) => Vec::new(),
+        Change::Job(Job::CreateIndex(_) | Job::Convert(_)) => Vec::new(),
     }
 }
 

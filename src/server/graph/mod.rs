@@ -210,6 +210,7 @@ fn may_read(hold: &Hold<'_>, read: &Read) -> Result<(), StoreFault> {
         | Query::CountAll { .. }
         | Query::Count { .. }
         | Query::Marked { texts: false, .. }
+        | Query::Lists(_)
         | Query::Sample(_) => Ok(()),
     }
 }

@@ -8,6 +8,10 @@ use crate::engine::value::Value;
 use crate::fill::port::store::Count;
 use crate::rule::Rule;
 
+/// The type of a property that is not there, and of a plain list.
+const NULL: &str = "Null";
+const LIST: &str = "List";
+
 /// What was asked for in a count of a whole graph.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -25,13 +29,13 @@ pub(crate) fn counted_all(rule: &Rule, limits: Limits, reply: &Value<'_>) -> Opt
     let rows = rows(reply);
     let (mut count, mut seen) = (no_count(reply), 0_u64);
     for row in rows {
-        let [label, text, unfilled, unmarked, found, last] = row.items() else { continue };
+        let [label, text, target, unmarked, found, last] = row.items() else { continue };
         let found = found.unsigned().unwrap_or(0);
         seen = seen.saturating_add(found);
         let behind = last.unsigned().map(|last| last.saturating_add(1));
         count.seen.beyond = count.seen.beyond.max(behind);
         if text.text() == Some(TRUE) {
-            let group = Group { rule, found, label, unfilled, unmarked };
+            let group = Group { rule, found, label, target, unmarked };
             group.add_to(&mut count, limits.labels);
         }
     }
@@ -51,9 +55,12 @@ pub(crate) fn counted(rule: &Rule, labels: bool, reply: &Value<'_>) -> Count {
                 count.unfilled = number;
                 count.quarantined = marked.unsigned().unwrap_or(0);
             }
-            (Some(LABEL), _) => add_label(rule, a, &mut count),
-            (Some(GROUP), [label, unfilled, unmarked]) => {
-                let group = Group { rule, found: number, label, unfilled, unmarked };
+            (Some(LABEL), rest) => {
+                count.lists |= rest.first().is_some_and(|kind| kind.text() == Some(LIST));
+                add_label(rule, a, &mut count);
+            }
+            (Some(GROUP), [label, target, unmarked]) => {
+                let group = Group { rule, found: number, label, target, unmarked };
                 group.add_to(&mut count, labels);
             }
             _ => {}
@@ -67,14 +74,16 @@ struct Group<'v, 'a> {
     rule: &'v Rule,
     found: u64,
     label: &'v Value<'a>,
-    unfilled: &'v Value<'a>,
+    /// The type of the target.
+    target: &'v Value<'a>,
     unmarked: &'v Value<'a>,
 }
 
 impl Group<'_, '_> {
     fn add_to(&self, count: &mut Count, labels: bool) {
         count.eligible += self.found;
-        if self.unfilled.text() == Some(TRUE) {
+        count.lists |= self.target.text() == Some(LIST);
+        if self.target.text() == Some(NULL) {
             count.unfilled += self.found;
             count.quarantined += if self.unmarked.text() == Some(TRUE) { 0 } else { self.found };
         } else if labels {
@@ -91,7 +100,7 @@ fn add_label(rule: &Rule, cell: &Value<'_>, count: &mut Count) {
 
 fn no_count(reply: &Value<'_>) -> Count {
     let seen = nothing_seen(reply);
-    Count { eligible: 0, unfilled: 0, quarantined: 0, labels: Vec::new(), seen }
+    Count { eligible: 0, unfilled: 0, quarantined: 0, labels: Vec::new(), lists: false, seen }
 }
 
 #[cfg(test)]
@@ -101,24 +110,26 @@ mod tests {
 
     #[test]
     fn the_counts_of_all_kinds_of_nodes_are_added_up() {
-        let yes = text("true");
-        let no = text("false");
+        let (yes, no) = (text("true"), text("false"));
+        let (none, vector, list) = (text("Null"), text("Vectorf32"), text("List"));
         let proto = reply(&[
-            &[&text("Doc"), &yes, &no, &yes, ":3\r\n", ":41\r\n"],
-            &[&text("Doc"), &yes, &yes, &yes, ":4\r\n", ":77\r\n"],
-            &["$-1\r\n", &yes, &yes, &no, ":2\r\n", ":5\r\n"],
-            &["$-1\r\n", &no, &yes, &no, ":1\r\n", ":6\r\n"],
-            &["$-1\r\n", "$-1\r\n", &yes, &yes, ":5\r\n", ":90\r\n"],
+            &[&text("Doc"), &yes, &vector, &yes, ":2\r\n", ":41\r\n"],
+            &[&text("Doc"), &yes, &list, &yes, ":1\r\n", ":40\r\n"],
+            &[&text("Doc"), &yes, &none, &yes, ":4\r\n", ":77\r\n"],
+            &["$-1\r\n", &yes, &none, &no, ":2\r\n", ":5\r\n"],
+            &["$-1\r\n", &no, &none, &no, ":1\r\n", ":6\r\n"],
+            &["$-1\r\n", "$-1\r\n", &none, &yes, ":5\r\n", ":90\r\n"],
         ]);
         let value = Value::parse(&proto).unwrap();
-        let limits = Limits { nodes: 16, rows: 6, labels: true };
+        let limits = Limits { nodes: 16, rows: 7, labels: true };
         let any = nodes(&[], "text");
         let count = counted_all(&any, limits, &value).unwrap();
         assert_eq!((count.eligible, count.unfilled, count.quarantined), (9, 6, 2));
+        assert!(count.lists);
         assert_eq!((&count.labels[..], count.seen.beyond), (&["Doc".to_owned()][..], Some(91)));
         let none = |limits| counted_all(&any, limits, &value);
         assert_eq!(none(Limits { nodes: 15, ..limits }), None, "there may be more nodes");
-        assert_eq!(none(Limits { rows: 5, ..limits }), None, "there may be more rows");
+        assert_eq!(none(Limits { rows: 6, ..limits }), None, "there may be more rows");
     }
 
     #[test]
@@ -128,7 +139,7 @@ mod tests {
             &[":1\r\n", ":9\r\n", "$-1\r\n"],
             &[":2\r\n", ":6\r\n", ":1\r\n"],
             &[":3\r\n", &text("Thing"), "$-1\r\n"],
-            &[":3\r\n", &text("Doc"), "$-1\r\n"],
+            &[":3\r\n", &text("Doc"), &text("Vectorf32")],
         ]);
         let value = Value::parse(&proto).unwrap();
         let count = counted(&nodes(&["Doc", "Other"], "text"), true, &value);
@@ -141,11 +152,12 @@ mod tests {
     #[test]
     fn relationships_are_counted_in_groups() {
         let (yes, no) = (text("true"), text("false"));
+        let (none, vector) = (text("Null"), text("Vectorf32"));
         let proto = reply(&[
             &[":0\r\n", ":900\r\n", "$-1\r\n", "$-1\r\n", "$-1\r\n"],
-            &[":4\r\n", ":5\r\n", &text("A"), &yes, &yes],
-            &[":4\r\n", ":2\r\n", &text("A"), &yes, &no],
-            &[":4\r\n", ":3\r\n", &text("B"), &no, &yes],
+            &[":4\r\n", ":5\r\n", &text("A"), &none, &yes],
+            &[":4\r\n", ":2\r\n", &text("A"), &none, &no],
+            &[":4\r\n", ":3\r\n", &text("B"), &vector, &yes],
         ]);
         let value = Value::parse(&proto).unwrap();
         let count = counted(&relationships(&["A", "B"], "fact"), true, &value);

@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(
             text(count_all(&rule, 9, true)),
             "CYPHER vectorfill=1 nodes=9 MATCH (n:`Doc`) WHERE ID(n) >= 0 WITH n LIMIT $nodes \
-             RETURN labels(n)[0], n.`text` > '', n.`embedding` IS NULL, \
+             RETURN labels(n)[0], n.`text` > '', typeOf(n.`embedding`), \
              n.`embedding_error` IS NULL, count(n), max(ID(n))"
         );
         let inside = "MATCH (n:`Doc`) WHERE ID(n) >= $lo AND ID(n) < $hi AND";
@@ -281,7 +281,7 @@ mod tests {
                  UNION ALL {inside} n.`embedding` IS NULL AND n.`text` > '' \
                  RETURN 2 AS k, count(n) AS a, count(n.`embedding_error`) AS b \
                  UNION ALL {inside} n.`embedding` IS NOT NULL \
-                 RETURN DISTINCT 3 AS k, labels(n)[0] AS a, NULL AS b"
+                 RETURN DISTINCT 3 AS k, labels(n)[0] AS a, typeOf(n.`embedding`) AS b"
             )
         );
     }

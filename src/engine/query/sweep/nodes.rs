@@ -30,7 +30,7 @@ pub(super) fn count_all(shape: &Shape<'_>, nodes: u64, labels: bool) -> String {
     let label = if labels { shape.label() } else { "NULL".into() };
     format!(
         "{SWEEP}nodes={nodes} MATCH {} WHERE ID(n) >= 0 WITH n LIMIT $nodes \
-         RETURN {label}, {}{}, {target} IS NULL, {error} IS NULL, count(n), max(ID(n))",
+         RETURN {label}, {}{}, typeOf({target}), {error} IS NULL, count(n), max(ID(n))",
         shape.node(),
         shape.has_text(),
         shape.meant()
@@ -55,7 +55,7 @@ pub(super) fn count(shape: &Shape<'_>, window: Window, labels: bool) -> String {
         write!(
             query,
             " UNION ALL {inside} {target} IS NOT NULL{meant} \
-             RETURN DISTINCT {LABEL} AS k, {} AS a, NULL AS b",
+             RETURN DISTINCT {LABEL} AS k, {} AS a, typeOf({target}) AS b",
             shape.label()
         )
         .ok();

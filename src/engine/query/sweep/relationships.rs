@@ -82,7 +82,7 @@ pub(super) fn count(shape: &Shape<'_>, window: Window) -> String {
     let Shape { target, error, .. } = shape;
     format!(
         "{} far={} {} UNION ALL MATCH (n)-{}->() WHERE ID(n) >= $lo AND ID(n) < $hi AND {}{} \
-         RETURN {GROUP} AS k, count(r) AS a, type(r) AS b, {target} IS NULL AS c, \
+         RETURN {GROUP} AS k, count(r) AS a, type(r) AS b, typeOf({target}) AS c, \
          {error} IS NULL AS d",
         bounds(window),
         far(window),
@@ -99,7 +99,7 @@ pub(super) fn count_all(shape: &Shape<'_>, nodes: u64) -> String {
     let Shape { target, error, .. } = shape;
     format!(
         "{SWEEP}nodes={nodes} MATCH (n)-{}->() WHERE ID(n) >= 0 AND ID(n) < $nodes \
-         WITH n, r LIMIT $nodes RETURN type(r) AS a, {}{} AS b, {target} IS NULL AS c, \
+         WITH n, r LIMIT $nodes RETURN type(r) AS a, {}{} AS b, typeOf({target}) AS c, \
          {error} IS NULL AS d, count(r) AS e, max(ID(n)) AS f \
          UNION ALL MATCH (n) WHERE ID(n) >= $nodes \
          RETURN NULL AS a, NULL AS b, NULL AS c, NULL AS d, $nodes AS e, NULL AS f LIMIT 1",

@@ -220,6 +220,7 @@ fn kind(query: &Query) -> &'static str {
         Query::Count { .. } => "count",
         Query::Select(_) => "select",
         Query::Marked { .. } => "marked",
+        Query::Lists(_) => "lists",
         Query::Sample(_) => "sample",
     }
 }
@@ -229,6 +230,7 @@ fn kind_of_job(job: &Job) -> &'static str {
         Job::Vectors(_) => "vectors",
         Job::Quarantine(_) => "marks",
         Job::CreateIndex(_) => "create index",
+        Job::Convert(_) => "convert",
     }
 }
 

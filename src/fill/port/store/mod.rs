@@ -6,4 +6,6 @@ mod write;
 pub(crate) use read::{
     Answer, Count, Cursor, Index, Marked, Query, Read, Seen, Selected, Selection, Source, Window,
 };
-pub(crate) use write::{Change, Job, Mark, NewIndex, Readers, Row, Write, Written};
+pub(crate) use write::{
+    Change, Conversion, Items, Job, Mark, NewIndex, Readers, Row, Write, Written,
+};

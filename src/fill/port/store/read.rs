@@ -52,6 +52,8 @@ pub(crate) enum Query {
         /// Whether their texts are needed too.
         texts: bool,
     },
+    /// The plain lists in a window.
+    Lists(Window),
     /// One vector of a node with this label.
     Sample(Name),
 }
@@ -77,6 +79,8 @@ pub(crate) enum Answer {
     Selection(Selection),
     /// For [`Query::Marked`].
     Marked(Marked),
+    /// For [`Query::Lists`]: their lengths, and how many there are of each.
+    Lists(Vec<(u64, u64)>),
     /// For [`Query::Sample`]: the vector's length; `None` = no node with the label has one.
     Sample(Option<usize>),
 }
@@ -103,6 +107,8 @@ pub(crate) struct Count {
     pub quarantined: u64,
     /// Labels that have vectors.
     pub labels: Vec<String>,
+    /// Whether some have a plain list where the vector should be.
+    pub lists: bool,
     /// What the reply shows about the ids.
     pub seen: Seen,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::entity::{Entity, EntityId, GraphName, Text};
 use crate::fill::port::id::Ticket;
+use crate::fill::port::store::Window;
 use crate::rule::name::Name;
 use crate::rule::{Rule, Similarity};
 
@@ -67,6 +68,28 @@ pub(crate) enum Job {
     Quarantine(Vec<Mark>),
     /// A vector index.
     CreateIndex(NewIndex),
+    /// Plain lists that become vectors.
+    Convert(Conversion),
+}
+
+/// Plain lists that are to become vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Conversion {
+    /// Where they are.
+    pub(crate) window: Window,
+    /// Only lists of this length.
+    pub(crate) length: usize,
+    /// What they hold.
+    pub(crate) items: Items,
+}
+
+/// What is known of the lists that are to be converted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Items {
+    /// Nothing. If any holds something else than numbers, the engine refuses the whole query.
+    Unknown,
+    /// Some hold something else: the engine looks at each item, which takes five times as long.
+    Mixed,
 }
 
 /// A node to mark.
@@ -97,7 +120,7 @@ impl Job {
         match self {
             Self::Vectors(rows) => rows.len(),
             Self::Quarantine(marks) => marks.len(),
-            Self::CreateIndex(_) => 0,
+            Self::CreateIndex(_) | Self::Convert(_) => 0,
         }
     }
 
@@ -106,7 +129,7 @@ impl Job {
         match self {
             Self::Vectors(rows) => rows.iter().map(Row::query_bytes).sum(),
             Self::Quarantine(marks) => marks.iter().map(|mark| mark.text.query_bytes()).sum(),
-            Self::CreateIndex(_) => 0,
+            Self::CreateIndex(_) | Self::Convert(_) => 0,
         }
     }
 }
