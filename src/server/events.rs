@@ -41,22 +41,22 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     if name.is_some_and(|name| takes_slot(name, &argument)) {
         with_worker(crate::worker::Worker::graphs_arrive);
     }
-    name.into_iter().for_each(|name| note_graph(name, &argument));
+    name.into_iter().for_each(|name| note_copy(name, &argument));
     let graph = name.and_then(written_graph).and_then(&argument);
     if let Some(graph) = graph.and_then(|key| std::str::from_utf8(key).ok()) {
         with_worker(|worker| worker.touched(GraphName::new(graph)));
     }
 }
 
-/// A graph's own rules go with it, and are copied with it.
-fn note_graph<'a>(name: &[u8], argument: impl Fn(i32) -> Option<&'a [u8]>) {
+/// A graph's own rules are copied with it. The engine makes the copy later, by a command of its own.
+fn note_copy<'a>(name: &[u8], argument: impl Fn(i32) -> Option<&'a [u8]>) {
     let graph = |at| Some(GraphName::new(std::str::from_utf8(argument(at)?).ok()?));
-    if name.eq_ignore_ascii_case(b"GRAPH.DELETE") {
-        graph(1).into_iter().for_each(own::deleted);
+    if name.eq_ignore_ascii_case(b"GRAPH.RESTORE") {
+        graph(1).into_iter().for_each(own::copied);
     } else if name.eq_ignore_ascii_case(b"GRAPH.COPY")
         && let (Some(from), Some(to)) = (graph(1), graph(2))
     {
-        own::copied(&from, to);
+        own::copying(from, to);
     }
 }
 

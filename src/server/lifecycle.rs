@@ -77,12 +77,15 @@ fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
     if !ffi::watch_commands(ctx) {
         return Err("this server cannot register a command filter".into());
     }
+    if !ffi::removed::watch(ctx) {
+        return Err("this server does not tell of keys that are removed".into());
+    }
     warn_of(ctx, &config::load_definitions());
     let current = config::read().map_err(|e| e.to_string())?;
     let store = Box::new(graph::Engine::new());
     let worker = Worker::start(Config::clone(&current), store).map_err(|e| e.to_string())?;
     *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
-    own::all_changed();
+    own::find();
     Ok(())
 }
 

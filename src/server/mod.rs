@@ -15,6 +15,6 @@ mod status;
 use redis_module::{Context, NotifyEvent};
 
 /// Called by Redis when a key has changed.
-pub(crate) fn key_changed(_: &Context, _: NotifyEvent, event: &str, key: &[u8]) {
-    handle::guarded((), || own::notified(event, key));
+pub(crate) fn key_changed(ctx: &Context, _: NotifyEvent, event: &str, key: &[u8]) {
+    handle::guarded((), || own::notified(ctx, event, key));
 }

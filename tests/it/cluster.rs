@@ -23,13 +23,13 @@ const TEXTS: usize = 400;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A node of the cluster, with a service that nobody else asks.
-struct Node {
-    server: Server,
-    service: Service,
+pub struct Node {
+    pub server: Server,
+    pub service: Service,
     /// The port of the cluster bus.
     bus: u16,
     /// Its name in the cluster.
-    id: String,
+    pub id: String,
 }
 
 impl Node {
@@ -50,7 +50,7 @@ impl Node {
         Self { server, service, bus, id }
     }
 
-    fn connect(&self) -> Redis {
+    pub fn connect(&self) -> Redis {
         let mut redis = self.server.connect();
         // Lets a replica answer for its master's slots; a master does so anyway.
         redis.call::<String>(&["READONLY"]);
@@ -82,7 +82,7 @@ impl Node {
 }
 
 /// Starts three masters and, with `nodes` = 6, a replica of each: that of node 0 is node 3.
-fn cluster(nodes: usize, setup: fn(Setup) -> Setup) -> Vec<Node> {
+pub fn cluster(nodes: usize, setup: fn(Setup) -> Setup) -> Vec<Node> {
     let nodes: Vec<Node> = (0..nodes).map(|_| Node::launch(setup)).collect();
     let (port, bus) = (nodes[0].server.port.to_string(), nodes[0].bus.to_string());
     for (at, node) in nodes.iter().enumerate() {
@@ -121,7 +121,7 @@ fn wait_until_known(nodes: &[Node], master: &Node) {
 }
 
 /// A graph in a slot of this master.
-fn graph_of(nodes: &[Node], master: usize, kind: &str) -> String {
+pub fn graph_of(nodes: &[Node], master: usize, kind: &str) -> String {
     let (mut redis, (first, last)) = (nodes[master].connect(), SLOTS[master]);
     let mut names = (0..).map(|number| format!("{kind}-{number}"));
     let is_own = |slot: i64| (first..=last).contains(&slot);

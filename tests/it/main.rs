@@ -41,6 +41,7 @@ mod question;
 mod question_local;
 mod relationships;
 mod replication;
+mod rules;
 mod security;
 mod services;
 mod templates;

@@ -1,21 +1,26 @@
 //! `VECTORFILL.RULE SET|DEL|GET|LIST`
 
-use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString, RedisValue};
+mod list;
+
+use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
 use crate::entity::GraphName;
+use crate::fill::port::fault::StoreFault;
 use crate::rule::Rule;
 use crate::rule::definition::{Body, own};
 use crate::rule::name::RuleName;
 use crate::server::commands::args::Args;
-use crate::server::commands::{answered, choose, current, error, graph_name, may};
-use crate::server::ffi::{KeyUse, key_at};
+use crate::server::commands::{answered, choose, current, error, graph_name};
+use crate::server::ffi::{KeyUse, key_at, selected_db};
 use crate::server::graph::hold::Hold;
+use crate::server::graph::state::takes_writes_beside;
 use crate::server::own as kept;
 
 #[command({
     name: "vectorfill.rule",
-    flags: [Write, DenyOOM, NoMandatoryKeys, GetkeysApi],
+    // Not a write: GET and LIST are answered on replicas, too. SET and DEL ask for themselves.
+    flags: [MayReplicate, NoMandatoryKeys, GetkeysApi],
     summary: "Sets, deletes, shows and lists the rules that fill a graph.",
     complexity: "O(N) with N the number of rules",
     since: "0.2.0",
@@ -50,12 +55,15 @@ fn rule(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     }
     answered(|| {
         let Some(action) = args.get(1) else { return Err(RedisError::WrongArity) };
+        if selected_db(ctx) != 0 {
+            return error("ERR", "only the graphs of database 0 are filled: SELECT 0");
+        }
         match action.to_string_lossy().to_uppercase().as_str() {
             "SET" => set(ctx, &args),
             "DEL" => delete(ctx, &args),
             "GET" => get(ctx, &args),
-            "LIST" => list(ctx, &args),
-            _ => error("ERR", format_args!("'{action}': SET, DEL, GET, LIST or TEST")),
+            "LIST" => list::list(ctx, &args),
+            _ => error("ERR", format_args!("'{action}': SET, DEL, GET or LIST")),
         }
     })
 }
@@ -75,9 +83,13 @@ fn set(ctx: &Context, args: &[RedisString]) -> RedisResult {
     };
     let graph = graph_name(graph)?;
     let rule = parse(words)?;
-    check(ctx, &graph, &rule)?;
     let hold = Hold::of_command(ctx);
+    // What was changed in the same transaction counts.
+    kept::read(&hold);
+    check(&hold, &graph, &rule)?;
+    check_writable(&hold, &graph)?;
     kept::set(&hold, &graph, &rule).or_else(|why| error("ERR", why))?;
+    kept::read(&hold);
     Ok(RedisValue::SimpleStringStatic("OK"))
 }
 
@@ -91,8 +103,18 @@ pub(super) fn parse(words: &[RedisString]) -> Result<Rule, RedisError> {
     }
 }
 
+/// Refuses to write where the client could not: on a replica, without memory, in a pause.
+fn check_writable(hold: &Hold<'_>, graph: &GraphName) -> Result<(), RedisError> {
+    match takes_writes_beside(hold, graph) {
+        Ok(()) => Ok(()),
+        Err(StoreFault::Replica) => error("READONLY", "this server is a replica: ask its master"),
+        Err(fault @ StoreFault::OutOfMemory) => error("OOM", fault),
+        Err(fault) => error("ERR", fault),
+    }
+}
+
 /// Refuses a rule that could not be in force.
-fn check(ctx: &Context, graph: &GraphName, rule: &Rule) -> Result<(), RedisError> {
+fn check(hold: &Hold<'_>, graph: &GraphName, rule: &Rule) -> Result<(), RedisError> {
     let current = current()?;
     if !current.embedders.contains_key(&rule.embedder) {
         let names: Vec<&str> = current.embedders.keys().map(|name| name.as_str()).collect();
@@ -116,12 +138,11 @@ fn check(ctx: &Context, graph: &GraphName, rule: &Rule) -> Result<(), RedisError
             ),
         );
     }
-    check_condition(ctx, graph, rule)
+    check_condition(hold, graph, rule)
 }
 
 /// Has the engine plan the rule's predicate, where there is a graph to plan it for.
-fn check_condition(ctx: &Context, graph: &GraphName, rule: &Rule) -> Result<(), RedisError> {
-    let hold = Hold::of_command(ctx);
+fn check_condition(hold: &Hold<'_>, graph: &GraphName, rule: &Rule) -> Result<(), RedisError> {
     let Some(condition) = rule.condition.as_ref().filter(|_| hold.find_graph(graph).is_ok()) else {
         return Ok(());
     };
@@ -136,15 +157,20 @@ fn check_condition(ctx: &Context, graph: &GraphName, rule: &Rule) -> Result<(), 
 /// `DEL graph rule`: the graph is no longer filled by it. What it has filled stays.
 fn delete(ctx: &Context, args: &[RedisString]) -> RedisResult {
     let (graph, rule) = named(args, "VECTORFILL.RULE DEL graph rule")?;
-    match kept::delete(&Hold::of_command(ctx), &graph, &rule) {
-        Ok(deleted) => Ok(RedisValue::Integer(deleted.into())),
-        Err(why) => error("ERR", why),
+    let hold = Hold::of_command(ctx);
+    // What is deleted needs no memory.
+    if takes_writes_beside(&hold, &graph) != Err(StoreFault::OutOfMemory) {
+        check_writable(&hold, &graph)?;
     }
+    let deleted = kept::delete(&hold, &graph, &rule).or_else(|why| error("ERR", why))?;
+    kept::read(&hold);
+    Ok(RedisValue::Integer(deleted.into()))
 }
 
 /// `GET graph rule`: its definition, wherever it comes from; null = no such rule applies.
-fn get(_: &Context, args: &[RedisString]) -> RedisResult {
+fn get(ctx: &Context, args: &[RedisString]) -> RedisResult {
     let (graph, rule) = named(args, "VECTORFILL.RULE GET graph rule")?;
+    kept::read(&Hold::of_command(ctx));
     let rule = current()?.settings.rules.get(&graph, &rule);
     let body = rule.map(|rule| Body(&rule).to_string());
     Ok(body.map_or(RedisValue::Null, RedisValue::BulkString))
@@ -156,44 +182,4 @@ fn named(args: &[RedisString], syntax: &'static str) -> Result<(GraphName, RuleN
     let (graph, rule) = (graph_name(args.next()?)?, choose::rule_name(args.next()?)?);
     args.end()?;
     Ok((graph, rule))
-}
-
-/// `LIST [graph]`: the rules that apply to a graph, or those defined for the server, each as
-/// `[name, where it comes from, definition]`; one that is kept beside the graph and cannot be in
-/// force has its error as a fourth item.
-fn list(ctx: &Context, args: &[RedisString]) -> RedisResult {
-    let current = current()?;
-    let rules = &current.settings.rules;
-    let row = |rule: &Rule, from: &str| {
-        let words = [rule.name.to_string(), from.to_owned(), Body(rule).to_string()];
-        RedisValue::Array(words.map(RedisValue::BulkString).into())
-    };
-    let Some(graph) = args.get(2) else {
-        let defined = rules.defined.iter().map(|rule| row(rule, "definitions"));
-        let default = rules.default.iter().map(|rule| row(rule, "settings"));
-        return Ok(RedisValue::Array(defined.chain(default).collect()));
-    };
-    if args.len() > 3 {
-        return error("ERR", "syntax: VECTORFILL.RULE LIST [graph]");
-    }
-    let graph = graph_name(graph)?;
-    if !may(ctx, &graph, &AclPermissions::ACCESS) {
-        return error("NOPERM", format_args!("this user may not read '{graph}'"));
-    }
-    let own = |rule: &Rule| rules.own.get(&graph).is_some_and(|o| o.iter().any(|r| **r == *rule));
-    let is_default = |rule: &Rule| rules.default.as_deref() == Some(rule);
-    let from = |rule: &Rule| match () {
-        () if own(rule) => "graph",
-        () if is_default(rule) => "settings",
-        () => "definitions",
-    };
-    let mut rows: Vec<RedisValue> =
-        rules.of(&graph).iter().map(|rule| row(rule, from(rule))).collect();
-    for (name, body) in kept::texts(&Hold::of_command(ctx), &graph) {
-        if let Err(why) = kept::read_kept(&name, &body) {
-            let words = [name, "graph".to_owned(), body, why];
-            rows.push(RedisValue::Array(words.map(RedisValue::BulkString).into()));
-        }
-    }
-    Ok(RedisValue::Array(rows))
 }

@@ -226,7 +226,7 @@ fn rules(defined: &[Arc<Rule>]) -> Result<RuleSet, Error> {
     Ok(RuleSet {
         defined: defined.collect(),
         default: Some(Arc::new(rule(max_text_chars)?)),
-        own: own::known(),
+        own: own::cut_at(max_text_chars),
     })
 }
 

@@ -5,6 +5,7 @@
 pub(super) mod call;
 pub(super) mod client;
 pub(super) mod post;
+pub(super) mod removed;
 
 use std::os::raw::c_int;
 use std::slice;
@@ -98,6 +99,12 @@ pub(super) fn missing_function() -> Option<&'static str> {
         ]
     };
     needed.into_iter().find(|(_, there)| !there).map(|(name, _)| name)
+}
+
+/// The number of the database that the current command works in.
+pub(super) fn selected_db(ctx: &Context) -> c_int {
+    // SAFETY: called within a command, with its context.
+    unsafe { raw::RedisModule_GetSelectedDb.map_or(0, |selected| selected(ctx.ctx)) }
 }
 
 /// What a command does with one of its keys.

@@ -9,7 +9,7 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use redis_module::Context;
+use redis_module::{Context, ContextFlags, Status};
 
 use crate::engine::words;
 use crate::entity::GraphName;
@@ -18,6 +18,7 @@ use crate::server::events;
 use crate::server::ffi::call::{Mode, Receiver, Reply};
 use crate::server::ffi::post::Refusal;
 use crate::server::ffi::{call, post};
+use crate::server::handle::guarded;
 
 /// A job that has waited longer is not run: its poster has given up, or soon will.
 const EXPIRY: Duration = Duration::from_secs(50);
@@ -64,6 +65,24 @@ pub(in crate::server) fn post(work: impl FnOnce(Result<Hold<'_>, StoreFault>) + 
             }
         }
     }));
+}
+
+/// Runs `work` once the command, the transaction or the script that is running has ended; what it
+/// writes reaches the AOF and replicas together with that. Returns whether it will run: it does not
+/// on a replica, which repeats what its master writes, nor while the server loads.
+pub(in crate::server) fn at_end_of_command(
+    ctx: &Context,
+    work: impl FnOnce(&Hold<'_>) + 'static,
+) -> bool {
+    let flags = ctx.get_flags();
+    // Redis would refuse the job, and it would never be freed.
+    if !flags.contains(ContextFlags::MASTER)
+        || flags.intersects(ContextFlags::LOADING | ContextFlags::ASYNC_LOADING)
+    {
+        return false;
+    }
+    let work = move |ctx: &Context| guarded((), || work(&Hold(ctx)));
+    ctx.add_post_notification_job(work) == Status::Ok
 }
 
 impl<'a> Hold<'a> {

@@ -33,9 +33,19 @@ pub(super) fn takes_writes(hold: &Hold<'_>, graph: &GraphName) -> Result<(), Sto
     hold.check_write(graph)
 }
 
-/// Whether a key that belongs to this graph may be written now.
-pub(in crate::server) fn is_writable(hold: &Hold<'_>, graph: &GraphName) -> bool {
-    takes_writes(hold, graph).is_ok() && !is_paused(hold)
+/// Whether a key that belongs to this graph may be written now, on behalf of a client that may write
+/// itself: to tell whether this server was replaced is that client's business.
+pub(in crate::server) fn takes_writes_beside(
+    hold: &Hold<'_>,
+    graph: &GraphName,
+) -> Result<(), StoreFault> {
+    if !hold.server().get_flags().contains(ContextFlags::MASTER) {
+        return Err(StoreFault::Replica);
+    }
+    if is_paused(hold) {
+        return Err(StoreFault::Paused);
+    }
+    hold.check_write(graph)
 }
 
 /// Whether replication is paused (CLIENT PAUSE, FAILOVER): a write now would crash the server when

@@ -1,64 +1,87 @@
 //! What Redis tells of keys: of the hashes, and of the graphs they belong to.
+//!
+//! What happened to graphs is noted step by step, and followed at the end of the command: a
+//! transaction may rename a graph twice, or delete what it renamed.
 
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use redis_module::Context;
 
 use crate::entity::GraphName;
 use crate::rule::definition::own;
-use crate::server::graph::hold::post;
-use crate::server::own::{changed, keep, known};
+use crate::server::graph::hold::{at_end_of_command, post};
+use crate::server::own::keep::follow_copy;
+use crate::server::own::steps::{Steps, follow};
+use crate::server::own::{are_none, changed, known};
 
-/// The name that a key is being renamed from: its event comes just before that of the new name.
-static RENAMED: Mutex<Option<GraphName>> = Mutex::new(None);
+/// What has happened in the command that is running.
+static STEPS: Mutex<Steps> = Mutex::new(Steps::new());
+
+/// Graphs that are being copied, by the name of the copy.
+static COPIES: Mutex<BTreeMap<GraphName, GraphName>> = Mutex::new(BTreeMap::new());
+/// Copies that are remembered: some are refused, and never made.
+const MAX_COPIES: usize = 64;
 
 /// A key has changed. Called for every change of a hash, for every deleted, renamed, copied, restored
 /// or loaded key, so it does next to nothing for keys that are not ours.
-pub(in crate::server) fn notified(event: &str, key: &[u8]) {
+pub(in crate::server) fn notified(ctx: &Context, event: &str, key: &[u8]) {
     if let Some(graph) = own::graph_of(key) {
         return changed(graph);
     }
-    if !matches!(event, "del" | "rename_from" | "rename_to" | "copy_to" | "expired" | "evicted") {
+    if are_none() || !matches!(event, "rename_from" | "rename_to") {
         return;
     }
     let Ok(name) = std::str::from_utf8(key) else { return };
+    note(ctx, |steps| match event {
+        "rename_from" => steps.renamed_from(GraphName::new(name)),
+        _ => steps.renamed_to(GraphName::new(name)),
+    });
+}
+
+/// A key is being removed, or overwritten.
+pub(in crate::server) fn removed(ctx: &Context, key: &[u8]) {
+    let Ok(name) = std::str::from_utf8(key) else { return };
     let graph = GraphName::new(name);
-    match event {
-        "rename_from" => *renamed() = Some(graph).filter(|graph| has_rules(graph)),
-        "rename_to" => {
-            let from = renamed().take();
-            if from.is_some() || has_rules(&graph) {
-                let from = from.unwrap_or_else(|| GraphName::new(""));
-                post(move |held| {
-                    held.into_iter().for_each(|hold| keep::follow(&hold, &from, &graph, false));
-                });
-            }
+    // Within a transaction, a graph that was renamed before is not known by its new name yet.
+    if known().contains_key(&graph) || lock(&STEPS).are_some() {
+        note(ctx, |steps| steps.removed(graph));
+    }
+}
+
+/// Notes a step; the first one has all of them followed at the end of the command.
+fn note(ctx: &Context, step: impl FnOnce(&mut Steps)) {
+    let mut steps = lock(&STEPS);
+    let first = !steps.are_some();
+    step(&mut steps);
+    drop(steps);
+    if first && !at_end_of_command(ctx, |hold| follow(hold, take())) {
+        take();
+    }
+}
+
+fn take() -> Steps {
+    std::mem::replace(&mut *lock(&STEPS), Steps::new())
+}
+
+/// A graph is about to be copied, or somebody would like that.
+pub(in crate::server) fn copying(from: GraphName, to: GraphName) {
+    if known().contains_key(&from) {
+        let mut copies = lock(&COPIES);
+        if copies.len() >= MAX_COPIES {
+            copies.clear();
         }
-        "copy_to" => {}
-        _ if has_rules(&graph) => deleted(graph),
-        _ => {}
+        copies.insert(to, from);
     }
 }
 
-/// A graph may have been deleted: the engine does it without an event.
-pub(in crate::server) fn deleted(graph: GraphName) {
-    if has_rules(&graph) {
-        post(move |held| {
-            held.into_iter().for_each(|hold| keep::follow_deletion(&hold, &graph));
-        });
+/// The engine is about to make a copy from what it has read of another graph.
+pub(in crate::server) fn copied(to: GraphName) {
+    if let Some(from) = lock(&COPIES).remove(&to) {
+        post(move |held| held.into_iter().for_each(|hold| follow_copy(&hold, &from, &to)));
     }
 }
 
-/// A graph is about to be copied.
-pub(in crate::server) fn copied(from: &GraphName, to: GraphName) {
-    if has_rules(from) {
-        let from = from.clone();
-        post(move |held| held.into_iter().for_each(|hold| keep::follow(&hold, &from, &to, true)));
-    }
-}
-
-fn has_rules(graph: &GraphName) -> bool {
-    known().contains_key(graph)
-}
-
-fn renamed() -> std::sync::MutexGuard<'static, Option<GraphName>> {
-    RENAMED.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

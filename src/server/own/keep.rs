@@ -12,15 +12,19 @@ use crate::rule::name::RuleName;
 use crate::server::config;
 use crate::server::ffi::call::Mode;
 use crate::server::graph::hold::Hold;
-use crate::server::graph::state::is_writable;
+use crate::server::graph::state::takes_writes_beside;
 use crate::server::own::MAX_RULES;
 
-/// The own rules of a graph that can be in force. One that cannot be read, or whose embedder is not
-/// defined, is left out: `VECTORFILL.RULE LIST` tells why.
-pub(super) fn rules_of(hold: &Hold<'_>, graph: &GraphName) -> Vec<Arc<Rule>> {
-    let Ok(key) = own::key(graph) else { return Vec::new() };
-    let texts = texts(hold, &key).into_iter().take(MAX_RULES);
-    texts.filter_map(|(name, body)| read(&name, &body).ok()).collect()
+/// The own rules of a graph that can be in force, if it has any that are kept. One that cannot be
+/// read, or whose embedder is not defined, is left out: `VECTORFILL.RULE LIST` tells why.
+pub(super) fn rules_of(hold: &Hold<'_>, graph: &GraphName) -> Option<Vec<Arc<Rule>>> {
+    let key = own::key(graph).ok()?;
+    let texts = texts(hold, &key);
+    if texts.is_empty() {
+        return None;
+    }
+    let texts = texts.into_iter().take(MAX_RULES);
+    Some(texts.filter_map(|(name, body)| read(&name, &body).ok()).collect())
 }
 
 /// Reads one rule as it is kept; fails with what is wrong with it.
@@ -73,31 +77,49 @@ pub(in crate::server) fn delete(
     deleted.map(|reply| reply.proto() == b":1\r\n").map_err(|fault| fault.to_string())
 }
 
-/// The graph is gone: its rules go, too.
-pub(super) fn follow_deletion(hold: &Hold<'_>, graph: &GraphName) {
+/// The graph is gone, unless a later step of the same command has made it anew: its rules go, too.
+pub(super) fn follow_removal(hold: &Hold<'_>, graph: &GraphName) {
+    let Ok(key) = own::key(graph) else { return };
     if hold.find_graph(graph) == Err(StoreFault::NoGraph)
-        && is_writable(hold, graph)
-        && let Ok(key) = own::key(graph)
+        && may_follow(hold, graph)
+        && exists(hold, &key)
     {
         hold.call(Mode::Write, c"UNLINK", &[key.as_bytes()]).ok();
     }
 }
 
-/// A graph has a new name, which takes its rules along; or it was copied.
-pub(super) fn follow(hold: &Hold<'_>, from: &GraphName, to: &GraphName, copied: bool) {
-    let (Ok(from), Ok(target)) = (own::key(from), own::key(to)) else { return };
-    // A replica repeats what its master does.
-    if hold.find_graph(to).is_err() || !is_writable(hold, to) {
+/// A graph has a new name: its rules go along, in place of those that the name had. No rules are
+/// rules, too.
+pub(super) fn follow_rename(hold: &Hold<'_>, from: &GraphName, to: &GraphName) {
+    let (Ok(source), Ok(target)) = (own::key(from), own::key(to)) else { return };
+    if !may_follow(hold, to) {
         return;
     }
-    let (from, target) = (from.as_bytes(), target.as_bytes());
-    let followed = if copied {
-        hold.call(Mode::Write, c"COPY", &[from, target, b"REPLACE"])
-    } else {
-        hold.call(Mode::Write, c"RENAME", &[from, target])
-    };
-    // The old graph had no rules: those of the graph that was replaced go.
-    if followed.is_err() && !copied {
-        hold.call(Mode::Write, c"UNLINK", &[target]).ok();
+    let (source_key, target_key) = (source.as_bytes(), target.as_bytes());
+    if exists(hold, &source) {
+        hold.call(Mode::Write, c"RENAME", &[source_key, target_key]).ok();
+    } else if exists(hold, &target) {
+        hold.call(Mode::Write, c"UNLINK", &[target_key]).ok();
     }
+}
+
+/// A graph was copied: its rules are, too.
+pub(super) fn follow_copy(hold: &Hold<'_>, from: &GraphName, to: &GraphName) {
+    let (Ok(source), Ok(target)) = (own::key(from), own::key(to)) else { return };
+    if hold.find_graph(to).is_ok() && may_follow(hold, to) && exists(hold, &source) {
+        let args = [source.as_bytes(), target.as_bytes(), b"REPLACE"];
+        hold.call(Mode::Write, c"COPY", &args).ok();
+    }
+}
+
+/// Whether we may write beside a graph that a client has just changed. Deleting and renaming are
+/// allowed without memory; a slot that is being migrated takes its hashes along by itself.
+fn may_follow(hold: &Hold<'_>, graph: &GraphName) -> bool {
+    matches!(takes_writes_beside(hold, graph), Ok(()) | Err(StoreFault::OutOfMemory))
+}
+
+/// Asked first, as a call that fails would show in the statistics.
+fn exists(hold: &Hold<'_>, key: &str) -> bool {
+    let reply = hold.call(Mode::Inline, c"EXISTS", &[key.as_bytes()]);
+    reply.is_ok_and(|reply| reply.proto() == b":1\r\n")
 }

@@ -5,9 +5,12 @@
 //! keyspace event says that one has changed; a posted job reads it then.
 
 mod events;
+mod find;
 mod keep;
+mod steps;
 
-pub(super) use events::{copied, deleted, notified};
+pub(super) use events::{copied, copying, notified, removed};
+pub(super) use find::find;
 pub(super) use keep::{delete, read as read_kept, set};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,29 +19,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwapOption;
 
 use crate::entity::GraphName;
+use crate::fill::port::fault::StoreFault;
 use crate::rule::Rule;
 use crate::rule::definition::own;
 use crate::server::config;
 use crate::server::graph::hold::{Hold, post};
 use crate::server::graph::survey::graphs;
 
-/// The rules of all graphs that have some of their own.
+/// The rules of all graphs that have some of their own. None in the list = none can be in force.
 pub(super) type OwnRules = BTreeMap<GraphName, Vec<Arc<Rule>>>;
 
 /// The most own rules that are read for one graph.
 pub(super) const MAX_RULES: usize = 64;
-/// Changed hashes that are remembered one by one; beyond that, all are read again.
-const MAX_CHANGED: usize = 4_096;
+/// Changed hashes that are remembered one by one; beyond that, those of all graphs are read again.
+const MAX_CHANGED: usize = 65_536;
 
 /// What was read last.
 static KNOWN: ArcSwapOption<OwnRules> = ArcSwapOption::const_empty();
 
 /// What has changed since.
-static CHANGED: Mutex<Changed> = Mutex::new(Changed::Some(BTreeSet::new()));
+static CHANGED: Mutex<Changed> = Mutex::new(Changed { all: false, graphs: BTreeSet::new() });
 
-enum Changed {
-    Some(BTreeSet<GraphName>),
-    All,
+struct Changed {
+    /// Whether those of all graphs may have changed.
+    all: bool,
+    /// These may have, even if there is no such graph yet.
+    graphs: BTreeSet<GraphName>,
 }
 
 /// All own rules, as they were read last.
@@ -46,14 +52,28 @@ pub(super) fn known() -> Arc<OwnRules> {
     KNOWN.load_full().unwrap_or_default()
 }
 
+/// Whether no graph has rules of its own.
+pub(super) fn are_none() -> bool {
+    KNOWN.load().as_ref().is_none_or(|known| known.is_empty())
+}
+
+/// All own rules, with texts cut off after so many characters: a setting, and no part of a rule.
+pub(super) fn cut_at(max_text_chars: usize) -> Arc<OwnRules> {
+    let mut known = known();
+    if known.values().flatten().any(|rule| rule.max_text_chars != max_text_chars) {
+        let rules = Arc::make_mut(&mut known).values_mut().flatten();
+        rules.for_each(|rule| Arc::make_mut(rule).max_text_chars = max_text_chars);
+    }
+    known
+}
+
 /// The hash of this graph has changed.
 pub(super) fn changed(graph: GraphName) {
     let mut changed = lock();
-    if let Changed::Some(graphs) = &mut *changed {
-        graphs.insert(graph);
-        if graphs.len() > MAX_CHANGED {
-            *changed = Changed::All;
-        }
+    if changed.graphs.len() < MAX_CHANGED {
+        changed.graphs.insert(graph);
+    } else {
+        changed.all = true;
     }
     drop(changed);
     read_soon();
@@ -61,7 +81,7 @@ pub(super) fn changed(graph: GraphName) {
 
 /// Any hash may have changed: the data set is another one.
 pub(super) fn all_changed() {
-    *lock() = Changed::All;
+    lock().all = true;
     read_soon();
 }
 
@@ -72,33 +92,30 @@ fn lock() -> MutexGuard<'static, Changed> {
 /// Reads what has changed, as soon as the server is free. While it loads, the end of loading will
 /// ask again.
 fn read_soon() {
-    post(|held| {
-        if let Ok(hold) = held {
-            read(&hold);
-        }
+    post(|held| match held {
+        Ok(hold) => read(&hold),
+        Err(StoreFault::Loading) => {}
+        Err(_) => read_soon(),
     });
 }
 
 /// Reads what has changed, and puts it into force.
 pub(super) fn read(hold: &Hold<'_>) {
-    let changed = std::mem::replace(&mut *lock(), Changed::Some(BTreeSet::new()));
-    let (mut rules, graphs) = match changed {
-        Changed::Some(graphs) if graphs.is_empty() => return,
-        Changed::Some(graphs) => (OwnRules::clone(&known()), graphs),
-        Changed::All => {
-            let all = graphs(hold).into_iter().collect();
-            (OwnRules::new(), all)
-        }
-    };
-    for graph in graphs {
-        let found = keep::rules_of(hold, &graph);
-        if found.is_empty() {
-            rules.remove(&graph);
-        } else {
-            rules.insert(graph, found);
-        }
+    let none = Changed { all: false, graphs: BTreeSet::new() };
+    let mut changed = std::mem::replace(&mut *lock(), none);
+    let known = known();
+    if changed.all {
+        changed.graphs.extend(graphs(hold));
+        changed.graphs.extend(known.keys().cloned());
     }
-    if rules != *known() {
+    let mut rules = OwnRules::clone(&known);
+    for graph in changed.graphs {
+        match keep::rules_of(hold, &graph) {
+            Some(found) => rules.insert(graph, found),
+            None => rules.remove(&graph),
+        };
+    }
+    if rules != *known {
         KNOWN.store(Some(Arc::new(rules)));
         config::changed();
     }
