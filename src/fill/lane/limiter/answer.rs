@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::fill::lane::limiter::rate_estimate::RateEstimate;
 use crate::fill::lane::limiter::{Limiter, SUCCESSES};
 use crate::fill::port::id::Wave;
 use crate::fill::retry::doubled;
@@ -23,7 +22,7 @@ impl Limiter {
     pub(crate) fn succeeded(&mut self, now: Instant, sent: Wave, slow: bool) {
         let level = self.take_level(sent);
         self.chance.observe(sent, level, true);
-        self.rate.succeeded(now);
+        self.rate.succeeded(now, self.chance.noise());
         self.successes.truncate(SUCCESSES - 1);
         self.successes.push_front(sent);
         if !slow {
@@ -43,10 +42,17 @@ impl Limiter {
         }
     }
 
-    /// Refusals come by chance: they are due neither to a rate nor to too many requests at once.
+    /// Whether the request just refused was refused by chance. While a rate is kept to, few requests
+    /// are in flight beside it: what counts then is how many are refused in a row.
+    fn is_refused_by_chance(&self) -> bool {
+        let in_flight = !self.rate.is_known() && self.chance.is_chance();
+        let in_row = self.rate.is_doubted() && self.chance.explains_run() && !self.is_used_up;
+        in_flight || in_row
+    }
+
+    /// Refusals come by chance: they are not due to too many requests at once.
     fn forget_limits(&mut self) {
         self.window.restore();
-        self.rate = RateEstimate::default();
     }
 
     /// **Where a 429 is answered.** If refusals come by chance, only the refused request waits, and
@@ -62,7 +68,8 @@ impl Limiter {
         let level = self.take_level(sent);
         self.chance.observe(sent, level, false);
         self.chance.refuse(sent, self.wave);
-        if self.chance.is_chance() && self.state != LaneState::Rejected {
+        if self.is_refused_by_chance() && self.state != LaneState::Rejected {
+            self.rate.refused_by_chance(now, self.chance.noise());
             if self.chance.is_limit(level) {
                 self.window.cap(level - 1);
             }

@@ -23,7 +23,7 @@ const LATENCY: Duration = Duration::from_millis(50);
 
 /// How a service counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Each minute has a new allowance.
     Window,
     /// A bucket that holds a minute's worth and is refilled gradually.
@@ -65,11 +65,14 @@ impl Service {
     fn left(&mut self, now: Instant) -> (u64, Duration) {
         let elapsed = now - self.start;
         let into = Duration::from_millis((elapsed.as_millis() % MINUTE.as_millis()) as u64);
-        let since = |from: Instant| self.taken.iter().filter(|at| **at > from).count() as u64;
+        let since = |from: Instant| {
+            (self.taken.len() - self.taken.partition_point(|at| *at <= from)) as u64
+        };
         match self.kind {
             Kind::Window => {
                 let opened = now - into;
-                let used = self.taken.iter().filter(|at| **at >= opened).count() as u64;
+                let used =
+                    (self.taken.len() - self.taken.partition_point(|at| *at < opened)) as u64;
                 (self.per_minute.saturating_sub(used), MINUTE - into)
             }
             Kind::Sliding => {
@@ -165,7 +168,7 @@ fn shares(kind: Kind, per_minute: u64, headers: bool, says_how_long: bool) -> (f
 }
 
 /// The same for a service that also refuses a share of the requests by chance.
-fn noisy_shares(
+pub(super) fn noisy_shares(
     kind: Kind,
     per_minute: u64,
     headers: bool,
