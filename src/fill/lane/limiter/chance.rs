@@ -6,8 +6,6 @@
 //! counted: how the requests in flight beside a refused one fare, and how requests fare by the
 //! number in flight when they were sent.
 
-use std::collections::VecDeque;
-
 use crate::fill::port::id::Wave;
 
 /// Weight an answer keeps with each further answer.
@@ -18,18 +16,6 @@ const ENOUGH: f64 = 3.0;
 const CHANCE: f64 = 0.6;
 /// Share of refusals at and above a number of requests in flight that makes the number a limit.
 const LIMIT: f64 = 0.6;
-/// A run of refusals that chance would produce less often than this is not due to chance.
-const RARE: f64 = 1e-5;
-/// The share of random refusals is estimated from this many answers at a time, and from the blocks
-/// with the smallest shares: in the others a limit may have been met.
-const BLOCK: f64 = 150.0;
-const BLOCKS: usize = 12;
-/// Number of answers that are enough for a first estimate.
-const TRIAL: f64 = 50.0;
-/// A smaller share is no chance, but a limit that is met now and then.
-const LEAST_NOISE: f64 = 0.01;
-/// A larger share is not believed to be chance.
-const MOST_NOISE: f64 = 0.25;
 /// More than the requests that can be in flight.
 const LEVELS: usize = 72;
 
@@ -42,10 +28,6 @@ struct Share {
 impl Share {
     fn count(&mut self, good: bool) {
         *if good { &mut self.good } else { &mut self.bad } += 1.0;
-    }
-
-    fn total(self) -> f64 {
-        self.good + self.bad
     }
 
     fn fade(&mut self) {
@@ -61,11 +43,6 @@ pub(super) struct Chance {
     levels: Vec<Share>,
     /// Requests that were in flight when another was refused.
     beside: Share,
-    /// Answers that came right after a success: the share of refusals among these is the share of
-    /// random ones, as a limit that is reached refuses several in a row.
-    after_success: Share,
-    /// That share in each block of answers, the latest first.
-    blocks: VecDeque<f64>,
     /// Refusals since the last success.
     run: u32,
     /// The wave of the last refused request, and the wave being sent when it was refused.
@@ -77,8 +54,6 @@ impl Default for Chance {
         Self {
             levels: vec![Share::default(); LEVELS],
             beside: Share::default(),
-            after_success: Share::default(),
-            blocks: VecDeque::new(),
             run: 0,
             refused: None,
         }
@@ -88,13 +63,6 @@ impl Default for Chance {
 impl Chance {
     /// A request of this wave, sent as the `level`th in flight, was answered.
     pub(super) fn observe(&mut self, sent: Wave, level: usize, good: bool) {
-        if self.run == 0 {
-            self.after_success.count(good);
-            if self.after_success.total() >= BLOCK {
-                self.blocks.truncate(BLOCKS - 1);
-                self.blocks.push_front(std::mem::take(&mut self.after_success).bad / BLOCK);
-            }
-        }
         self.run = if good { 0 } else { self.run.saturating_add(1) };
         self.levels.iter_mut().for_each(Share::fade);
         if let Some(share) = self.levels.get_mut(level.min(LEVELS - 1)) {
@@ -111,27 +79,9 @@ impl Chance {
         self.refused = Some((sent, now));
     }
 
-    /// Share of the requests that are refused by chance, rather too low than too high.
-    pub(super) fn noise(&self) -> f64 {
-        self.quantile(4)
-    }
-
-    /// The share of random refusals that one block in `part` stays below.
-    fn quantile(&self, part: usize) -> f64 {
-        let Share { bad, .. } = self.after_success;
-        let total = self.after_success.total();
-        if self.blocks.is_empty() {
-            return if total < TRIAL || bad < ENOUGH { 0.0 } else { bad / total };
-        }
-        let mut shares: Vec<f64> = self.blocks.iter().copied().collect();
-        shares.sort_by(f64::total_cmp);
-        shares.get(shares.len() / part).copied().unwrap_or(0.0)
-    }
-
-    /// Whether the last refusals are so few in a row that chance explains them.
-    pub(super) fn explains_run(&self) -> bool {
-        let noise = self.quantile(2);
-        (LEAST_NOISE..=MOST_NOISE).contains(&noise) && noise.powf(f64::from(self.run)) > RARE
+    /// Number of requests refused since the last success.
+    pub(super) fn run(&self) -> u32 {
+        self.run
     }
 
     /// Whether refusals come by chance.

@@ -8,9 +8,11 @@ mod aimd;
 mod answer;
 mod breaker;
 mod chance;
-mod count;
+mod cycle;
+mod evidence;
 #[cfg(test)]
 mod noise;
+mod pace;
 mod pacer;
 mod queries;
 mod quota;
