@@ -43,19 +43,27 @@ pub(super) struct Chance {
     levels: Vec<Share>,
     /// Requests that were in flight when another was refused.
     beside: Share,
+    /// Refusals since the last success.
+    run: u32,
     /// The wave of the last refused request, and the wave being sent when it was refused.
     refused: Option<(Wave, Wave)>,
 }
 
 impl Default for Chance {
     fn default() -> Self {
-        Self { levels: vec![Share::default(); LEVELS], beside: Share::default(), refused: None }
+        Self {
+            levels: vec![Share::default(); LEVELS],
+            beside: Share::default(),
+            run: 0,
+            refused: None,
+        }
     }
 }
 
 impl Chance {
     /// A request of this wave, sent as the `level`th in flight, was answered.
     pub(super) fn observe(&mut self, sent: Wave, level: usize, good: bool) {
+        self.run = if good { 0 } else { self.run.saturating_add(1) };
         self.levels.iter_mut().for_each(Share::fade);
         if let Some(share) = self.levels.get_mut(level.min(LEVELS - 1)) {
             share.count(good);
@@ -69,6 +77,11 @@ impl Chance {
     /// A request of this wave was refused while the wave `now` is being sent.
     pub(super) fn refuse(&mut self, sent: Wave, now: Wave) {
         self.refused = Some((sent, now));
+    }
+
+    /// Number of requests refused since the last success.
+    pub(super) fn run(&self) -> u32 {
+        self.run
     }
 
     /// Whether refusals come by chance.

@@ -8,6 +8,11 @@ mod aimd;
 mod answer;
 mod breaker;
 mod chance;
+mod cycle;
+mod evidence;
+#[cfg(test)]
+mod noise;
+mod pace;
 mod pacer;
 mod queries;
 mod quota;
@@ -63,6 +68,8 @@ pub(crate) struct Limiter {
     tokens: RateCap,
     requests_left: Quota,
     tokens_left: Quota,
+    /// The last answer reported that nothing is left.
+    is_used_up: bool,
     rate: RateEstimate,
     tokens_in_flight: usize,
     /// The service's tokens per estimated token of ours.
@@ -96,6 +103,7 @@ impl Limiter {
             tokens: RateCap::new(limits.tokens_per_minute),
             requests_left: Quota::default(),
             tokens_left: Quota::default(),
+            is_used_up: false,
             rate: RateEstimate::default(),
             tokens_in_flight: 0,
             token_scale: 1.0,
@@ -194,6 +202,8 @@ impl Limiter {
     pub(crate) fn returned(&mut self, now: Instant, estimate: usize, says: RateLimits) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.tokens_in_flight = self.tokens_in_flight.saturating_sub(estimate);
+        let left = [says.requests, says.tokens].into_iter().flatten();
+        self.is_used_up = left.map(|left| left.remaining).min() == Some(0);
         if let Some(requests) = says.requests {
             self.requests_left.observe(now, requests, self.in_flight as f64);
         }

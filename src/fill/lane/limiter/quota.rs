@@ -44,9 +44,9 @@ impl Quota {
         self.known = Some(Known { limit, left: left - in_flight, full_at, per_second });
     }
 
-    /// Whether the service reports a remaining quota.
-    pub(super) fn has_left(&self, now: Instant) -> bool {
-        self.known.as_ref().is_some_and(|known| known.full_at > now && known.left >= 1.0)
+    /// Whether the service reports a quota.
+    pub(super) fn is_reported(&self) -> bool {
+        self.known.is_some()
     }
 
     /// When there is quota again; `None` = there is now.

@@ -23,7 +23,7 @@ const LATENCY: Duration = Duration::from_millis(50);
 
 /// How a service counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// Each minute has a new allowance.
     Window,
     /// A bucket that holds a minute's worth and is refilled gradually.
@@ -43,10 +43,7 @@ enum Fate {
 }
 
 struct Service {
-    kind: Kind,
-    per_minute: u64,
-    headers: bool,
-    says_how_long: bool,
+    case: Case,
     start: Instant,
     /// Of the last two minutes.
     taken: VecDeque<Instant>,
@@ -55,36 +52,52 @@ struct Service {
     answering: u64,
     refused: Vec<Instant>,
     all: Vec<Instant>,
-    /// Share of requests that are refused by chance.
-    noise: f64,
     rng: fastrand::Rng,
 }
 
 impl Service {
+    fn new(case: Case) -> Self {
+        let start = Instant::now();
+        Self {
+            case,
+            start,
+            taken: VecDeque::new(),
+            level: case.per_minute as f64,
+            filled: start,
+            answering: 0,
+            refused: Vec::new(),
+            all: Vec::new(),
+            rng: fastrand::Rng::with_seed(case.seed),
+        }
+    }
+
     /// The remaining quota, and the time until it is full.
     fn left(&mut self, now: Instant) -> (u64, Duration) {
         let elapsed = now - self.start;
         let into = Duration::from_millis((elapsed.as_millis() % MINUTE.as_millis()) as u64);
-        let since = |from: Instant| self.taken.iter().filter(|at| **at > from).count() as u64;
-        match self.kind {
+        let since = |from: Instant| {
+            (self.taken.len() - self.taken.partition_point(|at| *at <= from)) as u64
+        };
+        match self.case.kind {
             Kind::Window => {
                 let opened = now - into;
-                let used = self.taken.iter().filter(|at| **at >= opened).count() as u64;
-                (self.per_minute.saturating_sub(used), MINUTE - into)
+                let used =
+                    (self.taken.len() - self.taken.partition_point(|at| *at < opened)) as u64;
+                (self.case.per_minute.saturating_sub(used), MINUTE - into)
             }
             Kind::Sliding => {
                 let used = now.checked_sub(MINUTE).map_or(self.taken.len() as u64, since);
                 let first = self.taken.iter().rev().nth(used.saturating_sub(1) as usize);
                 let wait = first.map_or(Duration::ZERO, |at| (*at + MINUTE) - now);
-                (self.per_minute.saturating_sub(used), wait)
+                (self.case.per_minute.saturating_sub(used), wait)
             }
             Kind::AtOnce => {
-                let most = self.per_minute * LATENCY.as_millis() as u64 / 60_000;
+                let most = self.case.per_minute * LATENCY.as_millis() as u64 / 60_000;
                 (most.saturating_sub(self.answering), LATENCY)
             }
             Kind::Bucket => {
-                let rate = self.per_minute as f64 / 60.0;
-                let most = self.per_minute as f64;
+                let rate = self.case.per_minute as f64 / 60.0;
+                let most = self.case.per_minute as f64;
                 self.level = (self.level + (now - self.filled).as_secs_f64() * rate).min(most);
                 self.filled = now;
                 (self.level as u64, Duration::from_secs_f64((most - self.level) / rate))
@@ -94,7 +107,7 @@ impl Service {
 
     /// Whether the request is accepted, refused, or refused by chance, and the headers.
     fn ask(&mut self, now: Instant) -> (Fate, RateLimits) {
-        if self.rng.f64() < self.noise {
+        if self.rng.f64() < self.case.noise {
             return (Fate::Chance, RateLimits::default());
         }
         let (left, _) = self.left(now);
@@ -110,8 +123,8 @@ impl Service {
             self.level -= 1.0;
         }
         let (remaining, reset) = self.left(now);
-        let says = Allowance { limit: self.per_minute, remaining, reset };
-        let requests = self.headers.then_some(says);
+        let says = Allowance { limit: self.case.per_minute, remaining, reset };
+        let requests = self.case.headers.then_some(says);
         let fate = if left > 0 { Fate::Taken } else { Fate::Refused };
         (fate, RateLimits { requests, tokens: None })
     }
@@ -119,11 +132,11 @@ impl Service {
     /// `Retry-After`.
     fn wait(&mut self, now: Instant, fate: Fate) -> Option<Duration> {
         if fate == Fate::Chance {
-            return self.says_how_long.then_some(Duration::from_secs(1));
+            return self.case.says_how_long.then_some(Duration::from_secs(1));
         }
-        let one = Duration::from_secs_f64(60.0 / self.per_minute as f64);
-        let wait = if self.kind == Kind::Bucket { one } else { self.left(now).1 };
-        self.says_how_long.then_some(wait)
+        let one = Duration::from_secs_f64(60.0 / self.case.per_minute as f64);
+        let wait = if self.case.kind == Kind::Bucket { one } else { self.left(now).1 };
+        self.case.says_how_long.then_some(wait)
     }
 }
 
@@ -131,7 +144,7 @@ impl Service {
 fn fill(service: &mut Service, minutes: u32) {
     let limits =
         LaneLimits { concurrency: 8, extra: 0, requests_per_minute: 0, tokens_per_minute: 0 };
-    let mut limiter = Limiter::new(limits, 7);
+    let mut limiter = Limiter::new(limits, service.case.seed + 2);
     let mut now = service.start;
     let mut flying = VecDeque::new();
     while now < service.start + MINUTE * minutes {
@@ -158,44 +171,45 @@ fn fill(service: &mut Service, minutes: u32) {
     }
 }
 
-/// Share of the allowance that was used, and share of the requests that were refused, after the
-/// first few minutes.
+/// A service, and the chance that it refuses requests by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Case {
+    pub(super) kind: Kind,
+    pub(super) per_minute: u64,
+    pub(super) headers: bool,
+    pub(super) says_how_long: bool,
+    pub(super) noise: f64,
+    pub(super) seed: u64,
+}
+
+impl Case {
+    /// Share of the allowance that was used, and share of the requests that were refused other than
+    /// by chance, after the first few minutes.
+    pub(super) fn shares(self) -> (f64, f64) {
+        let (learning, minutes) = (5, 35);
+        let mut service = Service::new(self);
+        fill(&mut service, minutes);
+        let after = service.start + MINUTE * learning;
+        let late = |times: &[Instant]| times.iter().filter(|at| **at > after).count() as f64;
+        let (taken, refused) = (late(&service.all), late(&service.refused));
+        let allowed = self.per_minute as f64 * f64::from(minutes - learning);
+        (taken / allowed, refused / (taken + refused))
+    }
+}
+
 fn shares(kind: Kind, per_minute: u64, headers: bool, says_how_long: bool) -> (f64, f64) {
-    noisy_shares(kind, per_minute, headers, says_how_long, 0.0)
+    Case { kind, per_minute, headers, says_how_long, noise: 0.0, seed: 5 }.shares()
 }
 
 /// The same for a service that also refuses a share of the requests by chance.
-fn noisy_shares(
+pub(super) fn noisy_shares(
     kind: Kind,
     per_minute: u64,
     headers: bool,
     says_how_long: bool,
     noise: f64,
 ) -> (f64, f64) {
-    let start = Instant::now();
-    let level = per_minute as f64;
-    let mut service = Service {
-        kind,
-        per_minute,
-        headers,
-        says_how_long,
-        start,
-        taken: VecDeque::new(),
-        level,
-        filled: start,
-        answering: 0,
-        refused: Vec::new(),
-        all: Vec::new(),
-        noise,
-        rng: fastrand::Rng::with_seed(5),
-    };
-    let (learning, minutes) = (5, 35);
-    fill(&mut service, minutes);
-    let after = start + MINUTE * learning;
-    let late = |times: &[Instant]| times.iter().filter(|at| **at > after).count() as f64;
-    let (taken, refused) = (late(&service.all), late(&service.refused));
-    let allowed = per_minute as f64 * f64::from(minutes - learning);
-    (taken / allowed, refused / (taken + refused))
+    Case { kind, per_minute, headers, says_how_long, noise, seed: 5 }.shares()
 }
 
 #[test]
