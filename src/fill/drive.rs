@@ -1,7 +1,7 @@
 //! Hands out what can be done now: reads, requests, writes and ends of passes, graph by graph in
 //! turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use crate::fill::Filler;
@@ -125,17 +125,21 @@ impl Filler {
     fn room(&self, embedder: &EmbedderName, lane: &Lane) -> Room {
         let limits = lane.batch_limits();
         let dimensions = lane.dimensions(None).unwrap_or(GUESSED_DIMENSIONS);
-        let (mut all, mut ours, mut waiting) = (0, 0, 0);
+        let (mut ours, mut waiting, mut busy) = (0, 0, BTreeSet::new());
         for pass in self.schedule.passes() {
-            all += 1;
-            ours += usize::from(pass.rule().embedder == *embedder);
-            waiting += pass.waiting_bytes();
+            busy.insert(&pass.rule().embedder);
+            if pass.rule().embedder == *embedder {
+                ours += 1;
+                waiting += pass.waiting_bytes();
+            }
         }
-        let fitting = HELD_BYTES / (dimensions * size_of::<f32>() + NODE_BYTES);
-        let share = (fitting / all.max(1)).min(lane.wanted() / ours.max(1));
+        // Each lane has its share, so that one that is slow fills up only its own.
+        let lanes = busy.len().max(1);
+        let fitting = HELD_BYTES / lanes / (dimensions * size_of::<f32>() + NODE_BYTES);
+        let share = fitting.min(lane.wanted()) / ours.max(1);
         Room {
             nodes: share.max(limits.texts.min(fitting)),
-            heavy: waiting > HELD_TEXT_BYTES,
+            heavy: waiting > HELD_TEXT_BYTES / lanes,
             limits,
         }
     }
@@ -193,7 +197,9 @@ impl Filler {
                     continue;
                 }
                 (Offer::Unknown, wanted) => {
-                    wanted.into_iter().for_each(|wanted| lane.try_length(now, wanted));
+                    if let Some(wanted) = wanted {
+                        lane.try_length(now, wanted);
+                    }
                     // That may have taken the last room.
                     if lane.has_room(now) {
                         continue;

@@ -118,9 +118,7 @@ impl Filler {
             Event::GraphsArrive => self.schedule.graphs_arrive(now, &self.settings),
             Event::Touched(graph) => self.schedule.touched(now, &graph, &self.settings),
             Event::Run { run, graph, rule } => self.run(now, run, graph, rule.as_ref()),
-            Event::Quarantine { run, graph, rule, request } => {
-                self.ask(now, run, graph, rule.as_ref(), request);
-            }
+            Event::Quarantine { run, about, request } => self.ask(now, run, about, request),
             Event::Query { run, embedder, length, texts } => match self.lanes.get_mut(&embedder) {
                 Some(lane) => lane.query(now, run, length, texts),
                 None => self.answer(run, Err(RunFault::NoEmbedder(embedder))),

@@ -8,7 +8,7 @@ use crate::entity::GraphName;
 use crate::fill::Filler;
 use crate::fill::lane::{Follow, Lane};
 use crate::fill::pass::{Ending, Pass};
-use crate::fill::port::event::{Action, QuarantineRequest, RunFault, ServerState, Survey};
+use crate::fill::port::event::{About, Action, QuarantineRequest, RunFault, ServerState, Survey};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::{RunId, Ticket};
 use crate::fill::port::settings::Settings;
@@ -29,10 +29,8 @@ impl Filler {
         // Any change may be what fixes a rejected embedder.
         let restart = !replaced.is_empty() || self.lanes.is_any_rejected();
         // Requests not handed out yet would be paid for twice.
-        self.actions.retain(|action| match action {
-            Action::Embed(request) => !replaced.contains(&request.embedder),
-            _ => true,
-        });
+        let kept = |action: &Action| !matches!(action, Action::Embed(request) if replaced.contains(&request.embedder));
+        self.actions.retain(kept);
         self.lanes.configure(&self.settings.lanes, replaced);
         self.schedule.configure(now, &before, &self.settings, restart);
         if before.rules != self.settings.rules {
@@ -89,17 +87,17 @@ impl Filler {
         &mut self,
         now: Instant,
         run: RunId,
-        graph: GraphName,
-        rule: Option<&RuleName>,
+        about: About,
         request: QuarantineRequest,
     ) {
+        let About { graph, rule } = about;
         let reads_only = matches!(request, QuarantineRequest::List { .. });
         let server = self.schedule.server();
         // A replica can still be read.
         let readable = reads_only && server == ServerState::Replica;
         let fault = server.fault().filter(|_| !readable);
         let max_rows = self.schedule.max_rows();
-        let rules = fault.map_or_else(|| self.rules(&graph, rule), Err);
+        let rules = fault.map_or_else(|| self.rules(&graph, rule.as_ref()), Err);
         let opened = rules.and_then(|rules| {
             self.quarantine.open(now, JobRequest { run, graph, rules, request }, max_rows)
         });

@@ -150,6 +150,16 @@ pub(crate) struct Binding {
 }
 
 impl Binding {
+    /// Before all bindings of a graph.
+    pub(crate) fn first(graph: &GraphName) -> Self {
+        Self { graph: graph.clone(), rule: RuleName::first() }
+    }
+
+    /// After all bindings: no name of a key is as large.
+    pub(crate) fn last() -> Self {
+        Self::first(&GraphName::new("\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}"))
+    }
+
     /// A binding of this rule to this graph.
     pub(crate) fn new(graph: &GraphName, rule: &RuleName) -> Self {
         Self { graph: graph.clone(), rule: rule.clone() }

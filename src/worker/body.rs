@@ -11,7 +11,7 @@ use crate::embed::Embedder;
 use crate::embed::config::EmbedderConfig;
 use crate::fill::Filler;
 use crate::fill::port::embedding::{Completion, Embed};
-use crate::fill::port::event::{Action, Event, QuarantineRequest};
+use crate::fill::port::event::{About, Action, Event, QuarantineRequest};
 use crate::inject::{Point, reached};
 use crate::rule::name::EmbedderName;
 use crate::worker::log::Log;
@@ -183,14 +183,12 @@ impl<'a> Body<'a> {
             }
             Request::List(graph, rule, most, user) => Event::Quarantine {
                 run: wait(Waiting::Failures(user)),
-                graph,
-                rule,
+                about: About { graph, rule },
                 request: QuarantineRequest::List { most },
             },
             Request::Release(graph, rule, ids, user) => Event::Quarantine {
                 run: wait(Waiting::Released(user)),
-                graph,
-                rule,
+                about: About { graph, rule },
                 request: QuarantineRequest::Release { ids },
             },
             Request::Query(embedder, length, texts, user) => {
@@ -233,7 +231,9 @@ impl<'a> Body<'a> {
     fn submit(&self, request: &Embed) {
         let embedder = self.embedders.get(&request.embedder);
         debug_assert!(embedder.is_some(), "a lane without an embedder: {}", request.embedder);
-        embedder.into_iter().for_each(|embedder| embedder.submit(request));
+        if let Some(embedder) = embedder {
+            embedder.submit(request);
+        }
     }
 
     fn expire_waiters(&mut self) {

@@ -725,7 +725,5 @@ fn rules_move_with_a_slot_that_is_moved_at_once() {
     assert_eq!(hash(&mut target, &graph), people());
     wait_for("the rule", || get(&mut target, &graph, "people"));
     assert_fills(&mut target, &graph);
-    wait_for("the end at the source", || {
-        (redis.call::<i64>(&["DBSIZE"]) == 0).then_some(())
-    });
+    wait_for("the end at the source", || (redis.call::<i64>(&["DBSIZE"]) == 0).then_some(()));
 }

@@ -121,9 +121,9 @@ impl Batch {
     }
 
     /// Two halves to be tried on their own; `Err` returns a single text unchanged.
-    pub(crate) fn bisect(mut self) -> Result<(Self, Self), Self> {
+    pub(crate) fn bisect(mut self) -> Result<(Self, Self), Box<Self>> {
         if self.inputs.len() < 2 {
-            return Err(self);
+            return Err(Box::new(self));
         }
         let back = self.inputs.split_off(self.inputs.len() / 2);
         let second = Self { inputs: back, binding: self.binding.clone(), ..self };

@@ -31,7 +31,7 @@ use crate::fill::lane::query::QueryRequest;
 use crate::fill::lane::request_limits::RequestLimits;
 use crate::fill::lane::sameness::Sameness;
 use crate::fill::lane::space::{AskedLength, Space};
-use crate::fill::port::embedding::{Embed, InputType};
+use crate::fill::port::embedding::Embed;
 use crate::fill::port::event::{Outcome, RunFault};
 use crate::fill::port::id::{RequestId, RunId, Wave};
 use crate::fill::port::settings::{BatchLimits, LaneLimits, LaneSettings, Overlong};

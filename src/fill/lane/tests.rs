@@ -17,7 +17,6 @@ use crate::fill::port::embedding::{Completion, Embed, RateLimits, Reply};
 use crate::fill::port::fault::{Says, ServiceFault};
 use crate::fill::port::id::RunId;
 use crate::fill::port::settings::LaneSettings;
-use crate::fill::port::settings::Settings;
 use crate::fill::sim;
 use crate::fill::status::LaneState;
 use crate::rule::name::EmbedderName;
@@ -298,7 +297,7 @@ fn a_query_tries_a_service_during_a_long_pause_and_its_success_ends_the_pause() 
     bench.answer(good);
     assert_eq!(bench.lane.figures(bench.now).0.state, LaneState::Ready);
     assert!(bench.lane.has_room(bench.now));
-    assert_eq!(bench.ask(&[], 0), 1);
+    assert!(bench.ask(&[], 0) > 0, "the others follow");
 }
 
 #[test]

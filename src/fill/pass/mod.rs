@@ -32,6 +32,7 @@ const EXTENSION_REST: Duration = Duration::from_millis(250);
 
 /// The state of one pass over one graph.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "marks that are set and taken one by one")]
 pub(crate) struct Pass {
     started: Instant,
     stage: Stage,

@@ -42,10 +42,8 @@ pub(crate) enum Event {
     Quarantine {
         /// Identifies the request in the answer.
         run: RunId,
-        /// The graph.
-        graph: GraphName,
-        /// Only this rule; `None` = all that apply to the graph.
-        rule: Option<RuleName>,
+        /// What it is about.
+        about: About,
         /// The request.
         request: QuarantineRequest,
     },
@@ -104,6 +102,15 @@ pub(crate) enum Action {
     },
     /// A pass has ended. Not answered.
     Report(Report),
+}
+
+/// A graph, and what is filled in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct About {
+    /// The graph.
+    pub graph: GraphName,
+    /// Only by this rule; `None` = by all that apply to the graph.
+    pub rule: Option<RuleName>,
 }
 
 /// A user's request about a graph's quarantine.

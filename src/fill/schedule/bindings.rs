@@ -2,6 +2,7 @@
 //! thousands of graphs of which only a handful need anything, and no event may iterate over all of
 //! them.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
@@ -10,15 +11,15 @@ use std::time::{Duration, Instant};
 use crate::entity::GraphName;
 use crate::fill::pass::Pass;
 use crate::fill::schedule::bound::Bound;
-use crate::rule::name::{EmbedderName, RuleName};
+use crate::rule::name::EmbedderName;
 use crate::rule::{Binding, Rule};
 
 /// The graphs, the passes under way, and two indexes.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
     known: BTreeMap<Binding, Bound>,
-    /// Graphs whose pass has been requested and may begin.
-    wanted: BTreeSet<Binding>,
+    /// Bindings whose pass has been requested and may begin, by embedder, the urgent ones first.
+    wanted: BTreeSet<(EmbedderName, Reverse<i32>, Binding)>,
     /// Passes under way.
     passes: BTreeMap<Binding, Pass>,
     /// When the next sweep after a write is due.
@@ -53,7 +54,7 @@ impl Bindings {
 
     /// The bindings of a graph.
     pub(crate) fn of_graph(&self, graph: &GraphName) -> Vec<Binding> {
-        let first = Binding { graph: graph.clone(), rule: RuleName::first() };
+        let first = Binding::first(graph);
         let here = self.known.range(first..).map(|(binding, _)| binding);
         here.take_while(|binding| binding.graph == *graph).cloned().collect()
     }
@@ -64,35 +65,35 @@ impl Bindings {
         binding: &Binding,
         change: impl FnOnce(&mut Bound) -> T,
     ) -> Option<T> {
-        let graph = self.known.get_mut(binding)?;
-        let before = graph.dirty.next();
-        let outcome = change(graph);
-        let after = graph.dirty.next();
-        let wanted = graph.wanted.is_some();
+        let bound = self.known.get_mut(binding)?;
+        let (before, place) = (bound.dirty.next(), place(binding, bound));
+        let outcome = change(bound);
+        let after = bound.dirty.next();
         self.move_due(binding, before, after);
-        self.index_wanted(binding, wanted);
+        self.wanted.remove(&place);
+        self.index_wanted(binding);
         Some(outcome)
     }
 
-    fn index_wanted(&mut self, binding: &Binding, wanted: bool) {
-        if !wanted || self.passes.contains_key(binding) {
-            self.wanted.remove(binding);
-        } else if !self.wanted.contains(binding) {
-            self.wanted.insert(binding.clone());
+    fn index_wanted(&mut self, binding: &Binding) {
+        let Some(bound) = self.known.get(binding) else { return };
+        if bound.is_wanted() && !self.passes.contains_key(binding) {
+            self.wanted.insert(place(binding, bound));
         }
     }
 
     /// A pass begins. A graph has one at a time.
     pub(crate) fn begin(&mut self, binding: &Binding, pass: Pass) {
         self.passes.insert(binding.clone(), pass);
-        self.wanted.remove(binding);
+        if let Some(bound) = self.known.get(binding) {
+            self.wanted.remove(&place(binding, bound));
+        }
     }
 
     /// Takes out the pass of a graph, which has ended.
     pub(crate) fn end(&mut self, binding: &Binding) -> Option<Pass> {
         let pass = self.passes.remove(binding);
-        let wanted = self.known.get(binding).is_some_and(|graph| graph.wanted.is_some());
-        self.index_wanted(binding, wanted);
+        self.index_wanted(binding);
         pass
     }
 
@@ -124,7 +125,7 @@ impl Bindings {
     pub(crate) fn remove(&mut self, binding: &Binding) {
         if let Some(graph) = self.known.remove(binding) {
             self.move_due(binding, graph.dirty.next(), None);
-            self.wanted.remove(binding);
+            self.wanted.remove(&place(binding, &graph));
         }
     }
 
@@ -165,16 +166,35 @@ impl Bindings {
 
     /// When the next future wake-up is due.
     pub(crate) fn next_wake(&self, now: Instant) -> Option<Instant> {
-        let first = Binding { graph: GraphName::new(""), rule: RuleName::first() };
-        let later = (now + Duration::from_nanos(1), first);
+        let later = (now + Duration::from_nanos(1), Binding::first(&GraphName::new("")));
         self.due.range(later..).next().map(|(at, _)| *at)
     }
 
-    /// A binding whose pass may begin: the one after the binding that was served last.
-    pub(crate) fn next_wanted(&self) -> Option<Binding> {
-        let after = self.turn.as_ref().map_or(Unbounded, Excluded);
-        let next = self.wanted.range((after, Unbounded)).next();
-        next.or_else(|| self.wanted.first()).cloned()
+    /// The embedders that a pass is requested for.
+    pub(crate) fn wanted_embedders(&self) -> Vec<EmbedderName> {
+        let mut names: Vec<EmbedderName> = Vec::new();
+        let mut rest = self.wanted.range(..);
+        while let Some((name, ..)) = rest.next() {
+            names.push(name.clone());
+            // Past everything of this embedder.
+            let last = (name.clone(), Reverse(i32::MIN), Binding::last());
+            rest = self.wanted.range((Excluded(last), Unbounded));
+        }
+        names
+    }
+
+    /// A binding of this embedder whose pass may begin, with its priority: of the most urgent ones,
+    /// the one after the binding that was served last.
+    pub(crate) fn next_wanted(&self, embedder: &EmbedderName) -> Option<(i32, Binding)> {
+        let first = (embedder.clone(), Reverse(i32::MAX), Binding::first(&GraphName::new("")));
+        let (_, level, first) =
+            self.wanted.range(first..).next().filter(|(name, ..)| name == embedder)?;
+        let after = self.turn.clone().map(|turn| (embedder.clone(), *level, turn));
+        let next = after.and_then(|after| {
+            let next = self.wanted.range((Excluded(after), Unbounded)).next();
+            next.filter(|(name, next, _)| name == embedder && next == level)
+        });
+        Some((level.0, next.map_or(first, |(_, _, next)| next).clone()))
     }
 
     /// The graph that is served now.
@@ -236,12 +256,18 @@ impl Bindings {
     }
 }
 
+/// Where a binding stands among those that are wanted.
+fn place(binding: &Binding, bound: &Bound) -> (EmbedderName, Reverse<i32>, Binding) {
+    (bound.rule.embedder.clone(), Reverse(bound.rule.priority), binding.clone())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fill::fixture::{binding, rule};
     use crate::fill::pass::Plan;
     use crate::fill::sweep::Scope;
+    use crate::rule::name::RuleName;
 
     /// The settings' rule at work on these graphs.
     fn bound(graphs: &[&str]) -> Bindings {
@@ -253,6 +279,10 @@ mod tests {
         bindings
     }
 
+    fn next(bindings: &Bindings) -> Option<Binding> {
+        bindings.next_wanted(&rule().embedder).map(|(_, binding)| binding)
+    }
+
     fn wake(bindings: &mut Bindings, now: Instant) -> bool {
         !bindings.wake(now, |_| true).is_empty()
     }
@@ -262,13 +292,13 @@ mod tests {
         let (mut bindings, now, g) = (bound(&["g"]), Instant::now(), binding("g"));
         bindings.edit(&g, |bound| bound.dirty.mark(now));
         let due = bindings.next_wake(now).unwrap();
-        assert!(!wake(&mut bindings, now) && bindings.next_wanted().is_none());
+        assert!(!wake(&mut bindings, now) && next(&bindings).is_none());
         assert!(bindings.wake(due, |_| false).is_empty(), "its embedder is down");
         assert!(wake(&mut bindings, due));
-        assert_eq!(bindings.next_wanted(), Some(g.clone()));
+        assert_eq!(next(&bindings), Some(g.clone()));
         assert!(bindings.next_wake(due) > Some(due), "a write is looked for more than once");
         bindings.remove(&g);
-        assert_eq!((bindings.next_wanted(), bindings.next_wake(now)), (None, None));
+        assert_eq!((next(&bindings), bindings.next_wake(now)), (None, None));
     }
 
     #[test]
@@ -279,7 +309,7 @@ mod tests {
         }
         let mut begun = Vec::new();
         for _ in 0..4 {
-            let next = bindings.next_wanted().unwrap();
+            let next = next(&bindings).unwrap();
             bindings.serve(&next);
             begun.push(next);
         }
@@ -295,17 +325,35 @@ mod tests {
         let left: Vec<&Binding> = bindings.iter().map(|(binding, _)| binding).collect();
         assert_eq!(left, [&a, &c]);
         wake(&mut bindings, now + Duration::from_secs(9));
-        assert!(bindings.next_wanted().is_some());
+        assert!(next(&bindings).is_some());
     }
 
     #[test]
     fn a_rule_that_changes_is_followed_anew_and_one_that_stays_is_not() {
         let (mut bindings, graph) = (bound(&["g"]), GraphName::new("g"));
         assert!(!bindings.bind(&graph, &Arc::new(rule())));
-        assert!(bindings.next_wanted().is_none());
+        assert!(next(&bindings).is_none());
         let changed = Arc::new(Rule { priority: 1, ..rule() });
         bindings.bind(&graph, &changed);
-        assert_eq!(bindings.next_wanted(), Some(binding("g")));
+        assert_eq!(next(&bindings), Some(binding("g")));
+    }
+
+    #[test]
+    fn the_urgent_ones_of_an_embedder_begin_first() {
+        let mut bindings = Bindings::default();
+        let graph = GraphName::new("g");
+        for (name, embedder, priority) in [("a", "x", 0), ("b", "x", 7), ("c", "y", -3)] {
+            let name = RuleName::parse("RULE", name).unwrap();
+            let embedder = EmbedderName::parse("EMBEDDER", embedder).unwrap();
+            bindings.bind(&graph, &Arc::new(Rule { name, embedder, priority, ..rule() }));
+        }
+        for binding in bindings.of_graph(&graph) {
+            bindings.edit(&binding, Bound::want);
+        }
+        let embedders = bindings.wanted_embedders();
+        let first: Vec<_> = embedders.iter().map(|name| bindings.next_wanted(name)).collect();
+        let names = first.iter().flatten().map(|(at, binding)| (*at, binding.rule.as_str()));
+        assert_eq!(names.collect::<Vec<_>>(), [(7, "b"), (-3, "c")]);
     }
 
     #[test]

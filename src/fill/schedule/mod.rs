@@ -30,9 +30,9 @@ use crate::rule::set::RuleSet;
 
 /// Maximum rows per reply, whatever their size.
 const MAX_ROWS: usize = 128;
-/// Passes that select and embed at the same time; the others wait their turn.
+/// Passes of one embedder that select and embed at the same time; the others wait their turn.
 const MAX_OPEN: usize = 8;
-/// Passes in total, including those that wait for other clients' queries.
+/// Passes of one embedder in total, including those that wait for other clients' queries.
 const MAX_PASSES: usize = 64;
 
 /// How soon to survey a server that is not ready again, in case no event reports the change.
@@ -138,13 +138,20 @@ impl Schedule {
         if !self.may_begin() {
             return;
         }
-        let mut open = self.passes().filter(|pass| !pass.is_waiting()).count();
-        let mut all = self.passes().count();
-        while open < MAX_OPEN
-            && all < MAX_PASSES
-            && let Some(binding) = self.bindings.next_wanted()
-        {
-            (open, all) = (open + 1, all + 1);
+        for embedder in self.bindings.wanted_embedders() {
+            self.begin_passes_of(now, &embedder);
+        }
+    }
+
+    /// An embedder that is slow keeps only its own passes open.
+    fn begin_passes_of(&mut self, now: Instant, embedder: &EmbedderName) {
+        while let Some((priority, binding)) = self.bindings.next_wanted(embedder) {
+            let ours = || self.passes().filter(|pass| pass.rule().embedder == *embedder);
+            // Those that are less urgent keep nobody waiting.
+            let before = |pass: &&Pass| !pass.is_waiting() && pass.rule().priority >= priority;
+            if ours().filter(before).count() >= MAX_OPEN || ours().count() >= MAX_PASSES {
+                return;
+            }
             self.bindings.serve(&binding);
             let begun = self.bindings.edit(&binding, Bound::begin).flatten();
             let Some((scope, check_indexes, rule)) = begun else {

@@ -1,7 +1,7 @@
 //! What happens in a simulated world from outside: clients, users, the server, the operator.
 
 use crate::entity::{EntityId, GraphName, Text};
-use crate::fill::port::event::{Event, QuarantineRequest, ServerState};
+use crate::fill::port::event::{About, Event, QuarantineRequest, ServerState};
 use crate::fill::port::id::RunId;
 use crate::fill::port::settings::Settings;
 use crate::fill::sim::*;
@@ -60,19 +60,7 @@ impl World {
     /// The server or a user does something.
     pub(super) fn disturb(&mut self) {
         match self.rng.u32(..10) {
-            9 => {
-                self.run_ids += 1;
-                let texts =
-                    (0..self.rng.usize(1..8)).map(|_| format!("text {}", self.rng.u32(..30)));
-                let texts = texts.map(|text| Text::new(text.as_bytes(), MAX_CHARS)).collect();
-                self.runs.insert(RunId(self.run_ids));
-                self.tell(Event::Query {
-                    run: RunId(self.run_ids),
-                    embedder: EmbedderName::default_embedder(),
-                    length: None,
-                    texts,
-                });
-            }
+            9 => self.query(),
             8 => self.ask(),
             // A service that changes its mind between two requests could not be told apart from one
             // that objects to the text.
@@ -94,8 +82,8 @@ impl World {
             2 => {
                 let mut replaced = BTreeSet::new();
                 if self.rng.bool() {
-                    replaced.insert(EmbedderName::default_embedder());
-                    self.in_flight = 0;
+                    replaced.extend(embedders());
+                    self.in_flight.clear();
                     self.events.retain(|_, event| !matches!(event, Event::Embedded(_)));
                 }
                 let enabled = self.rng.u32(..4) > 0;
@@ -113,6 +101,16 @@ impl World {
         }
     }
 
+    /// A user asks for the vectors of some texts.
+    fn query(&mut self) {
+        self.run_ids += 1;
+        let texts = (0..self.rng.usize(1..8)).map(|_| format!("text {}", self.rng.u32(..30)));
+        let texts = texts.map(|text| Text::new(text.as_bytes(), MAX_CHARS)).collect();
+        let embedder = self.rng.choice(embedders()).unwrap();
+        self.runs.insert(RunId(self.run_ids));
+        self.tell(Event::Query { run: RunId(self.run_ids), embedder, length: None, texts });
+    }
+
     /// A user lists or releases the quarantined nodes.
     pub(super) fn ask(&mut self) {
         self.run_ids += 1;
@@ -126,6 +124,6 @@ impl World {
             },
         };
         self.runs.insert(run);
-        self.tell(Event::Quarantine { run, graph, rule: None, request });
+        self.tell(Event::Quarantine { run, about: About { graph, rule: None }, request });
     }
 }

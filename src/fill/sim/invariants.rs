@@ -1,8 +1,8 @@
 //! What must always hold in a simulated world, and once it is calm.
 
-use crate::fill::fixture::binding;
 use crate::fill::pass::Pass;
 use crate::fill::sim::*;
+use crate::rule::Binding;
 
 impl World {
     /// What must hold at every moment.
@@ -44,7 +44,8 @@ impl World {
                 let done = node.vector.is_some() || node.is_quarantined();
                 let done = done || node.text.contains("stumble");
                 let lane = self.filler.lanes.figures(self.now);
-                let pass = self.filler.schedule.pass(&binding(name.as_str()));
+                let rule = settings(self.seed).rules.of(name).remove(0);
+                let pass = self.filler.schedule.pass(&Binding::new(name, &rule.name));
                 assert!(done, "seed {}: {name} {id} {node:?} {lane:?} {pass:#?}", self.seed);
             }
         }

@@ -9,6 +9,7 @@ pub(crate) mod store;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::entity::{GraphName, Text};
@@ -17,7 +18,8 @@ use crate::fill::port::event::{Action, Event, ServerState, Survey};
 use crate::fill::port::id::RunId;
 use crate::fill::port::settings::{BatchLimits, LaneLimits, LaneSettings, Overlong, Settings};
 use crate::fill::quarantine::mark::is_outdated;
-use crate::rule::name::{EmbedderName, Name};
+use crate::rule::globs::Globs;
+use crate::rule::name::{EmbedderName, Name, RuleName};
 use crate::rule::set::RuleSet;
 use crate::rule::{Pattern, Rule};
 
@@ -71,7 +73,8 @@ struct World {
     malice: u32,
     /// The same before the world calmed down.
     malice_ever: u32,
-    in_flight: usize,
+    /// By embedder.
+    in_flight: BTreeMap<EmbedderName, usize>,
     writes: usize,
     requests: usize,
     runs: BTreeSet<RunId>,
@@ -85,9 +88,9 @@ struct World {
     /// Writes to this graph never succeed.
     cursed: Option<GraphName>,
     /// When the requests of the last minute were sent.
-    sent: VecDeque<Instant>,
+    sent: BTreeMap<EmbedderName, VecDeque<Instant>>,
     /// When a text was last embedded.
-    paid: BTreeMap<String, Instant>,
+    paid: BTreeMap<(EmbedderName, String), Instant>,
     /// Texts that were part of a request that failed.
     faulted: BTreeSet<String>,
     seed: u64,
@@ -99,7 +102,6 @@ pub(crate) fn settings(seed: u64) -> Settings {
     // Some lives have a rate ceiling, some send one request at a time.
     let requests_per_minute = if seed.is_multiple_of(7) { 1_200 } else { 0 };
     let concurrency = if seed.is_multiple_of(11) { 1 } else { CONCURRENCY };
-    let name = |setting, value| Name::parse(setting, value).unwrap();
     let lane = LaneSettings {
         batch: BatchLimits { texts: BATCH, tokens: 1_000 },
         limits: LaneLimits { concurrency, extra: 0, requests_per_minute, tokens_per_minute: 0 },
@@ -112,18 +114,37 @@ pub(crate) fn settings(seed: u64) -> Settings {
         enabled: true,
         interval: scheduled.then_some(Duration::from_mins(1)),
         wake_on_write: true,
-        rules: RuleSet::of_default(Rule {
-            pattern: Pattern::Nodes(Vec::new()),
-            error_property: name("error-property", "error"),
-            max_text_chars: MAX_CHARS,
-            ..crate::rule::testing::rule()
-        }),
-        lanes: BTreeMap::from([(EmbedderName::default_embedder(), lane)]),
+        rules: rules(seed),
+        lanes: embedders().map(|name| (name, lane.clone())).into(),
         max_text_chars: MAX_CHARS,
         write_budget: Duration::from_millis(5),
         write_patience: None,
         write_effects: true,
     }
+}
+
+/// The embedders of all lives; some lives use only the first.
+fn embedders() -> [EmbedderName; 2] {
+    [EmbedderName::default_embedder(), EmbedderName::parse("EMBEDDER", "other").unwrap()]
+}
+
+/// In some lives, another rule with another embedder fills two of the graphs.
+fn rules(seed: u64) -> RuleSet {
+    let rule = Rule {
+        pattern: Pattern::Nodes(Vec::new()),
+        error_property: Name::parse("error-property", "error").unwrap(),
+        max_text_chars: MAX_CHARS,
+        ..crate::rule::testing::rule()
+    };
+    if !seed.is_multiple_of(2) {
+        return RuleSet::of_default(rule);
+    }
+    let [_, embedder] = embedders();
+    let graphs = |globs| Globs::parse("graphs", globs).unwrap();
+    let name = RuleName::parse("RULE", "other").unwrap();
+    let other = Rule { name, embedder, graphs: graphs("g1 g3"), ..rule.clone() };
+    let defined = [Arc::new(other)].into();
+    RuleSet { defined, ..RuleSet::of_default(Rule { graphs: graphs("* !g1 !g3"), ..rule }) }
 }
 
 impl World {
@@ -142,7 +163,7 @@ impl World {
             count: 0,
             malice,
             malice_ever: malice,
-            in_flight: 0,
+            in_flight: BTreeMap::new(),
             writes: 0,
             requests: 0,
             runs: BTreeSet::new(),
@@ -151,7 +172,7 @@ impl World {
             stumbles: seed.is_multiple_of(5),
             scheduled: !seed.is_multiple_of(3),
             cursed: seed.is_multiple_of(13).then(|| GraphName::new("g1")),
-            sent: VecDeque::new(),
+            sent: BTreeMap::new(),
             paid: BTreeMap::new(),
             faulted: BTreeSet::new(),
             rng,
@@ -230,7 +251,9 @@ impl World {
             Some(Event::Tick)
         };
         match &event {
-            Some(Event::Embedded(_)) => self.in_flight -= 1,
+            Some(Event::Embedded(completion)) => {
+                *self.in_flight.entry(completion.embedder.clone()).or_default() -= 1;
+            }
             Some(Event::Written { .. }) => self.writes -= 1,
             _ => {}
         }

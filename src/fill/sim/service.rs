@@ -12,15 +12,16 @@ use crate::fill::sim::*;
 impl World {
     pub(super) fn perform_embed(&mut self, request: &Embed) {
         let texts = &request.texts;
-        self.in_flight += 1;
+        let in_flight = self.in_flight.entry(request.embedder.clone()).or_default();
+        *in_flight += 1;
+        assert!(*in_flight <= CONCURRENCY, "seed {}: too many in flight", self.seed);
         self.requests += 1;
-        self.check_rate();
-        assert!(self.in_flight <= CONCURRENCY, "seed {}: too many in flight", self.seed);
+        self.check_rate(&request.embedder);
         assert!(!texts.is_empty() && texts.len() <= BATCH, "seed {}", self.seed);
         let distinct: BTreeSet<_> = texts.iter().map(Text::bytes).collect();
         assert_eq!(distinct.len(), texts.len(), "seed {}: a text is paid for twice", self.seed);
         let took = Duration::from_millis(self.rng.u64(1..80));
-        let outcome = self.service(texts);
+        let outcome = self.service(&request.embedder, texts);
         let limits = self.headers();
         self.later(
             80,
@@ -46,19 +47,21 @@ impl World {
 
     /// No minute holds more requests than the user's limit allows; a probe and the suspects beside
     /// it count as one.
-    pub(super) fn check_rate(&mut self) {
+    pub(super) fn check_rate(&mut self, embedder: &EmbedderName) {
         let lane = settings(self.seed).lanes.into_values().next().unwrap();
         let (now, most) = (self.now, lane.limits.requests_per_minute as usize);
-        self.sent.retain(|at| *at + Duration::from_mins(1) > now);
-        self.sent.push_back(now);
-        let within = most == 0 || self.sent.len() <= most + CONCURRENCY;
-        assert!(within, "seed {}: {} requests in a minute", self.seed, self.sent.len());
+        let sent = self.sent.entry(embedder.clone()).or_default();
+        sent.retain(|at| *at + Duration::from_mins(1) > now);
+        sent.push_back(now);
+        let within = most == 0 || sent.len() <= most + CONCURRENCY;
+        assert!(within, "seed {}: {} requests in a minute", self.seed, sent.len());
     }
 
     /// Without a fault, no text is paid for twice while it is cached.
-    pub(super) fn check_paid(&mut self, texts: &[Text]) {
+    pub(super) fn check_paid(&mut self, embedder: &EmbedderName, texts: &[Text]) {
         for text in texts {
-            let before = self.paid.insert(text.to_utf8().into_owned(), self.now);
+            let before =
+                self.paid.insert((embedder.clone(), text.to_utf8().into_owned()), self.now);
             let again = before.is_some_and(|at| at + Duration::from_mins(5) > self.now);
             let explained = text.to_utf8() == "ok" || self.faulted.contains(&*text.to_utf8());
             assert!(
@@ -69,7 +72,11 @@ impl World {
         }
     }
 
-    pub(super) fn service(&mut self, texts: &[Text]) -> Result<Reply, ServiceFault> {
+    pub(super) fn service(
+        &mut self,
+        embedder: &EmbedderName,
+        texts: &[Text],
+    ) -> Result<Reply, ServiceFault> {
         let refused = |status, retry_after, empty: bool| ServiceFault::Refused {
             status,
             message: "no".into(),
@@ -90,7 +97,7 @@ impl World {
         let mut vectors: Vec<(usize, Vec<f32>)> =
             texts.iter().map(|text| vector_of(&text.to_utf8())).enumerate().collect();
         self.rng.shuffle(&mut vectors);
-        self.check_paid(texts);
+        self.check_paid(embedder, texts);
         if !self.unlucky() {
             return Ok(Reply { vectors, tokens: None });
         }

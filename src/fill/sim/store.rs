@@ -151,7 +151,7 @@ fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {
         .collect();
     let last = rows.last().map(|(row, _)| row.id.0);
     let seen = Seen { rows: rows.len(), last, longest: 9, resume: None, beyond, took: TOOK };
-    Marked { seen, rows }
+    Marked { rows, seen }
 }
 
 /// Makes a change where its guards allow it, and returns the nodes that matched.

@@ -277,7 +277,7 @@ mod tests {
             let figures = GraphFigures { pending, eligible: 9, last_error, ..Default::default() };
             (binding(name), Arc::new(figures))
         };
-        let all = vec![
+        let all = [
             graph("a", 0, None),
             graph("b", 2, None),
             graph("c", 0, Some("no")),
