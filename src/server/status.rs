@@ -82,6 +82,7 @@ pub(super) fn graph(figures: &GraphFigures) -> RedisValue {
         ("last_run_unix", figures.last_run.map_or(RedisValue::Null, |at| integer(unix(at)))),
         ("last_pass", figures.last_pass.as_ref().map_or(RedisValue::Null, tally)),
         ("last_error", optional(figures.last_error.as_deref())),
+        ("left_to", optional(figures.owner)),
         ("rules", rules(figures)),
     ]))
 }

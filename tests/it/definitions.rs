@@ -134,3 +134,58 @@ fn no_command_sets_a_file_or_an_address() {
     bob.call::<String>(&["AUTH", "bob", "x"]);
     assert!(bob.error(&["VECTORFILL.RELOAD"]).starts_with("NOPERM "));
 }
+
+/// The first service holds every request; more graphs wait for it than may have a pass at once.
+#[test]
+fn an_embedder_that_never_answers_delays_only_its_own_rules() {
+    let (slow, fast) = (Service::start(4), Service::start(4));
+    let server = Setup::with(&slow)
+        .set("graphs", "slow-*")
+        .env("FAST_KEY", "sk-test-key-5678")
+        .env(
+            "VECTORFILL_DEFINITIONS",
+            &format!(
+                "EMBEDDER fast PROVIDER openai MODEL m URL {} KEY-ENV FAST_KEY\n\
+                 RULE fast GRAPHS fast NODE Doc TEXT text INTO embedding EMBEDDER fast",
+                fast.at("/v1")
+            ),
+        )
+        .start();
+    let mut redis = server.connect();
+    slow.hold();
+    for graph in 0..80 {
+        let create = "UNWIND range(1, 200) AS i CREATE (:Doc {text: 'text ' + i})";
+        redis.query(&format!("slow-{graph:02}"), create);
+    }
+    redis.call::<String>(&["VECTORFILL.RUN"]);
+    slow.wait_for_requests(1);
+    redis.query("fast", "UNWIND range(1, 100) AS i CREATE (:Doc {text: toString(i)})");
+    redis.run("fast");
+    assert_eq!(redis.number("fast", "MATCH (n) RETURN count(n.embedding)"), 100);
+    slow.release();
+}
+
+/// GraphRAG-SDK embeds later, with a model and an index of its own.
+#[test]
+fn the_settings_rule_leaves_a_graph_alone_whose_owner_says_so() {
+    let service = Service::start(4);
+    let server = Setup::with(&service).start();
+    let mut redis = server.connect();
+    redis.query("library", "CREATE (:Chunk {text: 'a'}), (:__GraphRAGConfig__ {dimension: 256})");
+    let large = "UNWIND range(1, 5000) AS i CREATE (:Chunk {text: toString(i)})";
+    redis.query("large", large);
+    redis.query("large", "CREATE (:__GraphRAGConfig__ {dimension: 256})");
+    for graph in ["library", "large"] {
+        redis.run(graph);
+        assert_eq!(redis.number(graph, "MATCH (n) RETURN count(n.embedding)"), 0);
+        let status = redis.graph_status(graph);
+        assert_eq!(status.text("left_to"), "__GraphRAGConfig__");
+        assert_eq!(status.number("pending"), 0);
+    }
+    assert!(service.requests().is_empty());
+    let rule = ["NODE", "Chunk", "TEXT", "text", "INTO", "embedding"];
+    let set = [&["VECTORFILL.RULE", "SET", "library", "chunks"][..], &rule].concat();
+    redis.call::<String>(&set);
+    redis.run("library");
+    assert_eq!(redis.number("library", "MATCH (n) RETURN count(n.embedding)"), 1);
+}

@@ -1,7 +1,7 @@
 //! A rule's parts as Cypher: what to match, which of it is meant, and what its text is made of.
 
 use crate::engine::cypher::string;
-use crate::rule::name::Name;
+use crate::rule::name::{DEFAULT, Name};
 use crate::rule::{Pattern, Rule};
 
 /// A rule, ready to be written into a query in which `n` is a node, or `r` a relationship.
@@ -19,6 +19,11 @@ impl<'a> Shape<'a> {
         let entity = if rule.pattern.is_relationships() { 'r' } else { 'n' };
         let of = |name: &Name| format!("{entity}.{}", name.quoted());
         Self { rule, entity, target: of(&rule.target), error: of(&rule.error_property) }
+    }
+
+    /// Whether the rule is the one made from the settings.
+    pub(super) fn is_default(&self) -> bool {
+        self.rule.name.as_str() == DEFAULT
     }
 
     fn property(&self, name: &Name) -> String {

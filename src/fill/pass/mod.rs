@@ -94,6 +94,8 @@ pub(crate) struct Pass {
     counted: Counted,
     /// Some entities have a plain list where the vector should be.
     holds_lists: bool,
+    /// Who else fills this graph.
+    owner: Option<&'static str>,
     /// Selected entities that give no text.
     without_text: BTreeMap<NoText, u64>,
     /// Set if the pass is to end early.
@@ -140,6 +142,7 @@ impl Pass {
             stale_before: 0,
             counted: Counted::default(),
             holds_lists: false,
+            owner: None,
             without_text: BTreeMap::new(),
             ending: None,
         }
@@ -191,6 +194,8 @@ impl Pass {
         let whole = self.plan.scope == Scope::Full;
         let length = self.wanted_length();
         Finished {
+            without_text: self.without_text,
+            owner: self.owner,
             length,
             scope: self.plan.scope,
             swept: self.swept,

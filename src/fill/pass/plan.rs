@@ -83,6 +83,10 @@ pub(crate) struct Finished {
     pub(crate) end_of_graph: Option<u64>,
     /// It has checked all indexes.
     pub(crate) indexes_checked: bool,
+    /// Entities that were selected but give no text.
+    pub(crate) without_text: BTreeMap<NoText, u64>,
+    /// Who else fills this graph, so that it was left alone.
+    pub(crate) owner: Option<&'static str>,
     /// The length of vectors it needed.
     pub(crate) length: Option<usize>,
     /// The graph is gone.

@@ -1,5 +1,6 @@
 //! What a pass learns from the answers to its reads, and the stage that follows.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,7 @@ impl Pass {
         self.counted.unfilled += count.unfilled;
         self.counted.quarantined += count.quarantined;
         self.holds_lists |= count.lists;
+        self.owner = self.owner.or(count.owner);
         let pattern = &self.plan.rule.pattern;
         let meant = |label: &String| pattern.means(label);
         self.had_vectors.extend(count.labels.into_iter().filter(meant));
@@ -114,6 +116,11 @@ impl Pass {
     /// The count is complete; its last window started at this id.
     fn counted_whole(&mut self, last: u64) -> Counted {
         self.end_of_graph = Some(last);
+        if self.owner.is_some() {
+            // Another client fills it, with a model of its own and an index for that.
+            self.stage = Stage::Done;
+            return Counted::default();
+        }
         self.labels.extend(self.had_vectors.iter().cloned());
         let indexes = self.plan.check_indexes && !self.labels.is_empty();
         let needed = self.counted.is_pending()
@@ -206,8 +213,11 @@ impl Pass {
             debug_assert!(false, "a sample for a pass that is not sampling");
             return;
         };
+        let known = self.dimensions.or(self.plan.rule.dimensions.map(NonZeroUsize::get));
+        // Vectors of another length are another client's: their index is theirs to make.
+        let ours = sample.filter(|length| known.is_none_or(|known| known == *length));
         if let (Some(label), Some(dimensions), Some(similarity)) =
-            (labels.pop(), sample, self.plan.rule.index)
+            (labels.pop(), ours, self.plan.rule.index)
         {
             self.indexes_to_create.push_back(NewIndex { label, dimensions, similarity });
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::fill::pass::{Finished, Pass, Progress};
+use crate::fill::pass::{Finished, NoText, Pass, Progress};
 use crate::fill::retry::doubled;
 use crate::fill::schedule::dirty::DirtySchedule;
 use crate::fill::status::{GraphFigures, GraphState};
@@ -140,6 +140,14 @@ impl Bound {
         self.indexes_checked |= pass.indexes_checked && !self.written;
         let figures = Arc::make_mut(&mut self.figures);
         figures.length = pass.length.or(figures.length);
+        if pass.scope == Scope::Full {
+            let count = |kind| pass.without_text.get(&kind).copied().unwrap_or(0);
+            (figures.blank, figures.unusable) = (count(NoText::Blank), count(NoText::Unusable));
+            let none = figures.blank + figures.unusable;
+            figures.pending = figures.pending.saturating_sub(none);
+            figures.eligible = figures.eligible.saturating_sub(none);
+            figures.owner = pass.owner;
+        }
         figures.last_run = Some(now);
         figures.last_error.clone_from(&pass.tally.error);
         figures.last_pass = Some(pass.tally.clone());

@@ -139,7 +139,7 @@ fn counted<'a>(nodes: impl Iterator<Item = &'a Node> + Clone, beyond: Option<u64
     let [eligible, unfilled, quarantined] =
         [eligible.count(), unfilled.count(), quarantined.count()].map(|nodes| nodes as u64);
     let seen = Seen { rows: 0, last: None, longest: 0, resume: None, beyond, took: TOOK };
-    Count { eligible, unfilled, quarantined, labels: vec![], lists: false, seen }
+    Count { eligible, unfilled, quarantined, labels: vec![], owner: None, lists: false, seen }
 }
 
 fn marked(graph: &Graph, window: &Window, beyond: Option<u64>) -> Marked {

@@ -162,6 +162,12 @@ pub(crate) struct GraphFigures {
     pub embedded: u64,
     /// Nodes marked with an error.
     pub quarantined: u64,
+    /// Nodes whose properties give no text, though they are there.
+    pub blank: u64,
+    /// Nodes with a property that no text can be made from.
+    pub unusable: u64,
+    /// The mark of another client that fills this graph, so that the settings' rule leaves it alone.
+    pub owner: Option<&'static str>,
     /// Nodes selected and not settled.
     pub in_flight: u64,
     /// Nodes written per second in this pass.
@@ -221,6 +227,9 @@ impl GraphFigures {
         self.pending += other.pending;
         self.embedded += other.embedded;
         self.quarantined += other.quarantined;
+        self.blank += other.blank;
+        self.unusable += other.unusable;
+        self.owner = self.owner.or(other.owner);
         self.in_flight += other.in_flight;
         self.rate_per_s += other.rate_per_s;
         self.last_run = self.last_run.max(other.last_run);
@@ -233,12 +242,14 @@ impl GraphFigures {
     }
 
     /// Its counts under their public names.
-    pub(crate) fn counts(&self) -> [(&'static str, u64); 5] {
+    pub(crate) fn counts(&self) -> [(&'static str, u64); 7] {
         [
             ("pending", self.pending),
             ("eligible", self.eligible),
             ("embedded", self.embedded),
             ("quarantined", self.quarantined),
+            ("blank", self.blank),
+            ("unusable", self.unusable),
             ("in_flight", self.in_flight),
         ]
     }

@@ -2,11 +2,12 @@
 
 use crate::engine::query::rows;
 use crate::engine::query::sweep::{
-    BEYOND, FOUND, GROUP, LABEL, TRUE, UNFILLED, label_of, nothing_seen,
+    BEYOND, FOUND, GROUP, LABEL, OWNER, OWNERS, TRUE, UNFILLED, label_of, nothing_seen,
 };
 use crate::engine::value::Value;
 use crate::fill::port::store::Count;
 use crate::rule::Rule;
+use crate::rule::name::DEFAULT;
 
 /// The type of a property that is not there, and of a plain list.
 const NULL: &str = "Null";
@@ -34,6 +35,7 @@ pub(crate) fn counted_all(rule: &Rule, limits: Limits, reply: &Value<'_>) -> Opt
         seen = seen.saturating_add(found);
         let behind = last.unsigned().map(|last| last.saturating_add(1));
         count.seen.beyond = count.seen.beyond.max(behind);
+        count.owner = count.owner.or(owner_of(rule, label));
         if text.text() == Some(TRUE) {
             let group = Group { rule, found, label, target, unmarked };
             group.add_to(&mut count, limits.labels);
@@ -55,6 +57,7 @@ pub(crate) fn counted(rule: &Rule, labels: bool, reply: &Value<'_>) -> Count {
                 count.unfilled = number;
                 count.quarantined = marked.unsigned().unwrap_or(0);
             }
+            (Some(OWNER), _) => count.owner = owner_of(rule, a),
             (Some(LABEL), rest) => {
                 count.lists |= rest.first().is_some_and(|kind| kind.text() == Some(LIST));
                 add_label(rule, a, &mut count);
@@ -92,6 +95,13 @@ impl Group<'_, '_> {
     }
 }
 
+/// The client that a label is the mark of, if the rule is the settings' one: whoever defines a rule
+/// for a graph means it.
+fn owner_of(rule: &Rule, label: &Value<'_>) -> Option<&'static str> {
+    let label = label.text().filter(|_| rule.name.as_str() == DEFAULT)?;
+    OWNERS.into_iter().find(|owner| *owner == label)
+}
+
 /// Lists a label once, if the rule means it.
 fn add_label(rule: &Rule, cell: &Value<'_>, count: &mut Count) {
     let label = label_of(rule, cell).filter(|label| rule.pattern.means(label));
@@ -100,7 +110,15 @@ fn add_label(rule: &Rule, cell: &Value<'_>, count: &mut Count) {
 
 fn no_count(reply: &Value<'_>) -> Count {
     let seen = nothing_seen(reply);
-    Count { eligible: 0, unfilled: 0, quarantined: 0, labels: Vec::new(), lists: false, seen }
+    Count {
+        eligible: 0,
+        unfilled: 0,
+        quarantined: 0,
+        labels: Vec::new(),
+        owner: None,
+        lists: false,
+        seen,
+    }
 }
 
 #[cfg(test)]

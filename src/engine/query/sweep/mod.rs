@@ -24,6 +24,12 @@ const UNFILLED: i64 = 2;
 const LABEL: i64 = 3;
 /// Marks a row with a count of relationships that are alike.
 const GROUP: i64 = 4;
+/// Marks a row with a label that only one client uses.
+const OWNER: i64 = 5;
+
+/// Labels of nodes by which a client declares that it embeds the whole graph, with a model of its
+/// own: GraphRAG-SDK keeps its settings in one.
+const OWNERS: [&str; 1] = ["__GraphRAGConfig__"];
 
 /// How the engine spells true in replies.
 const TRUE: &str = "true";
@@ -281,7 +287,9 @@ mod tests {
                  UNION ALL {inside} n.`embedding` IS NULL AND n.`text` > '' \
                  RETURN 2 AS k, count(n) AS a, count(n.`embedding_error`) AS b \
                  UNION ALL {inside} n.`embedding` IS NOT NULL \
-                 RETURN DISTINCT 3 AS k, labels(n)[0] AS a, typeOf(n.`embedding`) AS b"
+                 RETURN DISTINCT 3 AS k, labels(n)[0] AS a, typeOf(n.`embedding`) AS b \
+                 UNION ALL MATCH (o:`__GraphRAGConfig__`) \
+                 RETURN 5 AS k, '__GraphRAGConfig__' AS a, NULL AS b LIMIT 1"
             )
         );
     }

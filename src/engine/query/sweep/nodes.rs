@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use crate::engine::query::SWEEP;
 use crate::engine::query::shape::Shape;
-use crate::engine::query::sweep::{BEYOND, FOUND, LABEL, UNFILLED, columns, nothing};
+use crate::engine::query::sweep::{
+    BEYOND, FOUND, LABEL, OWNER, OWNERS, UNFILLED, columns, nothing,
+};
 use crate::fill::port::store::Window;
 
 /// Nodes of a window for which the tests hold: rows `[1, id, …]`, and `[0, id, …]` for the first id
@@ -59,6 +61,14 @@ pub(super) fn count(shape: &Shape<'_>, window: Window, labels: bool) -> String {
             shape.label()
         )
         .ok();
+        for owner in OWNERS.into_iter().filter(|_| shape.is_default()) {
+            write!(
+                query,
+                " UNION ALL MATCH (o:`{owner}`) \
+                 RETURN {OWNER} AS k, '{owner}' AS a, NULL AS b LIMIT 1"
+            )
+            .ok();
+        }
     }
     query
 }

@@ -107,6 +107,8 @@ pub(crate) struct Count {
     pub quarantined: u64,
     /// Labels that have vectors.
     pub labels: Vec<String>,
+    /// The mark of another client that fills the graph.
+    pub owner: Option<&'static str>,
     /// Whether some have a plain list where the vector should be.
     pub lists: bool,
     /// What the reply shows about the ids.

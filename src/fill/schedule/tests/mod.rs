@@ -113,5 +113,13 @@ impl Desk {
 fn counted(eligible: u64, unfilled: u64, quarantined: u64) -> Answer {
     let labels = vec!["Doc".to_owned()];
     let seen = seen(0, None, Some(9));
-    Answer::CountAll(Some(Count { eligible, unfilled, quarantined, labels, lists: false, seen }))
+    Answer::CountAll(Some(Count {
+        eligible,
+        unfilled,
+        quarantined,
+        labels,
+        owner: None,
+        lists: false,
+        seen,
+    }))
 }
