@@ -294,10 +294,9 @@ fn vectors_of_another_length_than_the_index_are_not_written() {
     redis.query("kb", "CREATE (:Doc {text: 'hello'})");
     redis.query("kb", "CREATE VECTOR INDEX FOR (n:Doc) ON (n.embedding) OPTIONS {dimension: 5, similarityFunction: 'cosine'}");
     assert_eq!(redis.run("kb").counts(), [1, 0, 0, 0, 1]);
-    let embedder = redis.status().get("embedder");
-    assert_eq!(embedder.text("state"), "rejected");
-    let reason = embedder.text("reason");
+    let reason = redis.graph_status("kb").text("last_error");
     assert!(reason.contains('5') && reason.contains('8'), "{reason}");
+    assert_eq!(redis.number("kb", "MATCH (n) RETURN count(n.embedding)"), 0);
 }
 
 #[test]

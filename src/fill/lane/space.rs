@@ -84,7 +84,8 @@ impl Lane {
             Some(own) => match self.spaces.get(&Some(wanted)).map(|space| &space.trial) {
                 _ if self.dimensions(Some(wanted)).is_some() => Offer::Yes(Some(wanted)),
                 Some(Trial::Refused(why)) => Offer::No(format!(
-                    "vectors of {wanted} numbers are needed, but the model gives {own} ({why})"
+                    "vectors of {wanted} numbers are needed by the rule or the index, but the \
+                     model gives {own} ({why}): drop the index, or choose another model or length"
                 )),
                 _ => Offer::Unknown,
             },
@@ -118,7 +119,8 @@ impl Lane {
                 Ok(())
             }
             Ok(length) => {
-                space.trial = Trial::Refused(format!("asked for {asked:?}, it gave {length}"));
+                let wanted = asked.unwrap_or_default();
+                space.trial = Trial::Refused(format!("asked for {wanted}, it gave {length}"));
                 Ok(())
             }
             Err(fault) if asked.is_some() && refuses_length(&fault) => {

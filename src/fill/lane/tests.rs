@@ -355,7 +355,7 @@ fn a_model_that_cannot_shorten_its_vectors_says_so_and_serves_others() {
     bench.take_requests();
     bench.answer(|_| Err(refused(400, Says::Nothing)));
     let Offer::No(why) = bench.lane.offers(Some(2)) else { panic!("it was refused") };
-    assert!(why.contains("vectors of 2 numbers") && why.contains("gives 8"), "{why}");
+    assert!(why.contains("vectors of 2 numbers") && why.contains("model gives 8"), "{why}");
     assert_eq!(bench.lane.offers(None), Offer::Yes(None));
     assert_eq!(bench.lane.rejection(), None);
 }
