@@ -67,6 +67,6 @@ redis_module! {
     deinit: deinit,
     commands: [],
     event_handlers: [
-        [@HASH @GENERIC @EXPIRED @EVICTED @LOADED: key_changed]
+        [@HASH @GENERIC @EXPIRED @EVICTED @LOADED @NEW: key_changed]
     ],
 }

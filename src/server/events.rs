@@ -48,12 +48,10 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     }
 }
 
-/// A graph's own rules are copied with it. The engine makes the copy later, by a command of its own.
+/// A graph's own rules are copied with it. The engine makes the copy later.
 fn note_copy<'a>(name: &[u8], argument: impl Fn(i32) -> Option<&'a [u8]>) {
     let graph = |at| Some(GraphName::new(std::str::from_utf8(argument(at)?).ok()?));
-    if name.eq_ignore_ascii_case(b"GRAPH.RESTORE") {
-        graph(1).into_iter().for_each(own::copied);
-    } else if name.eq_ignore_ascii_case(b"GRAPH.COPY")
+    if name.eq_ignore_ascii_case(b"GRAPH.COPY")
         && let (Some(from), Some(to)) = (graph(1), graph(2))
     {
         own::copying(from, to);

@@ -140,7 +140,8 @@ fn what_is_wrong_with_a_rule_is_named_with_what_would_be_right() {
     let mut redis = server.connect();
     create(&mut redis, "kb");
     set(&mut redis, "kb", "people", &PEOPLE);
-    let with = |words: &[&'static str]| [&PEOPLE[..], words].concat();
+    let pets = ["NODE", "Pet", "TEXT", "name", "INTO", "name_vec"];
+    let with = |words: &[&'static str]| [&pets[..], words].concat();
     let person = |text, into| vec!["NODE", "X", "TEXT", text, "INTO", into];
     for (words, expected) in [
         (with(&["EMBEDDER", "ada"]), &["EMBEDDER 'ada'", "default"][..]),
@@ -400,6 +401,7 @@ fn rules_go_with_their_graph() {
         redis.call::<Value>(way);
         wait_hash(&mut redis, "kb", &BTreeMap::new());
         wait_for("no rule", || get(&mut redis, "kb", "people").is_none().then_some(()));
+        eprintln!("after {way:?}");
         redis.call::<Value>(&["DEL", "kb"]);
         create(&mut redis, "kb");
         assert_fills_no_more(&mut redis, "kb");

@@ -86,8 +86,8 @@ fn set(ctx: &Context, args: &[RedisString]) -> RedisResult {
     let hold = Hold::of_command(ctx);
     // What was changed in the same transaction counts.
     kept::read(&hold);
-    check(&hold, &graph, &rule)?;
     check_writable(&hold, &graph)?;
+    check(&hold, &graph, &rule)?;
     kept::set(&hold, &graph, &rule).or_else(|why| error("ERR", why))?;
     kept::read(&hold);
     Ok(RedisValue::SimpleStringStatic("OK"))

@@ -4,6 +4,7 @@
 
 pub(super) mod call;
 pub(super) mod client;
+pub(super) mod hash;
 pub(super) mod post;
 pub(super) mod removed;
 

@@ -16,8 +16,9 @@ use crate::entity::GraphName;
 use crate::fill::port::fault::StoreFault;
 use crate::server::events;
 use crate::server::ffi::call::{Mode, Receiver, Reply};
+use crate::server::ffi::hash::Pair;
 use crate::server::ffi::post::Refusal;
-use crate::server::ffi::{call, post};
+use crate::server::ffi::{call, hash, post};
 use crate::server::handle::guarded;
 
 /// A job that has waited longer is not run: its poster has given up, or soon will.
@@ -108,6 +109,11 @@ impl<'a> Hold<'a> {
             Some(error) => Err(words::fault(error)),
             None => Ok(reply),
         }
+    }
+
+    /// The fields of a hash, about `max` of them at most.
+    pub(in crate::server) fn hash(&self, key: &str, max: usize) -> Vec<Pair> {
+        hash::read(self.0, key.as_bytes(), max)
     }
 
     /// Checks whether Redis would let a script write to this key; nothing is executed.

@@ -4,6 +4,7 @@
 //! transaction may rename a graph twice, or delete what it renamed.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redis_module::Context;
@@ -20,6 +21,8 @@ static STEPS: Mutex<Steps> = Mutex::new(Steps::new());
 
 /// Graphs that are being copied, by the name of the copy.
 static COPIES: Mutex<BTreeMap<GraphName, GraphName>> = Mutex::new(BTreeMap::new());
+/// There are some: cheap enough to be asked for every new key.
+static COPYING: AtomicBool = AtomicBool::new(false);
 /// Copies that are remembered: some are refused, and never made.
 const MAX_COPIES: usize = 64;
 
@@ -28,6 +31,9 @@ const MAX_COPIES: usize = 64;
 pub(in crate::server) fn notified(ctx: &Context, event: &str, key: &[u8]) {
     if let Some(graph) = own::graph_of(key) {
         return changed(graph);
+    }
+    if event == "new" {
+        return created(key);
     }
     if are_none() || !matches!(event, "rename_from" | "rename_to") {
         return;
@@ -72,12 +78,22 @@ pub(in crate::server) fn copying(from: GraphName, to: GraphName) {
             copies.clear();
         }
         copies.insert(to, from);
+        COPYING.store(true, Ordering::Relaxed);
     }
 }
 
-/// The engine is about to make a copy from what it has read of another graph.
-pub(in crate::server) fn copied(to: GraphName) {
-    if let Some(from) = lock(&COPIES).remove(&to) {
+/// A key has been created, perhaps as a copy: the engine makes it later, and tells of it by nothing
+/// else.
+fn created(key: &[u8]) {
+    if !COPYING.load(Ordering::Relaxed) {
+        return;
+    }
+    let Ok(name) = std::str::from_utf8(key) else { return };
+    let to = GraphName::new(name);
+    let mut copies = lock(&COPIES);
+    let from = copies.remove(&to);
+    COPYING.store(!copies.is_empty(), Ordering::Relaxed);
+    if let Some(from) = from {
         post(move |held| held.into_iter().for_each(|hold| follow_copy(&hold, &from, &to)));
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::engine;
-use crate::engine::value::Value;
 use crate::entity::GraphName;
 use crate::fill::port::fault::StoreFault;
 use crate::rule::Rule;
@@ -14,6 +12,9 @@ use crate::server::ffi::call::Mode;
 use crate::server::graph::hold::Hold;
 use crate::server::graph::state::takes_writes_beside;
 use crate::server::own::MAX_RULES;
+
+/// Fields of a hash that are looked at: others may be kept there, too.
+const MAX_FIELDS: usize = 1_000;
 
 /// The own rules of a graph that can be in force, if it has any that are kept. One that cannot be
 /// read, or whose embedder is not defined, is left out: `VECTORFILL.RULE LIST` tells why.
@@ -39,16 +40,12 @@ pub(in crate::server) fn read(name: &str, body: &str) -> Result<Arc<Rule>, Strin
 
 /// The rules in a hash: names and definitions, by name.
 pub(super) fn texts(hold: &Hold<'_>, key: &str) -> Vec<(String, String)> {
-    let Ok(reply) = hold.call(Mode::Inline, c"HGETALL", &[key.as_bytes()]) else {
-        return Vec::new();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+    let pair = |(field, body)| {
+        let name = own::rule_of(&text(field)?)?.to_owned();
+        Some((name, text(body)?))
     };
-    let Ok(value) = engine::reply(reply.proto()) else { return Vec::new() };
-    let pair = |pair: &[Value<'_>]| {
-        let [field, body] = pair else { return None };
-        let name = own::rule_of(field.text()?)?;
-        Some((name.to_owned(), body.text()?.to_owned()))
-    };
-    let mut texts: Vec<_> = value.items().chunks(2).filter_map(pair).collect();
+    let mut texts: Vec<_> = hold.hash(key, MAX_FIELDS).into_iter().filter_map(pair).collect();
     texts.sort();
     texts
 }

@@ -9,7 +9,7 @@ mod find;
 mod keep;
 mod steps;
 
-pub(super) use events::{copied, copying, notified, removed};
+pub(super) use events::{copying, notified, removed};
 pub(super) use find::find;
 pub(super) use keep::{delete, read as read_kept, set};
 
