@@ -12,6 +12,7 @@ use crate::entity::GraphName;
 use crate::fill::pass::Pass;
 use crate::fill::schedule::bound::Bound;
 use crate::rule::name::EmbedderName;
+use crate::rule::set::RuleSet;
 use crate::rule::{Binding, Rule};
 
 /// The graphs, the passes under way, and two indexes.
@@ -44,12 +45,35 @@ impl Bindings {
                 self.known.insert(binding, Bound::new(Arc::clone(rule)));
                 true
             }
-            Some(known) if known.rule != *rule => {
+            Some(known) if !known.follows(rule) => {
                 self.edit(&binding, |bound| bound.follow(rule));
                 false
             }
             Some(_) => false,
         }
+    }
+
+    /// Other rules are in force: what they no longer say is forgotten at once, except for passes
+    /// under way, which end. Returns what was forgotten.
+    pub(crate) fn retire(&mut self, rules: &RuleSet) -> Vec<Binding> {
+        let (mut graph, mut in_force) = (None, Vec::new());
+        let mut gone = Vec::new();
+        for binding in self.known.keys() {
+            if graph.replace(&binding.graph) != Some(&binding.graph) {
+                in_force = rules.of(&binding.graph);
+            }
+            if in_force.iter().all(|rule| rule.name != binding.rule) {
+                gone.push(binding.clone());
+            }
+        }
+        for binding in &gone {
+            if self.passes.contains_key(binding) {
+                self.edit(binding, Bound::retire);
+            } else {
+                self.remove(binding);
+            }
+        }
+        gone
     }
 
     /// The bindings of a graph.
@@ -336,6 +360,14 @@ mod tests {
         let changed = Arc::new(Rule { priority: 1, ..rule() });
         bindings.bind(&graph, &changed);
         assert_eq!(next(&bindings), Some(binding("g")));
+    }
+
+    #[test]
+    fn a_rule_that_is_deleted_begins_no_pass_even_before_the_server_is_looked_at() {
+        let (mut bindings, now, g) = (bound(&["g"]), Instant::now(), binding("g"));
+        assert_eq!(bindings.retire(&RuleSet::of_default(rule())), []);
+        assert_eq!(bindings.retire(&RuleSet::default()), [g.clone()]);
+        assert_eq!(bindings.edit(&g, |bound| bound.touch(now, true)), None);
     }
 
     #[test]

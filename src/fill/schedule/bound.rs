@@ -19,6 +19,8 @@ const MAX_DEFERRED_REST: Duration = Duration::from_secs(320);
 #[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) rule: Arc<Rule>,
+    /// The rule is no longer in force here; only the pass under way is still waited for.
+    retired: bool,
     /// A pass has been requested and has not begun.
     pub(crate) wanted: Option<Scope>,
     /// Passes begun so far; identifies the pass a run waits for.
@@ -40,6 +42,7 @@ impl Bound {
     pub(crate) fn new(rule: Arc<Rule>) -> Self {
         Self {
             rule,
+            retired: false,
             wanted: None,
             begun: 0,
             figures: Arc::default(),
@@ -53,15 +56,28 @@ impl Bound {
     /// The rule has changed: the graph is looked at anew.
     pub(crate) fn follow(&mut self, rule: &Arc<Rule>) {
         self.rule = Arc::clone(rule);
+        self.retired = false;
         self.indexes_checked = false;
         self.wanted = Some(Scope::Full);
+    }
+
+    /// The rule is no longer in force: no pass begins any more.
+    pub(crate) fn retire(&mut self) {
+        self.retired = true;
+        self.wanted = None;
+        self.dirty = DirtySchedule::default();
+    }
+
+    /// Whether this rule is what the binding follows.
+    pub(crate) fn follows(&self, rule: &Arc<Rule>) -> bool {
+        self.rule == *rule && !self.retired
     }
 
     /// A client writes to the graph; `wake` = another pass will look for the change.
     pub(crate) fn touch(&mut self, now: Instant, wake: bool) {
         self.indexes_checked = false;
         self.written = true;
-        if wake {
+        if wake && !self.retired {
             self.dirty.mark(now);
         }
     }
@@ -84,7 +100,7 @@ impl Bound {
     /// This many nodes were released from quarantine: they are tried again at once.
     pub(crate) fn released(&mut self, nodes: u64) {
         self.advance(&Progress { released: nodes, ..Progress::default() });
-        self.wanted = Some(Scope::Full);
+        self.wanted = Some(Scope::Full).filter(|_| !self.retired);
     }
 
     /// Takes over what a pass has seen or done.
@@ -151,7 +167,7 @@ impl Bound {
         figures.last_run = Some(now);
         figures.last_error.clone_from(&pass.tally.error);
         figures.last_pass = Some(pass.tally.clone());
-        pass.gone && !self.is_expected()
+        self.retired || pass.gone && !self.is_expected()
     }
 
     /// The graph as STATUS shows it, including the pass under way.

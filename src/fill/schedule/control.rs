@@ -27,6 +27,9 @@ impl Schedule {
             // Only the server knows which graphs there are for a new rule.
             self.survey_at = Some(now);
             self.rules_changed = true;
+            for gone in self.bindings.retire(&settings.rules) {
+                self.runs.forget(&gone);
+            }
         }
         let enabled_now = settings.enabled && !before.enabled;
         if restart || enabled_now {
