@@ -1,4 +1,4 @@
-//! All known graphs, with what is due and what is under way indexed separately: a server may hold
+//! All known bindings, with what is due and what is under way indexed separately: a server may hold
 //! thousands of graphs of which only a handful need anything, and no event may iterate over all of
 //! them.
 
@@ -13,17 +13,17 @@ use crate::fill::schedule::bound::Bound;
 use crate::rule::name::{EmbedderName, RuleName};
 use crate::rule::{Binding, Rule};
 
-/// The graphs, the passes under way, and two indexes.
+/// The bindings, the passes under way, and two indexes.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
     known: BTreeMap<Binding, Bound>,
-    /// Graphs whose pass has been requested and may begin.
+    /// Bindings whose pass has been requested and may begin.
     wanted: BTreeSet<Binding>,
     /// Passes under way.
     passes: BTreeMap<Binding, Pass>,
     /// When the next sweep after a write is due.
     due: BTreeSet<(Instant, Binding)>,
-    /// The graph that was served last.
+    /// The binding that was served last.
     turn: Option<Binding>,
     /// Counts the turns at an embedder.
     turns: u32,
@@ -82,13 +82,13 @@ impl Bindings {
         }
     }
 
-    /// A pass begins. A graph has one at a time.
+    /// A pass begins. A binding has one at a time.
     pub(crate) fn begin(&mut self, binding: &Binding, pass: Pass) {
         self.passes.insert(binding.clone(), pass);
         self.wanted.remove(binding);
     }
 
-    /// Takes out the pass of a graph, which has ended.
+    /// Takes out the pass of a binding, which has ended.
     pub(crate) fn end(&mut self, binding: &Binding) -> Option<Pass> {
         let pass = self.passes.remove(binding);
         let wanted = self.known.get(binding).is_some_and(|graph| graph.wanted.is_some());
@@ -104,7 +104,7 @@ impl Bindings {
         self.passes.get_mut(binding)
     }
 
-    /// A graph and its pass, for changes that affect no index.
+    /// A binding and its pass, for changes that affect no index.
     pub(crate) fn in_pass(&mut self, binding: &Binding) -> Option<(&mut Bound, &mut Pass)> {
         self.known.get_mut(binding).zip(self.passes.get_mut(binding))
     }
@@ -177,12 +177,12 @@ impl Bindings {
         next.or_else(|| self.wanted.first()).cloned()
     }
 
-    /// The graph that is served now.
+    /// The binding that is served now.
     pub(crate) fn serve(&mut self, binding: &Binding) {
         self.turn = Some(binding.clone());
     }
 
-    /// Graphs with a pass, beginning after the one that was served last.
+    /// Bindings with a pass, beginning after the one that was served last.
     pub(crate) fn in_turn(&self) -> Vec<Binding> {
         let mut bindings: Vec<Binding> = self.passes.keys().cloned().collect();
         if let Some(turn) = &self.turn {
@@ -224,7 +224,7 @@ impl Bindings {
         self.passes.values_mut()
     }
 
-    /// Passes over graphs for which another pass is requested.
+    /// Passes of bindings for which another pass is requested.
     pub(crate) fn passes_wanted_again(&mut self) -> impl Iterator<Item = &mut Pass> {
         let known = &self.known;
         let wanted = |binding: &Binding| known.get(binding).is_some_and(Bound::is_wanted);
