@@ -1,5 +1,5 @@
-//! vectorfill: a Redis module that keeps an up-to-date vector embedding on every FalkorDB node that
-//! has text.
+//! vectorfill: a Redis module that keeps an up-to-date vector embedding on every FalkorDB node and
+//! relationship that has text.
 //!
 //! # What runs on which thread
 //!
@@ -23,8 +23,7 @@
 //! # Where to find what
 //!
 //! - `fill`: the core. It decides, and it is pure: start with its documentation.
-//! - `rule`: which nodes are filled, and from which text. `entity`: what we know of a graph's
-//!   content.
+//! - `rule`: what is filled, from which text, by whom. `entity`: what we know of a graph's content.
 //! - `worker`: the thread that carries out what the core decides.
 //! - `server`: everything that knows Redis. `server/graph/hold.rs` is where the server is held.
 //! - `engine`: FalkorDB's dialect and its versions; bytes in, bytes out.

@@ -34,6 +34,7 @@ mod readers;
 mod reading;
 mod real;
 mod report;
+mod rules;
 mod scale;
 mod service;
 mod speed;
@@ -68,6 +69,7 @@ fn measure(part: &str, options: &Options) {
         "fresh" => fresh::measure(options),
         "scale" => scale::measure(options),
         "graphs" => graphs::measure(options),
+        "rules" => rules::measure(options),
         "idle" => idle::measure(options),
         "reading" => reading::measure(options),
         "filter" => filter::measure(options),

@@ -17,6 +17,10 @@ pub struct Options {
     pub scale: Vec<usize>,
     /// `VECTORFILL_BENCH_GRAPHS`: graphs of one node; a fifth of them is measured, too.
     pub graphs: usize,
+    /// `VECTORFILL_BENCH_RELATIONSHIPS`: relationships that are filled.
+    pub relationships: usize,
+    /// `VECTORFILL_BENCH_RULED`: graphs that three rules apply to.
+    pub ruled: usize,
     /// `VECTORFILL_BENCH_FRESH`: graphs of finished nodes that new ones are added to.
     pub fresh: Vec<usize>,
     /// `VECTORFILL_BENCH_FINISHED`: the graph of finished nodes that nothing is to be done for.
@@ -47,6 +51,8 @@ impl Options {
             rounds: one("ROUNDS", "3"),
             scale: list("SCALE", "100000,500000,1000000"),
             graphs: one("GRAPHS", "5000"),
+            relationships: one("RELATIONSHIPS", "200000"),
+            ruled: one("RULED", "2000"),
             fresh: list("FRESH", "1000,1000000"),
             finished: one("FINISHED", "1000000"),
             watch: Duration::from_secs(one("SECONDS", "20")),

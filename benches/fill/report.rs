@@ -7,9 +7,9 @@ use std::process::Command;
 use crate::chart::Chart;
 
 /// The parts in the order of the document.
-pub const PARTS: [&str; 14] = [
-    "speed", "threads", "ping", "readers", "fresh", "scale", "graphs", "idle", "reading", "filter",
-    "economy", "question", "local", "real",
+pub const PARTS: [&str; 15] = [
+    "speed", "threads", "ping", "readers", "fresh", "scale", "graphs", "rules", "idle", "reading",
+    "filter", "economy", "question", "local", "real",
 ];
 
 /// One part of the document.

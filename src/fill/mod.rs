@@ -11,9 +11,10 @@
 //!
 //! # The flow
 //!
-//! The graph itself is the queue: a node is *pending* if it has a text, no vector and no quarantine
-//! mark. Nothing else has to survive a crash. A *pass* over one graph ([`pass`]) counts nodes,
-//! reads which labels have a vector index, fills, and creates a missing index. While it fills,
+//! The graph itself is the queue: a node or relationship is *pending* if it has a text, no vector and
+//! no quarantine mark. Nothing else has to survive a crash. A rule at work on a graph is a
+//! [`Binding`](crate::rule::Binding). Its *pass* ([`pass`]) counts nodes, reads which labels have a
+//! vector index, fills, turns plain lists into vectors, and creates a missing index. While it fills,
 //! three stages run at once:
 //!
 //! 1. **select**: a [`sweep::Sweep`] walks over the node ids in windows; the nodes it finds go into
@@ -25,8 +26,8 @@
 //!    its budget (`pass/write_sizer.rs`), each row guarded by id and text; a row that no longer
 //!    matches is *stale*.
 //!
-//! A graph whose nodes use up its share of the memory selects no more: that bounds every queue.
-//! Graphs take turns at each stage, so none starves another.
+//! A pass whose nodes use up its share of the memory selects no more: that bounds every queue.
+//! Bindings take turns at each stage, so none starves another.
 //!
 //! # The machines
 //!
@@ -36,7 +37,7 @@
 //! | [`store`] | reads and the write in flight, the duty cycle | who a reply belongs to |
 //! | [`lane`], one for each embedder | everything about the embedder: limiter, cache, queries, suspects | [`lane::Follow`]s |
 //! | [`quarantine`] | users' requests about the quarantine | reads, writes and replies |
-//! | [`pass`] | the nodes of one graph in every stage | queries, batches, writes |
+//! | [`pass`] | the nodes of one binding in every stage | queries, batches, writes |
 //!
 //! They do not know about each other. `route.rs` hands each event to the machine it concerns,
 //! `drive.rs` hands out what can be done now. What a failure of the embedder means is decided in
@@ -75,7 +76,7 @@ use crate::fill::store::StoreAccess;
 use crate::fill::tally::Tally;
 use crate::rule::name::EmbedderName;
 
-/// Keeps an up-to-date vector on every node. See the [module documentation](self).
+/// Keeps an up-to-date vector on every node and relationship. See the [module documentation](self).
 ///
 /// A router: each machine owns its state, and anything one machine learns that another needs passes
 /// through here.

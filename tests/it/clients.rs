@@ -5,61 +5,47 @@ use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use testkit::harness::{Address, Setup, path};
+use testkit::harness::{Setup, path};
 use testkit::service::{Answer, Service, good};
 
 /// What the model of the service gives when no dimensions are asked for.
 const DIMENSIONS: u64 = 384;
 
-const GRAPHITI: &str = r#"
-RULE names GRAPHS "group-*" NODE Entity NODE Community TEXT name INTO name_embedding \
-     EMBEDDER scripted DIMENSIONS 1024 INDEX no
-RULE facts GRAPHS "group-*" REL RELATES_TO TEXT fact INTO fact_embedding \
-     EMBEDDER scripted DIMENSIONS 1024 INDEX no
-"#;
-
-const GRAPHRAG: &str = "
-RULE chunks GRAPHS library NODE Chunk TEXT text INTO embedding EMBEDDER scripted DIMENSIONS AUTO
-RULE entities GRAPHS library NODE __Entity__ TEXT name INTO embedding EMBEDDER scripted DIMENSIONS AUTO
-RULE facts GRAPHS library REL RELATES TEXT fact INTO embedding EMBEDDER scripted DIMENSIONS AUTO
-";
-
-const LANGCHAIN: &str = r#"
-RULE books GRAPHS catalogue NODE Book TEXT "\ntitle: {title}\ncontent: {content}" INTO embedding \
-     EMBEDDER scripted
-"#;
+/// The README's definitions for a library, which it names in a comment.
+fn recipe(library: &str) -> String {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once(&format!("```\n# {library}\n")).expect("a recipe");
+    rest.split("```").next().unwrap().to_owned()
+}
 
 #[test]
 fn graphiti_finds_what_it_saved_without_an_embedder() {
-    run("graphiti_groups.py", GRAPHITI);
+    run("graphiti_groups.py", "graphiti");
 }
 
 #[test]
 fn graphrag_sdk_finds_nothing_left_to_embed() {
-    let facts = run("graphrag_backfills.py", GRAPHRAG);
+    let facts = run("graphrag_backfills.py", "GraphRAG-SDK");
     assert_eq!(facts["backfilled"], 0, "{facts}");
 }
 
 #[test]
 fn langchain_finds_nothing_left_to_embed_on_an_existing_graph() {
-    let facts = run("langchain_existing.py", LANGCHAIN);
+    let facts = run("langchain_existing.py", "LangChain");
     assert_eq!(facts["backfilled"], 0, "{facts}");
 }
 
-/// The facts that a program prints, once the service has been asked for its texts and no others.
-fn run(program: &str, rules: &str) -> Value {
+/// The facts that a program prints, once the service has been asked for its texts and no others. The
+/// rules are those of the README.
+fn run(program: &str, library: &str) -> Value {
     let service = Service::scripted(0, |request| {
         let dimensions = request.body["dimensions"].as_u64().unwrap_or(DIMENSIONS);
         Answer::Body(good(request, usize::try_from(dimensions).unwrap()))
     });
-    let url = service.url();
-    let embedder =
-        format!("EMBEDDER scripted PROVIDER openai MODEL m URL {url} KEY-ENV SCRIPTED_KEY");
     let server = Setup::with(&service)
         .set("graphs", "nothing-of-the-settings")
         .set("wake-on-write", "yes")
-        .env("SCRIPTED_KEY", "sk-test-key-5678")
-        .env("VECTORFILL_DEFINITIONS", &format!("{embedder}\n{rules}"))
+        .env("VECTORFILL_DEFINITIONS", &recipe(library))
         .start();
 
     let program = format!("{}/tests/clients/{program}", env!("CARGO_MANIFEST_DIR"));

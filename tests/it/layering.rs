@@ -97,3 +97,37 @@ fn every_file_begins_with_what_it_is_for() {
     let silent: Vec<String> = silent.map(|(name, _)| name).collect();
     assert!(silent.is_empty(), "{silent:?}");
 }
+
+/// The files, and the names in files, that docs/architecture.md sends its readers to.
+fn places() -> Vec<(String, Option<String>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    // Every second part stands between backticks.
+    let quoted = text.split('`').skip(1).step_by(2);
+    let place = |word: &str| match word.split_once(".rs:") {
+        Some((file, name)) => Some((format!("{file}.rs"), Some(name.to_owned()))),
+        None => word.ends_with(".rs").then(|| (word.to_owned(), None)),
+    };
+    quoted.filter_map(place).filter(|(file, _)| file != "file.rs").collect()
+}
+
+/// Whether a text defines something of this name.
+fn defines(text: &str, name: &str) -> bool {
+    const KINDS: [&str; 7] = ["fn", "struct", "enum", "trait", "const", "static", "type"];
+    let words: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    words.windows(2).any(|pair| KINDS.contains(&pair[0]) && pair[1] == name)
+}
+
+#[test]
+fn the_places_that_the_architecture_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let places = places();
+    assert!(places.len() > 100, "only {} places are named", places.len());
+    let exists = |(file, name): &(String, Option<String>)| {
+        let paths = [root.join("src").join(file), root.join(file)];
+        let text = paths.iter().find_map(|path| fs::read_to_string(path).ok());
+        text.is_some_and(|text| name.as_ref().is_none_or(|name| defines(&text, name)))
+    };
+    let wrong: Vec<_> = places.iter().filter(|place| !exists(place)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -1,4 +1,4 @@
-//! All known graphs, with what is due and what is under way indexed separately: a server may hold
+//! All known bindings, with what is due and what is under way indexed separately: a server may hold
 //! thousands of graphs of which only a handful need anything, and no event may iterate over all of
 //! them.
 
@@ -15,7 +15,7 @@ use crate::rule::name::EmbedderName;
 use crate::rule::set::RuleSet;
 use crate::rule::{Binding, Rule};
 
-/// The graphs, the passes under way, and two indexes.
+/// The bindings, the passes under way, and two indexes.
 #[derive(Debug, Default)]
 pub(crate) struct Bindings {
     known: BTreeMap<Binding, Bound>,
@@ -25,7 +25,7 @@ pub(crate) struct Bindings {
     passes: BTreeMap<Binding, Pass>,
     /// When the next sweep after a write is due.
     due: BTreeSet<(Instant, Binding)>,
-    /// The graph that was served last.
+    /// The binding that was served last.
     turn: Option<Binding>,
     /// Counts the turns at an embedder.
     turns: u32,
@@ -106,7 +106,7 @@ impl Bindings {
         }
     }
 
-    /// A pass begins. A graph has one at a time.
+    /// A pass begins. A binding has one at a time.
     pub(crate) fn begin(&mut self, binding: &Binding, pass: Pass) {
         self.passes.insert(binding.clone(), pass);
         if let Some(bound) = self.known.get(binding) {
@@ -114,7 +114,7 @@ impl Bindings {
         }
     }
 
-    /// Takes out the pass of a graph, which has ended.
+    /// Takes out the pass of a binding, which has ended.
     pub(crate) fn end(&mut self, binding: &Binding) -> Option<Pass> {
         let pass = self.passes.remove(binding);
         self.index_wanted(binding);
@@ -129,7 +129,7 @@ impl Bindings {
         self.passes.get_mut(binding)
     }
 
-    /// A graph and its pass, for changes that affect no index.
+    /// A binding and its pass, for changes that affect no index.
     pub(crate) fn in_pass(&mut self, binding: &Binding) -> Option<(&mut Bound, &mut Pass)> {
         self.known.get_mut(binding).zip(self.passes.get_mut(binding))
     }
@@ -221,12 +221,12 @@ impl Bindings {
         Some((level.0, next.map_or(first, |(_, _, next)| next).clone()))
     }
 
-    /// The graph that is served now.
+    /// The binding that is served now.
     pub(crate) fn serve(&mut self, binding: &Binding) {
         self.turn = Some(binding.clone());
     }
 
-    /// Graphs with a pass, beginning after the one that was served last.
+    /// Bindings with a pass, beginning after the one that was served last.
     pub(crate) fn in_turn(&self) -> Vec<Binding> {
         let mut bindings: Vec<Binding> = self.passes.keys().cloned().collect();
         if let Some(turn) = &self.turn {
@@ -268,7 +268,7 @@ impl Bindings {
         self.passes.values_mut()
     }
 
-    /// Passes over graphs for which another pass is requested.
+    /// Passes of bindings for which another pass is requested.
     pub(crate) fn passes_wanted_again(&mut self) -> impl Iterator<Item = &mut Pass> {
         let known = &self.known;
         let wanted = |binding: &Binding| known.get(binding).is_some_and(Bound::is_wanted);
@@ -366,7 +366,7 @@ mod tests {
     fn a_rule_that_is_deleted_begins_no_pass_even_before_the_server_is_looked_at() {
         let (mut bindings, now, g) = (bound(&["g"]), Instant::now(), binding("g"));
         assert_eq!(bindings.retire(&RuleSet::of_default(rule())), []);
-        assert_eq!(bindings.retire(&RuleSet::default()), [g.clone()]);
+        assert_eq!(bindings.retire(&RuleSet::default()), std::slice::from_ref(&g));
         assert_eq!(bindings.edit(&g, |bound| bound.touch(now, true)), None);
     }
 

@@ -53,7 +53,7 @@ pub(crate) struct Schedule {
     next_run: Option<Instant>,
     /// Graphs were written while they could not be filled.
     writes_missed: bool,
-    /// Stands for all unknown graphs that are written to. Any client can binding a graph, even one
+    /// Stands for all unknown graphs that are written to. Any client can name a graph, even one
     /// without permissions, so a graph is added only when the server lists it.
     unknown_graphs: DirtySchedule,
     /// The next survey looks for graphs we do not know yet.
