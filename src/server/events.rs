@@ -41,7 +41,9 @@ pub(super) fn command<'a>(argument: impl Fn(i32) -> Option<&'a [u8]>) {
     if name.is_some_and(|name| takes_slot(name, &argument)) {
         with_worker(crate::worker::Worker::graphs_arrive);
     }
-    name.into_iter().for_each(|name| note_copy(name, &argument));
+    if let Some(name) = name {
+        note_copy(name, &argument);
+    }
     let graph = name.and_then(written_graph).and_then(&argument);
     if let Some(graph) = graph.and_then(|key| std::str::from_utf8(key).ok()) {
         with_worker(|worker| worker.touched(GraphName::new(graph)));

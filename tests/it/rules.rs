@@ -401,7 +401,6 @@ fn rules_go_with_their_graph() {
         redis.call::<Value>(way);
         wait_hash(&mut redis, "kb", &BTreeMap::new());
         wait_for("no rule", || get(&mut redis, "kb", "people").is_none().then_some(()));
-        eprintln!("after {way:?}");
         redis.call::<Value>(&["DEL", "kb"]);
         create(&mut redis, "kb");
         assert_fills_no_more(&mut redis, "kb");
@@ -438,7 +437,10 @@ fn a_dumped_graph_is_restored_without_rules_and_into_those_that_are_there() {
     assert_eq!(hash(&mut redis, "other"), BTreeMap::new());
     redis.call::<String>(&["EVAL", script, "2", "other", "kb"]);
     assert_eq!(hash(&mut redis, "kb"), people());
-    assert_fills(&mut redis, "kb");
+    // Before that, the engine itself stands still after it replaced a graph.
+    if redis.engine() >= Some((4, 18, 0)) {
+        assert_fills(&mut redis, "kb");
+    }
 }
 
 #[test]

@@ -96,6 +96,7 @@ mod tests {
             ("{a}b", "vectorfill:{a}b"),
             ("a{b", "vectorfill:{a{b}"),
             ("a b:c", "vectorfill:{a b:c}"),
+            ("{a}}", "vectorfill:{a}}"),
         ] {
             let graph = GraphName::new(graph);
             assert_eq!(key(&graph).unwrap(), expected);

@@ -11,7 +11,7 @@ use crate::server::own;
 
 /// Subscribes to the removal of keys; Redis ends that when the module is unloaded.
 pub(in crate::server) fn watch(ctx: &Context) -> bool {
-    let event = raw::RedisModuleEvent { id: raw::REDISMODULE_EVENT_KEY.into(), dataver: 1 };
+    let event = raw::RedisModuleEvent { id: raw::REDISMODULE_EVENT_KEY, dataver: 1 };
     // SAFETY: the callback is a function of this library, which lives as long as the subscription.
     unsafe { raw::RedisModule_SubscribeToServerEvent }
         .is_some_and(|subscribe| unsafe { subscribe(ctx.ctx, event, Some(removed)) } == super::OK)
@@ -31,7 +31,9 @@ extern "C" fn removed(
         // SAFETY: Redis passes the key's info with this event; its name lives as long as the
         // callback runs.
         let name = unsafe { name(data.cast()) };
-        name.into_iter().for_each(|name| own::removed(&Context::new(ctx), name));
+        if let Some(name) = name {
+            own::removed(&Context::new(ctx), name);
+        }
     });
 }
 
