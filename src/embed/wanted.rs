@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::embed::config::{EmbedderConfig, Provider};
 use crate::embed::http::endpoint::Endpoint;
 use crate::embed::http::key::KeySource;
+use crate::embed::provider::price::{self, Price};
 use crate::embed::provider::{Auth, InputTypeField, Preset, Protocol};
 use crate::error::Error;
 use crate::fill::port::settings::{BatchLimits, LaneLimits, LaneSettings, Overlong};
@@ -121,6 +122,18 @@ impl Wanted {
             overlong: self.overlong,
             dimensions: self.dimensions.map(NonZeroUsize::get),
         }
+    }
+
+    /// What its tokens cost, as far as that is known. A public price holds at the provider's own
+    /// address only: others speak the same protocol.
+    pub(crate) fn price(&self) -> Option<Price> {
+        if let Some(usd) = self.cost.price {
+            return Some(Price { usd, read: None });
+        }
+        let Some(preset) = self.preset() else { return Some(Price { usd: 0.0, read: None }) };
+        let model = self.model.as_deref().unwrap_or(preset.model);
+        let elsewhere = self.endpoint.is_some() && self.endpoint != self.own_endpoint();
+        price::public(preset.name, model).filter(|_| !elsewhere)
     }
 
     /// The smaller of the limits asked for and those the provider is known to have.

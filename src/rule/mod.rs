@@ -3,6 +3,7 @@
 
 pub(crate) mod condition;
 pub(crate) mod definition;
+pub(crate) mod estimate;
 pub(crate) mod globs;
 pub(crate) mod name;
 pub(crate) mod set;

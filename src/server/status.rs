@@ -10,7 +10,7 @@ use crate::entity::GraphName;
 use crate::fill::port::event::ServerState;
 use crate::fill::status::{GraphFigures, Snapshot};
 use crate::fill::tally::Tally;
-use crate::rule::name::EmbedderName;
+use crate::rule::name::{EmbedderName, RuleName};
 use crate::server::config;
 use crate::server::graph::write_path;
 use crate::server::graph::write_path::WritePath;
@@ -85,6 +85,15 @@ pub(super) fn graph(figures: &GraphFigures) -> RedisValue {
         ("left_to", optional(figures.owner)),
         ("rules", rules(figures)),
     ]))
+}
+
+/// The figures of one rule of a graph. Of the settings' rule alone, they are the graph's.
+pub(super) fn of_rule<'a>(figures: &'a GraphFigures, rule: &RuleName) -> Option<&'a GraphFigures> {
+    match figures.rules.iter().find(|(name, _)| name == rule) {
+        Some((_, figures)) => Some(figures),
+        None if *rule == RuleName::default_rule() => figures.rules.is_empty().then_some(figures),
+        None => None,
+    }
 }
 
 /// The rules of a graph, where there are others than the settings' one.
@@ -176,7 +185,8 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn map(fields: impl IntoIterator<Item = (&'static str, RedisValue)>) -> RedisValue {
+/// A map with these fields.
+pub(super) fn map(fields: impl IntoIterator<Item = (&'static str, RedisValue)>) -> RedisValue {
     let fields = fields.into_iter().map(|(name, value)| (name.into(), value));
     RedisValue::OrderedMap(fields.collect::<Map>())
 }
@@ -186,7 +196,8 @@ pub(super) fn integer(value: u64) -> RedisValue {
     RedisValue::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-fn text(value: &str) -> RedisValue {
+/// A text reply.
+pub(super) fn text(value: &str) -> RedisValue {
     RedisValue::BulkString(value.to_owned())
 }
 

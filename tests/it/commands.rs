@@ -172,11 +172,61 @@ fn the_commands_are_documented_and_in_a_category() {
     assert!(format!("{:?}", docs.get("arguments").0).contains("timeout-ms"));
     let mut commands: Vec<String> = redis.call(&["ACL", "CAT", "vectorfill"]);
     commands.sort();
-    let names =
-        ["embed", "failures", "help", "query", "reload", "retry", "run", "search", "status"];
-    assert_eq!(commands, names.map(|name| format!("vectorfill.{name}")));
+    assert_eq!(commands, NAMES.map(|name| format!("vectorfill.{name}")));
     let help: Vec<String> = redis.call(&["VECTORFILL.HELP"]);
     assert!(help[0].starts_with("VECTORFILL.RUN"));
+    for name in commands {
+        let command = name.to_uppercase();
+        assert!(help.iter().any(|line| line.starts_with(&command)), "{name} has no help");
+        let docs = Tally(redis.call(&["COMMAND", "DOCS", &name])).get(&name);
+        assert!(docs.text("summary").ends_with('.'), "{name}");
+    }
+}
+
+const NAMES: [&str; 11] = [
+    "embed", "estimate", "failures", "help", "query", "reload", "retry", "rule", "run", "search",
+    "status",
+];
+
+#[test]
+fn every_documented_argument_is_in_the_help() {
+    let (_service, _server, mut redis) = start();
+    let help: Vec<String> = redis.call(&["VECTORFILL.HELP"]);
+    for name in NAMES.map(|name| format!("vectorfill.{name}")) {
+        let docs = Tally(redis.call(&["COMMAND", "DOCS", &name])).get(&name);
+        if !docs.keys().contains(&"arguments".to_owned()) {
+            continue;
+        }
+        let command = name.to_uppercase();
+        let lines: Vec<&String> = help.iter().filter(|line| line.starts_with(&command)).collect();
+        let Value::Array(arguments) = docs.get("arguments").0 else { panic!("{name}") };
+        for argument in arguments.into_iter().map(Tally) {
+            if argument.keys().contains(&"token".to_owned()) {
+                let token = argument.text("token");
+                assert!(lines.iter().any(|line| line.contains(&token)), "{name} {token}");
+            }
+        }
+    }
+}
+
+#[test]
+fn status_shows_one_rule_of_a_graph() {
+    let service = Service::start(8);
+    let setup = Setup::with(&service).set("label", "Doc");
+    let rules = "RULE people NODE Person TEXT name INTO vec";
+    let server = setup.env("VECTORFILL_DEFINITIONS", rules).start();
+    let mut redis = server.connect();
+    redis.query("kb", "CREATE (:Doc {text: 'a'}), (:Person {name: 'b'}), (:Person {name: 'c'})");
+    redis.run("kb");
+    let of = |redis: &mut Redis, rule: &str| {
+        Tally(redis.call(&["VECTORFILL.STATUS", "kb", "RULE", rule])).number("embedded")
+    };
+    assert_eq!((of(&mut redis, "people"), of(&mut redis, "default")), (2, 1));
+    let error = redis.error(&["VECTORFILL.STATUS", "kb", "RULE", "nobody"]);
+    assert!(error.starts_with("NORULE "), "{error}");
+    let error = redis.error(&["VECTORFILL.STATUS", "nope", "RULE", "people"]);
+    assert!(error.starts_with("NOGRAPH "), "{error}");
+    assert!(redis.error(&["VECTORFILL.STATUS", "kb", "people"]).contains("syntax"));
 }
 
 #[test]

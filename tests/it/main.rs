@@ -21,6 +21,7 @@ mod config;
 mod definitions;
 mod effects;
 mod engine;
+mod estimate;
 mod faults;
 mod fill;
 mod fuzz;

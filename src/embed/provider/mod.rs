@@ -12,6 +12,7 @@ mod jina;
 mod mistral;
 mod ollama;
 mod openai;
+pub(crate) mod price;
 pub(super) mod refusal;
 pub(super) mod reply;
 mod tei;

@@ -13,6 +13,7 @@
 
 pub(crate) mod index;
 pub(crate) mod lists;
+pub(crate) mod preview;
 pub(crate) mod search;
 mod shape;
 pub(crate) mod sweep;

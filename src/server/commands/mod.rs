@@ -9,10 +9,12 @@ mod args;
 mod blocking;
 mod choose;
 mod embed;
+mod estimate;
 mod failures;
 mod help;
 #[cfg(feature = "inject")]
 mod inject;
+mod preview;
 mod query;
 mod reload;
 mod retry;

@@ -1,6 +1,7 @@
-//! `VECTORFILL.RULE SET|DEL|GET|LIST`
+//! `VECTORFILL.RULE SET|DEL|GET|LIST|TEST`
 
 mod list;
+mod test;
 
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
@@ -19,10 +20,10 @@ use crate::server::own as kept;
 
 #[command({
     name: "vectorfill.rule",
-    // Not a write: GET and LIST are answered on replicas, too. SET and DEL ask for themselves.
+    // Not a write: GET, LIST and TEST are answered on replicas, too. SET and DEL ask for themselves.
     flags: [MayReplicate, NoMandatoryKeys, GetkeysApi],
-    summary: "Sets, deletes, shows and lists the rules that fill a graph.",
-    complexity: "O(N) with N the number of rules",
+    summary: "Sets, deletes, shows, lists and tests the rules that fill a graph.",
+    complexity: "O(N) with N the number of rules; TEST counts what is pending in the graph",
     since: "0.2.0",
     arity: -2,
     key_spec: [{
@@ -34,7 +35,8 @@ use crate::server::own as kept;
     args: [
         {
             name: "action", arg_type: String,
-            summary: "SET graph rule definition, DEL graph rule, GET graph rule, or LIST [graph].",
+            summary: "SET graph rule definition, DEL graph rule, GET graph rule, LIST [graph], or \
+                      TEST graph rule [definition].",
         },
         { name: "graph", arg_type: Key, key_spec_index: 0, flags: [Optional] },
         { name: "rule", arg_type: String, flags: [Optional], summary: "The name of a rule." },
@@ -48,7 +50,7 @@ use crate::server::own as kept;
 fn rule(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     if ctx.is_keys_position_request() {
         if args.len() > 2 {
-            let reads = args.get(1).is_some_and(|word| is(word, "GET") || is(word, "LIST"));
+            let reads = args.get(1).is_some_and(|word| READS.iter().any(|name| is(word, name)));
             key_at(ctx, 2, if reads { KeyUse::Read } else { KeyUse::Update });
         }
         return Ok(RedisValue::NoReply);
@@ -63,10 +65,14 @@ fn rule(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
             "DEL" => delete(ctx, &args),
             "GET" => get(ctx, &args),
             "LIST" => list::list(ctx, &args),
-            _ => error("ERR", format_args!("'{action}': SET, DEL, GET or LIST")),
+            "TEST" => test::test(ctx, &args),
+            _ => error("ERR", format_args!("'{action}': SET, DEL, GET, LIST or TEST")),
         }
     })
 }
+
+/// The actions that change nothing.
+const READS: [&str; 3] = ["GET", "LIST", "TEST"];
 
 fn is(word: &RedisString, name: &str) -> bool {
     word.as_slice().eq_ignore_ascii_case(name.as_bytes())
@@ -87,7 +93,8 @@ fn set(ctx: &Context, args: &[RedisString]) -> RedisResult {
     // What was changed in the same transaction counts.
     kept::read(&hold);
     check_writable(&hold, &graph)?;
-    check(&hold, &graph, &rule)?;
+    check_condition(&hold, &graph, &rule)?;
+    check_place(&graph, &rule)?;
     kept::set(&hold, &graph, &rule).or_else(|why| error("ERR", why))?;
     kept::read(&hold);
     Ok(RedisValue::SimpleStringStatic("OK"))
@@ -113,8 +120,8 @@ fn check_writable(hold: &Hold<'_>, graph: &GraphName) -> Result<(), RedisError> 
     }
 }
 
-/// Refuses a rule that could not be in force.
-fn check(hold: &Hold<'_>, graph: &GraphName, rule: &Rule) -> Result<(), RedisError> {
+/// Refuses a rule that could not be in force beside the others.
+fn check_place(graph: &GraphName, rule: &Rule) -> Result<(), RedisError> {
     let current = current()?;
     if !current.embedders.contains_key(&rule.embedder) {
         let names: Vec<&str> = current.embedders.keys().map(EmbedderName::as_str).collect();
@@ -138,7 +145,7 @@ fn check(hold: &Hold<'_>, graph: &GraphName, rule: &Rule) -> Result<(), RedisErr
             ),
         );
     }
-    check_condition(hold, graph, rule)
+    Ok(())
 }
 
 /// Has the engine plan the rule's predicate, where there is a graph to plan it for.

@@ -1,4 +1,4 @@
-//! `VECTORFILL.SEARCH graph label k text`
+//! `VECTORFILL.SEARCH graph rule|label k text`
 
 use std::slice;
 
@@ -24,7 +24,7 @@ const MAX_K: usize = 10_000;
 #[command({
     name: "vectorfill.search",
     flags: [ReadOnly],
-    summary: "Finds the nodes of a label whose text is nearest to a text.",
+    summary: "Finds the nodes or relationships whose text is nearest to a text.",
     complexity: "One request to the embedding service, and O(log(N)) in the index",
     since: "0.1.0",
     arity: 5,
@@ -36,7 +36,10 @@ const MAX_K: usize = 10_000;
     }],
     args: [
         { name: "graph", arg_type: Key, key_spec_index: 0 },
-        { name: "label", arg_type: String },
+        {
+            name: "rule-or-label", arg_type: String,
+            summary: "The name of a rule, or else a label or type.",
+        },
         { name: "k", arg_type: Integer },
         { name: "text", arg_type: String },
     ],
@@ -44,7 +47,7 @@ const MAX_K: usize = 10_000;
 })]
 fn search(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     answered(|| {
-        let mut args = Args::new(&args, "VECTORFILL.SEARCH graph label k text");
+        let mut args = Args::new(&args, "VECTORFILL.SEARCH graph rule|label k text");
         let [graph, label, k, text] = [args.next()?, args.next()?, args.next()?, args.next()?];
         args.end()?;
         let k = number("k", k, 1..=MAX_K)?;

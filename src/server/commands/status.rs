@@ -1,9 +1,12 @@
-//! `VECTORFILL.STATUS [graph]`
+//! `VECTORFILL.STATUS [graph [RULE rule] | FULL]`
 
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
 use crate::entity::GraphName;
+use crate::fill::port::event::RunFault;
+use crate::server::commands::blocking::fault;
+use crate::server::commands::choose::rule_name;
 use crate::server::commands::{answered, error, graph_name, may};
 use crate::server::ffi::{KeyUse, key_at};
 use crate::server::handle::with_worker;
@@ -13,7 +16,7 @@ use crate::worker::Worker;
 #[command({
     name: "vectorfill.status",
     flags: [ReadOnly, AllowLoading, AllowStale, Fast, GetkeysApi],
-    summary: "Reports pending, written and failed nodes, for all graphs or for one.",
+    summary: "Reports pending, written and failed nodes, for all graphs, for one, or for one of its rules.",
     complexity: "O(G) with G the number of graphs",
     since: "0.1.0",
     arity: -1,
@@ -29,6 +32,10 @@ use crate::worker::Worker;
             summary: "Only this graph.",
         },
         {
+            name: "rule", arg_type: String, token: "RULE", flags: [Optional],
+            summary: "Only what this rule fills.",
+        },
+        {
             name: "full", arg_type: PureToken, token: "FULL", flags: [Optional],
             summary: "All graphs, not only those that are behind.",
         },
@@ -39,7 +46,7 @@ fn status_command(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
     // Redis asks which arguments are keys; by the key specification alone, the word FULL would be
     // one.
     if ctx.is_keys_position_request() {
-        if args.get(1).is_some_and(|word| !is_full(word)) {
+        if args.get(1).is_some_and(|word| args.len() > 2 || !is_full(word)) {
             key_at(ctx, 1, KeyUse::Read);
         }
         return Ok(RedisValue::NoReply);
@@ -48,6 +55,10 @@ fn status_command(ctx: &Context, args: Vec<RedisString>) -> RedisResult {
         [_] => all(ctx, false),
         [_, word] if is_full(word) => all(ctx, true),
         [_, graph] => one(graph),
+        [_, graph, word, rule] if word.as_slice().eq_ignore_ascii_case(b"RULE") => {
+            one_rule(graph, rule)
+        }
+        [_, _, _, ..] => error("ERR", "syntax: VECTORFILL.STATUS [graph [RULE rule] | FULL]"),
         _ => Err(RedisError::WrongArity),
     })
 }
@@ -77,5 +88,20 @@ fn one(graph: &RedisString) -> RedisResult {
     match known(&name) {
         Some(figures) => Ok(figures),
         None => error("NOGRAPH", format_args!("nothing is known of a graph '{name}'")),
+    }
+}
+
+/// One rule of a graph.
+fn one_rule(graph: &RedisString, rule: &RedisString) -> RedisResult {
+    let (graph, rule) = (graph_name(graph)?, rule_name(rule)?);
+    let Some(published) = with_worker(Worker::published) else {
+        return error("ERR", "the worker is not running");
+    };
+    let Some(figures) = published.snapshot.graphs.get(&graph) else {
+        return error("NOGRAPH", format_args!("nothing is known of a graph '{graph}'"));
+    };
+    match status::of_rule(figures, &rule) {
+        Some(figures) => Ok(status::graph(figures)),
+        None => fault(&RunFault::NoRule(graph, rule)),
     }
 }

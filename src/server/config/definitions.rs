@@ -155,6 +155,22 @@ mod tests {
     }
 
     #[test]
+    fn a_price_is_the_users_or_else_the_public_one_at_the_providers_own_address() {
+        let price = |rest: &str| {
+            let defined = defined(&format!("EMBEDDER e PROVIDER {rest}"));
+            assert_eq!(defined.error(), None);
+            let price = defined.embedders.values().next().unwrap().price();
+            price.map(|price| (price.usd, price.read.is_some()))
+        };
+        assert_eq!(price("openai"), Some((0.02, true)));
+        assert_eq!(price("openai URL https://api.openai.com/v1"), Some((0.02, true)));
+        assert_eq!(price("openai MODEL text-embedding-3-large PRICE 0.5"), Some((0.5, false)));
+        assert_eq!(price("openai URL http://here/v1"), None);
+        assert_eq!(price("openai MODEL other"), None);
+        assert_eq!(price("voyage"), None);
+    }
+
+    #[test]
     fn what_an_embedder_cannot_be_is_named() {
         for (text, expected) in [
             (

@@ -7,8 +7,10 @@ mod defined;
 mod definitions;
 mod embedder;
 mod kinds;
+mod price;
 mod register;
 
+pub(in crate::server) use price::price;
 pub(in crate::server) use register::register;
 
 use std::collections::BTreeMap;

@@ -34,8 +34,9 @@ pub(in crate::server) fn ask(
         };
         let left = client.time_left().map(|left| left.as_millis());
         if left == Some(0) {
-            return client
-                .reply(Err(RedisError::Str("TIMEOUT the embedding took all of the time")));
+            return client.reply(Err(RedisError::Str(
+                "TIMEOUT what came before this query took all of the time",
+            )));
         }
         let timeout = left.map(|ms| ms.to_string());
         let mut args: Vec<&[u8]> = vec![query.graph.as_str().as_bytes(), &query.cypher];

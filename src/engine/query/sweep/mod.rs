@@ -3,8 +3,10 @@
 mod counts;
 mod nodes;
 mod relationships;
+mod sample;
 
 pub(crate) use counts::{Limits, counted, counted_all};
+pub(crate) use sample::{count_pending, counted_pending, first_pending, listed_pending};
 
 use crate::engine::query::shape::Shape;
 use crate::engine::query::{rows, took, typed};
