@@ -308,6 +308,8 @@ fn a_vector_for_everything_is_stored_and_warned_of_once_per_embedder() {
     assert!(told(&mut redis) && redis.status().get("embedder").text("state") == "ready");
     assert_eq!(logged(), 1);
     redis.call::<String>(&["CONFIG", "SET", "vectorfill.model", "another"]);
+    // The pass that a new model begins is over.
+    redis.run("kb");
     fill(&mut redis, 60, "d");
     assert_eq!(logged(), 2);
     broken.store(false, Ordering::Relaxed);

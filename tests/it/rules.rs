@@ -170,7 +170,7 @@ fn what_is_wrong_with_a_rule_is_named_with_what_would_be_right() {
     }
     let error = refused(&mut redis, "kb", "a b", &PEOPLE);
     assert!(error.contains("argument 3") && error.contains("letters"), "{error}");
-    assert!(redis.error(&["VECTORFILL.RULE", "PUT", "kb"]).contains("SET, DEL, GET or LIST"));
+    assert!(redis.error(&["VECTORFILL.RULE", "PUT", "kb"]).contains("SET, DEL, GET, LIST or TEST"));
     redis.call::<String>(&["SELECT", "1"]);
     assert!(refused(&mut redis, "kb", "x", &PEOPLE).contains("database 0"));
     redis.call::<String>(&["SELECT", "0"]);
