@@ -1,12 +1,19 @@
 //! Reads a service's rate limits, and how long to wait before retrying, from its headers.
+//!
+//! There is no standard that services follow, only OpenAI's example and variations on it. A header
+//! that cannot be read counts as absent: it is advice, and no reason to discard an answer.
 
 use std::time::{Duration, SystemTime};
 
+use jiff::{Span, SpanRelativeTo};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::fill::port::embedding::{Allowance, RateLimits};
 
 /// `retry-after-ms`, or `Retry-After` as seconds or as a date.
+/// `Retry-After: 7`, `Retry-After: 0.5` and `Retry-After: Wed, 21 Oct 2026 07:28:00 GMT` are all in
+/// use. The one in milliseconds wins, since it is the finer of the two. A date that has passed is a
+/// pause of zero.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(ms) = number::<f64>(headers, "retry-after-ms") {
         return Duration::try_from_secs_f64(ms / 1_000.0).ok();
@@ -16,11 +23,15 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`, as OpenAI and many others send them.
+/// For example `x-ratelimit-limit-tokens: 1000000`, `x-ratelimit-remaining-tokens: 999000` and
+/// `x-ratelimit-reset-tokens: 6m0s`. They come with refusals as well as with vectors.
 pub(crate) fn rate_limits(headers: &HeaderMap) -> RateLimits {
     RateLimits { requests: allowance(headers, "requests"), tokens: allowance(headers, "tokens") }
 }
 
 /// One limit. Without a reset time it is taken to be per minute.
+/// `of` is `requests` or `tokens`. `None` unless the service sends both the limit and what is left,
+/// or if the limit is zero.
 fn allowance(headers: &HeaderMap, of: &str) -> Option<Allowance> {
     let limit = number(headers, &format!("x-ratelimit-limit-{of}"))?;
     let remaining = number(headers, &format!("x-ratelimit-remaining-{of}"))?;
@@ -59,27 +70,18 @@ fn date(text: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(text.trim()).ok().or_else(stamp)
 }
 
-/// `6m0s`, `1.5s`, `20ms`, or seconds.
+/// `6m0s`, `1.5s`, `20ms`, `1d`, or seconds. A day has 24 hours: a service's clock knows no zones.
 pub(crate) fn duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    if let Ok(seconds) = rest.parse::<f64>() {
+    let text = text.trim();
+    if text.is_empty() {
+        return Some(Duration::ZERO);
+    }
+    if let Ok(seconds) = text.parse::<f64>() {
         return Duration::try_from_secs_f64(seconds).ok();
     }
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let (number, behind) = rest.split_at_checked(rest.find(char::is_alphabetic)?)?;
-        let end = behind.find(|c: char| !c.is_alphabetic()).unwrap_or(behind.len());
-        let (unit, behind) = behind.split_at_checked(end)?;
-        seconds += number.parse::<f64>().ok()? * unit_seconds(unit)?;
-        rest = behind;
-    }
-    Duration::try_from_secs_f64(seconds).ok()
-}
-
-fn unit_seconds(unit: &str) -> Option<f64> {
-    const UNITS: [(&str, f64); 5] =
-        [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
-    UNITS.iter().find(|(name, _)| *name == unit).map(|(_, seconds)| *seconds)
+    let span: Span = text.parse().ok()?;
+    let length = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    length.try_into().ok()
 }
 
 /// Reads a header's value as each of those above, for the fuzz targets.
