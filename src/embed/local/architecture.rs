@@ -1,4 +1,5 @@
-//! The supported network architectures.
+//! The supported network architectures. Both are encoders whose layers normalise after each
+//! residual sum, as in the BERT paper; they differ in positions and tensor names.
 
 /// An architecture, from `model_type` in config.json.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,4 +1,10 @@
 //! Self-attention of one text: every token's row becomes a mixture of all rows, head by head.
+//!
+//! Per head, as in "Attention Is All You Need": `softmax(Q · Kᵀ / √width [+ bias]) · V`. Time and
+//! scratch space grow with the square of a text's tokens.
+//!
+//! The rows of `scores` are padded to whole groups of `LANES`, which lets softmax run without a
+//! remainder. Products never read the padding.
 
 use crate::embed::local::architecture::Kind;
 use crate::embed::local::config::Config;
@@ -14,6 +20,7 @@ pub(super) struct Attention {
     heads: usize,
     /// Numbers of a row that belong to one head.
     width: usize,
+    /// `None` for BERT, whose positions are in the first rows only.
     distances: Option<Distances>,
 }
 
@@ -29,6 +36,10 @@ impl Attention {
 
     /// `qkv` holds a row of queries, keys and values for each token of the text, `mixed` gets the
     /// mixtures, one row per token; `scores` is scratch space.
+    ///
+    /// Shapes: `qkv` is `[tokens × 3 · hidden]`, `mixed` is `[tokens × hidden]`, with at least one
+    /// token. `scores` holds one head at a time, `[tokens × step]`. There is no mask: without
+    /// padding, every token may look at every other.
     pub(super) fn mix(
         &self,
         qkv: &[f32],
@@ -46,7 +57,9 @@ impl Attention {
         Ok(())
     }
 
-    /// How much each token, a row, looks at each other token.
+    /// How much each token, a row, looks at each other token. Writes `[tokens × tokens]` of
+    /// `scores`. The biases are written first and the product is added to them, so that they cost
+    /// no further pass.
     fn score(
         &self,
         head: usize,
@@ -66,6 +79,8 @@ impl Attention {
         out.multiply(before, self.scale(), &queries, &keys)
     }
 
+    /// Multiplies the shares by the head's values. The result goes to the head's columns of
+    /// `mixed`, so that heads need not be joined afterwards.
     fn blend(
         &self,
         head: usize,
@@ -81,7 +96,8 @@ impl Attention {
         out.multiply(Before::Overwrite, 1.0, &shares, &values)
     }
 
-    /// The columns of one head, counted across queries, keys and values.
+    /// The columns of one head, counted across queries, keys and values. Queries come first, then
+    /// keys, then values, as `Linear::side_by_side` leaves them.
     fn part<'a>(&self, qkv: &'a [f32], index: usize) -> Result<View<'a>, Error> {
         let place = qkv.get(index * self.width..).unwrap_or_default();
         View::new(place, qkv.len() / self.row(), self.width, self.row())
@@ -92,6 +108,8 @@ impl Attention {
         3 * self.heads * self.width
     }
 
+    /// Keeps the variance of the products independent of `width`; without it, softmax would
+    /// saturate.
     #[expect(clippy::cast_precision_loss, reason = "a head is some dozen numbers wide")]
     fn scale(&self) -> f32 {
         1.0 / (self.width as f32).sqrt()

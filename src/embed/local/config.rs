@@ -7,28 +7,36 @@ use crate::embed::local::architecture::Kind;
 use crate::embed::local::error::Error;
 use crate::embed::local::json_file::Document;
 
-/// The network's kind and sizes, validated.
+/// The network's kind and sizes, validated. Each size is from 1 to 2^24. BERT base, from its paper,
+/// has rows of 768 numbers, 12 layers, 12 heads and 3072 numbers in the feed-forward part.
 pub(super) struct Config {
     /// The architecture.
     pub(super) kind: Kind,
-    /// Length of a row, and of the vectors that come out.
+    /// Length of a row, and of the vectors that come out. Key: `hidden_size`.
     pub(super) hidden: usize,
     /// Number of layers.
     pub(super) layers: usize,
-    /// Divides `hidden`.
+    /// Divides `hidden`. Each head works on its own `hidden / heads` numbers of a row.
     pub(super) heads: usize,
-    /// Length of a row inside the feed-forward part.
+    /// Length of a row inside the feed-forward part. Key: `intermediate_size`.
     pub(super) inner: usize,
-    /// Rows of the word table.
+    /// Rows of the word table. The tokenizer's ids should all be below it; one that is not is
+    /// `Error::Text` when it occurs.
     pub(super) vocabulary: usize,
-    /// Rows of the position table.
+    /// Rows of the position table. `MPNet` has two more than tokens in its longest text, since it
+    /// counts positions from 2.
     pub(super) positions: usize,
-    /// Added to the variance in each `LayerNorm`.
+    /// Added to the variance in each `LayerNorm`. It keeps a row of equal numbers from a division
+    /// by 0.
     pub(super) epsilon: f32,
 }
 
 impl Config {
     /// Reads `config.json` in `dir`.
+    ///
+    /// `Error::Value` for another `model_type`; for an activation other than exact gelu (`gelu_new`
+    /// is an approximation with other results); for positions that are not absolute; and for sizes
+    /// that are missing or do not fit together.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let json = Document::open(dir.join("config.json"))?;
         let kind = kind(&json)?;
@@ -48,7 +56,8 @@ impl Config {
         Ok(config)
     }
 
-    /// Tokens of the longest text the position table has rows for.
+    /// Tokens of the longest text the position table has rows for. At least 1 once `open` has
+    /// succeeded. `MPNet` counts positions from 2, so two rows are lost.
     pub(super) fn longest(&self) -> usize {
         match self.kind {
             Kind::Bert { .. } => self.positions,

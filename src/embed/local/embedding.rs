@@ -1,4 +1,6 @@
 //! The first rows of the network: a row for the token plus a row for its position.
+//!
+//! A lookup and a sum per token: beside the layers, this costs hardly anything.
 
 use crate::embed::local::architecture::Kind;
 use crate::embed::local::config::Config;
@@ -13,8 +15,10 @@ pub(super) const PADDING: u32 = 1;
 
 /// The word and position tables, and the norm after them.
 pub(super) struct Embedding {
+    /// `[vocabulary × width]`, row-major.
     words: Vec<f32>,
     /// For BERT, the row of token type 0, the only type in a single text, is already added in.
+    /// The shape is `[positions × width]`.
     positions: Vec<f32>,
     norm: Norm,
     width: usize,
@@ -22,7 +26,8 @@ pub(super) struct Embedding {
 }
 
 impl Embedding {
-    /// Reads the tables.
+    /// Reads the tables. `Error::Value` if one is missing or its shape is not the one in
+    /// config.json.
     pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
         let width = config.hidden;
         let words = tensors.values(WORD_EMBEDDINGS, &[config.vocabulary, width])?;
@@ -36,6 +41,9 @@ impl Embedding {
     }
 
     /// Appends the rows of one text; fails on an id beyond a table.
+    ///
+    /// Adds `[ids × width]` numbers, normalised row by row, as both architectures do before their
+    /// first layer. After an `Error::Text`, `rows` ends with a part of the text.
     pub(super) fn append(&self, ids: &[u32], rows: &mut Vec<f32>) -> Result<(), Error> {
         let begin = rows.len();
         for (id, position) in ids.iter().zip(positions(self.kind, ids)) {
@@ -52,6 +60,7 @@ fn add(row: &mut [f32], other: &[f32]) {
     row.iter_mut().zip(other).for_each(|(value, other)| *value += other);
 }
 
+/// One row of a table; an index beyond it means that the tokenizer does not belong to the weights.
 fn row(table: &[f32], index: u32, width: usize) -> Result<&[f32], Error> {
     let begin = index as usize * width;
     table.get(begin..begin + width).ok_or_else(|| Error::Text {

@@ -1,4 +1,8 @@
 //! The network: a group of texts, packed row after row, through all layers.
+//!
+//! A layer is `x = norm(x + attention(x))`, then `x = norm(x + feed_forward(x))`: as in BERT, the
+//! norm comes after the sum. Most of the arithmetic is in the four products of a layer, with two
+//! operations per weight and token.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +17,7 @@ use crate::embed::local::norm::Norm;
 use crate::embed::local::tensor_names::LayerNames;
 use crate::embed::local::tensors::Tensors;
 
-/// All weights of the network.
+/// All weights of the network. Never changes, so threads share it.
 pub(super) struct Encoder {
     embedding: Embedding,
     attention: Attention,
@@ -22,28 +26,39 @@ pub(super) struct Encoder {
     width: usize,
 }
 
-/// Buffers for one group's rows, reused from group to group.
+/// Buffers for one group's rows, reused from group to group. Each call needs its own; it grows to
+/// the largest group so far.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// The rows themselves; after `run`, the result.
+    /// The rows themselves; after `run`, the result. `[tokens × hidden]`.
     rows: Vec<f32>,
+    /// Queries, keys and values, `[tokens × 3 · hidden]`.
     qkv: Vec<f32>,
+    /// What attention makes of them, `[tokens × hidden]`.
     mixed: Vec<f32>,
+    /// Inside the feed-forward part, `[tokens × inner]`.
     wide: Vec<f32>,
+    /// One head of one text, so its size depends on the longest text.
     scores: Vec<f32>,
 }
 
+/// The weights of one layer, in the order of their use.
 struct Layer {
+    /// From `hidden` to `3 · hidden`: three projections in one product.
     qkv: Linear,
+    /// From `hidden` to `hidden`, over the joined heads.
     output: Linear,
     attention_norm: Norm,
+    /// From `hidden` to `inner`, before gelu.
     up_proj: Linear,
+    /// From `inner` to `hidden`, after it.
     down_proj: Linear,
     output_norm: Norm,
 }
 
 impl Encoder {
-    /// Reads the weights of all layers.
+    /// Reads the weights of all layers. Fails on the first tensor that is missing or
+    /// misshapen; those that are not needed, such as BERT's pooler, are never read.
     pub(super) fn open(tensors: &Tensors, config: &Config) -> Result<Self, Error> {
         let embedding = Embedding::open(tensors, config)?;
         let attention = Attention::open(tensors, config)?;
@@ -53,6 +68,10 @@ impl Encoder {
     }
 
     /// The rows of all tokens, text after text.
+    ///
+    /// `texts` holds at least one text, each with at least one token id. The result is
+    /// `[tokens × hidden]`, in `scratch`. `Error::Text` for an id beyond a table,
+    /// `Error::Cancelled` if the flag is raised before the last layer begins.
     pub(super) fn run<'a>(
         &self,
         texts: &[Vec<u32>],
@@ -74,6 +93,7 @@ impl Encoder {
     }
 
     /// The attention half of a layer; the only place where a text's tokens see each other.
+    /// Projections run over the rows of all texts at once, only the mixing text by text.
     fn attend(
         &self,
         layer: &Layer,

@@ -6,20 +6,23 @@ use std::{fmt, io};
 /// Why a model cannot be opened or a text cannot be embedded.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// A file cannot be opened or read.
+    /// A file cannot be opened or read. A missing file counts, unless it is optional.
     Io { file: PathBuf, source: io::Error },
-    /// A file is not in the format its name implies.
+    /// A file is not in the format its name implies: it is not JSON, for example, or a
+    /// safetensors file is truncated.
     Format { file: PathBuf, reason: String },
-    /// A file holds a value that this encoder does not support.
+    /// A file holds a value that this encoder does not support. A missing key or tensor and a
+    /// tensor of another shape count, too.
     Value { file: PathBuf, name: String, found: String, wanted: String },
-    /// The tokenizer gave up on a text, or named a token the model has no row for.
+    /// The tokenizer gave up on a text, or named a token the model has no row for. `pool`
+    /// blames the text for this one, and the model for all others but `Cancelled`.
     Text { reason: String },
     /// The network's result holds NaN or infinity: the weights are damaged.
     NotFinite,
     /// Two matrices do not fit together. Shapes are checked on opening, so this is a bug in this
     /// crate.
     Shape { what: &'static str },
-    /// The caller's flag was raised.
+    /// The caller's flag was raised. No partial result is returned.
     Cancelled,
 }
 

@@ -17,7 +17,8 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Reads a file that must exist.
+    /// Reads a file that must exist. `Error::Io` if it cannot be read, `Error::Format` if it is not
+    /// JSON.
     pub(super) fn open(file: PathBuf) -> Result<Self, Error> {
         match fs::read(&file) {
             Ok(bytes) => Self::parse(file, &bytes),
@@ -33,22 +34,25 @@ impl Document {
         }
     }
 
-    /// Its path.
+    /// Its path as given to `open`, for errors built elsewhere.
     pub(super) fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Its top-level value.
+    /// Its top-level value. An object in all files but `modules.json`, which is an array; nothing
+    /// checks that here.
     pub(super) fn root(&self) -> &Value {
         &self.value
     }
 
-    /// The value of a key that is present and not null.
+    /// The value of a key that is present and not null. `None` also where the file is not an
+    /// object. Python writes unset values as null, so null means absent.
     pub(super) fn find(&self, key: &str) -> Option<&Value> {
         self.value.get(key).filter(|value| !value.is_null())
     }
 
-    /// A whole number from 1 to 16 777 216.
+    /// A whole number from 1 to 16 777 216. Anything else, a missing key included, is
+    /// `Error::Value`.
     pub(super) fn size(&self, key: &str) -> Result<usize, Error> {
         let size = self.find(key).and_then(Value::as_u64).filter(|n| (1..=MAX_SIZE).contains(n));
         size.and_then(|n| usize::try_from(n).ok())
@@ -65,7 +69,7 @@ impl Document {
         self.find(key).and_then(Value::as_f64).ok_or_else(|| self.refuse(key, "a number"))
     }
 
-    /// False where the key is absent.
+    /// False where the key is absent or holds anything but a bool.
     pub(super) fn flag(&self, key: &str) -> bool {
         self.find(key).and_then(Value::as_bool).unwrap_or_default()
     }

@@ -10,18 +10,26 @@ use pulp::{Arch, Simd, WithSimd};
 /// Numbers that one AVX-512 register holds; smaller ones take two or four registers per group.
 pub(super) const LANES: usize = 16;
 
-/// `x · Φ(x)`, the activation called gelu, with the true erf.
+/// `x · Φ(x)`, the activation called gelu, with the true erf. Φ is the normal distribution's
+/// cumulative function. In place, in any layout; models trained with the tanh approximation
+/// (`gelu_new`) are rejected on opening.
 pub(super) fn gelu(values: &mut [f32]) {
     Arch::new().dispatch(Gelu(values));
 }
 
 /// Turns each row of `step` numbers (a multiple of `LANES`), of which the first `valid` count, into
 /// shares of 1.
+///
+/// Computed as `exp(x - max) / Σ exp(x - max)`, which cannot overflow. `valid` is at least 1; what
+/// lies behind it is overwritten.
 pub(super) fn softmax(rows: &mut [f32], step: usize, valid: usize) {
     Arch::new().dispatch(Softmax { rows, step, valid });
 }
 
 /// Gives each row mean 0 and variance 1, then scales and shifts it by `weight` and `bias`.
+///
+/// A row is as long as `weight` and `bias`. As in torch, the variance divides by the row's length,
+/// not by one less.
 pub(super) fn layer_norm(rows: &mut [f32], weight: &[f32], bias: &[f32], epsilon: f32) {
     Arch::new().dispatch(LayerNorm { rows, weight, bias, epsilon });
 }
@@ -100,7 +108,8 @@ fn softmax_row(row: &mut [f32], valid: usize) {
     }
 }
 
-/// Mean, and one over the standard deviation.
+/// Mean, and one over the standard deviation. Two passes: the difference of mean square and squared
+/// mean would cancel in f32.
 #[inline(always)]
 #[expect(clippy::cast_precision_loss, reason = "a row has at most some thousand numbers")]
 fn spread(row: &[f32], epsilon: f32) -> (f32, f32) {
@@ -111,7 +120,7 @@ fn spread(row: &[f32], epsilon: f32) -> (f32, f32) {
 }
 
 /// Joins the terms of all values, `LANES` at a time: in a single chain, each addition would wait
-/// for the one before.
+/// for the one before. The order of a sum thus differs from torch's, in the last digits only.
 #[inline(always)]
 fn fold(
     values: &[f32],
@@ -130,7 +139,8 @@ fn fold(
     rest.iter().fold(total, |total, value| join(total, term(*value)))
 }
 
-/// `f32::max` without its NaN handling, which costs two more instructions.
+/// `f32::max` without its NaN handling, which costs two more instructions. If a number is NaN,
+/// the result is `b`.
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
@@ -141,6 +151,7 @@ fn smaller(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
 
+/// Horner's scheme; the coefficient of the highest power comes first.
 #[inline(always)]
 fn polynomial(x: f32, coefficients: &[f32]) -> f32 {
     coefficients.iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
@@ -155,6 +166,7 @@ fn erf(x: f32) -> f32 {
 }
 
 /// e^x for x <= 0: 2^n of the nearest whole n, times a polynomial of the remainder (Cephes).
+/// Clamped at -87, because 2^n must be a normal number: n goes straight into its exponent.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     let x = larger(x, -87.0);
@@ -166,13 +178,18 @@ fn exp(x: f32) -> f32 {
     (polynomial(rest, &EXP) * rest * rest + rest + 1.0) * power
 }
 
+/// 1.5 · 2^23: near it, f32 numbers are 1 apart.
 const ROUNDER: f32 = 12_582_912.0;
+/// 355 / 512, the upper bits of ln 2: its product with n is exact.
 const LN_2_HIGH: f32 = 0.693_359_4;
+/// ln 2 minus `LN_2_HIGH`.
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
+/// For (e^r - 1 - r) / r², with r up to ln 2 / 2 on either side of 0; from Cephes' `expf`.
 const EXP: [f32; 6] =
     [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1];
 
+/// Numerator over x, in powers of x²; from Eigen.
 const ERF_ABOVE: [f32; 7] = [
     -2.726_142_3e-10,
     2.770_681_4e-8,
@@ -183,6 +200,7 @@ const ERF_ABOVE: [f32; 7] = [
     -1.609_603_3e-2,
 ];
 
+/// Denominator, likewise.
 const ERF_BELOW: [f32; 5] =
     [-1.456_607_2e-5, -2.133_740_6e-4, -1.682_827e-3, -7.373_329_2e-3, -1.426_473_9e-2];
 

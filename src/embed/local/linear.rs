@@ -1,4 +1,7 @@
 //! A linear layer: `x · W + b` for every row at once.
+//!
+//! The bias is written first and the product added to it: gemm can add to its output, which saves a
+//! second pass over it.
 
 use crate::embed::local::error::Error;
 use crate::embed::local::matmul::{Before, View, ViewMut};
@@ -12,14 +15,16 @@ const PANEL: usize = 64;
 pub(super) struct Linear {
     /// The file's matrix transposed and cut into panels of `PANEL` outputs (the last may be
     /// narrower), each `[inputs, PANEL]`: gemm's kernel then reads memory in one stream and repacks
-    /// nothing.
+    /// nothing. Repacking happens once, when the model is opened.
     weights: Vec<f32>,
+    /// One number per output, so its length is the number of outputs.
     bias: Vec<f32>,
     inputs: usize,
 }
 
 impl Linear {
-    /// Reads `name.weight` and `name.bias`.
+    /// Reads `name.weight` and `name.bias` as torch saves them, `[outputs, inputs]` and
+    /// `[outputs]`. Any other shape is `Error::Value`.
     pub(super) fn open(
         tensors: &Tensors,
         name: &str,
@@ -29,7 +34,8 @@ impl Linear {
         Self::side_by_side(tensors, &[name], inputs, outputs)
     }
 
-    /// Several layers over the same input as one; their outputs follow each other in a row.
+    /// Several layers over the same input as one; their outputs follow each other in a row. Each
+    /// layer has `outputs` of them. Queries, keys and values are computed this way.
     pub(super) fn side_by_side(
         tensors: &Tensors,
         names: &[&str],
@@ -44,18 +50,20 @@ impl Linear {
         Ok(Self { weights: panels(&weights, inputs), bias, inputs })
     }
 
-    /// How many numbers come out for `rows`.
+    /// How many numbers come out for `rows`. The output must have exactly this length.
     pub(super) fn outputs_for(&self, rows: &[f32]) -> usize {
         rows.len() / self.inputs * self.bias.len()
     }
 
-    /// `out = rows · W + b`
+    /// `out = rows · W + b`, where `rows` is `[n × inputs]` and `out` becomes `[n × outputs]`, n
+    /// at least 1. `Error::Shape` if `out` is too short.
     pub(super) fn write(&self, rows: &[f32], out: &mut [f32]) -> Result<(), Error> {
         out.chunks_exact_mut(self.bias.len()).for_each(|row| row.copy_from_slice(&self.bias));
         self.add_product(rows, out)
     }
 
-    /// `out = out + rows · W + b`
+    /// `out = out + rows · W + b`, for a residual sum: `out` already holds the layer's input.
+    /// Shapes and errors as in `write`.
     pub(super) fn add(&self, rows: &[f32], out: &mut [f32]) -> Result<(), Error> {
         for row in out.chunks_exact_mut(self.bias.len()) {
             row.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
@@ -63,6 +71,8 @@ impl Linear {
         self.add_product(rows, out)
     }
 
+    /// One product per panel. Each writes a strip of columns of `out`, whose rows stay `outputs`
+    /// apart.
     fn add_product(&self, rows: &[f32], out: &mut [f32]) -> Result<(), Error> {
         let (inputs, outputs) = (self.inputs, self.bias.len());
         let count = rows.len() / inputs;
@@ -79,7 +89,8 @@ impl Linear {
     }
 }
 
-/// From `[outputs, inputs]` to panels.
+/// From `[outputs, inputs]` to panels. Element (i, o) of a panel is element (o, i) of the file's
+/// matrix.
 fn panels(weights: &[f32], inputs: usize) -> Vec<f32> {
     let mut all = Vec::with_capacity(weights.len());
     for panel in weights.chunks(PANEL * inputs) {

@@ -1,4 +1,6 @@
 //! Matrix products: views whose bounds are checked at construction, and the only unsafe block.
+//!
+//! A product runs on the calling thread alone: `pool` decides how many cores are used.
 #![expect(unsafe_code, reason = "the gemm crate takes pointers; the views prove their bounds")]
 
 use gemm::Parallelism;
@@ -6,7 +8,8 @@ use gemm::Parallelism;
 use crate::embed::local::error::Error;
 
 /// A matrix inside a slice: element (r, c) lies at `r * row_step + c * column_step`, all within
-/// `data`.
+/// `data`. A view copies nothing, so one head's columns or one text's rows can be multiplied in
+/// place.
 pub(super) struct View<'a> {
     data: &'a [f32],
     rows: usize,
@@ -15,7 +18,8 @@ pub(super) struct View<'a> {
     column_step: usize,
 }
 
-/// A matrix to write: element (r, c) lies at `r * step + c`, and no two elements overlap.
+/// A matrix to write: element (r, c) lies at `r * step + c`, and no two elements overlap. What lies
+/// between two rows is left alone.
 pub(super) struct ViewMut<'a> {
     data: &'a mut [f32],
     rows: usize,
@@ -28,12 +32,15 @@ pub(super) struct ViewMut<'a> {
 pub(super) enum Before {
     /// Added to the product.
     Add,
-    /// Ignored.
+    /// Ignored. Even NaN there does no harm.
     Overwrite,
 }
 
 impl<'a> View<'a> {
-    /// Rows of `columns` numbers, each `step` after the one before.
+    /// Rows of `columns` numbers, each `step` after the one before; an error if beyond `data`.
+    ///
+    /// The last row may end before its `step` does, so a view can begin in the middle of a row.
+    /// `Error::Shape` also without rows or columns, and where rows would overlap.
     pub(super) fn new(
         data: &'a [f32],
         rows: usize,
@@ -58,6 +65,8 @@ impl<'a> View<'a> {
 
 impl<'a> ViewMut<'a> {
     /// Rows of `columns` numbers, each `step` after the one before; an error if beyond `data`.
+    ///
+    /// The same conditions as for a `View`.
     pub(super) fn new(
         data: &'a mut [f32],
         rows: usize,
@@ -69,6 +78,10 @@ impl<'a> ViewMut<'a> {
     }
 
     /// `self = [self +] scale · left · right`.
+    ///
+    /// For `left` of `[rows × k]` and `right` of `[k × columns]`, in `2 · rows · k · columns`
+    /// operations; any other shapes are `Error::Shape`, and nothing is written. `scale` applies to
+    /// the product only, not to what is there.
     pub(super) fn multiply(
         self,
         before: Before,
@@ -111,7 +124,8 @@ impl<'a> ViewMut<'a> {
     }
 }
 
-/// A slice has at most `isize::MAX` bytes, so steps that pass also fit into an `isize`.
+/// A slice has at most `isize::MAX` bytes, so steps that pass also fit into an `isize`. An end that
+/// overflows counts as outside.
 fn check(length: usize, rows: usize, columns: usize, step: usize) -> Result<(), Error> {
     let end = rows.checked_sub(1).and_then(|last| last.checked_mul(step)?.checked_add(columns));
     let inside = end.is_some_and(|end| end <= length);

@@ -16,6 +16,9 @@
 //! | `encoder`, `attention`, `position_bias`, `linear`, `norm` | the network |
 //! | `kernels`, `matmul` | the arithmetic; `matmul` holds the only unsafe block |
 //! | `pooling` | rows to the vector of a text |
+//!
+//! Every matrix is a flat slice of f32, row after row: a group of texts is `[tokens × hidden]`. All
+//! arithmetic is f32, whatever the precision of the file.
 
 mod architecture;
 mod attention;

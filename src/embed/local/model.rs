@@ -17,7 +17,8 @@ use crate::embed::local::tokenizer::Tokenizer;
 /// 512 are equally fast; fewer need less memory and let a cancelled call end sooner.
 const GROUP_TOKENS: usize = 256;
 
-/// An opened model. Read-only, so any number of threads may embed with it at once.
+/// An opened model. Read-only, so any number of threads may embed with it at once. Takes 4 bytes
+/// per weight, all of them in memory.
 pub(crate) struct Model {
     tokenizer: Tokenizer,
     encoder: Encoder,
@@ -30,6 +31,10 @@ impl Model {
     /// `config.json`, `tokenizer.json`, `model.safetensors`, the pooling's `config.json`; and where
     /// they exist `sentence_bert_config.json`, `tokenizer_config.json`,
     /// `config_sentence_transformers.json`.
+    ///
+    /// Reads all weights and blocks meanwhile, so call it from a thread that may wait. Fails on the
+    /// first file that is missing, damaged or asks for something this encoder does not compute; the
+    /// error names it.
     pub(crate) fn open(dir: &Path) -> Result<Self, Error> {
         let Recipe { network, pooling } = Recipe::open(dir)?;
         let config = Config::open(&network)?;
@@ -44,6 +49,10 @@ impl Model {
 
     /// One vector per text, in the same order, and their total number of tokens after truncation. A
     /// raised `cancel` ends the call within one layer of one group.
+    ///
+    /// Each vector has `hidden_size` numbers, all finite. Runs on the calling thread alone. The
+    /// first error ends the call: `Error::Text` for a text that cannot be tokenized,
+    /// `Error::NotFinite` for damaged weights, `Error::Cancelled`.
     pub(crate) fn embed(
         &self,
         texts: &[&str],
@@ -61,6 +70,8 @@ impl Model {
         Ok((vectors, ids.iter().map(Vec::len).sum()))
     }
 
+    /// The ids of all texts, before any of them enters the network: a text that the tokenizer
+    /// refuses costs no arithmetic.
     fn tokens(&self, texts: &[&str], cancel: &AtomicBool) -> Result<Vec<Vec<u32>>, Error> {
         let ids = |text: &&str| {
             let cancelled = cancel.load(Ordering::Relaxed);
@@ -69,6 +80,8 @@ impl Model {
         texts.iter().map(ids).collect()
     }
 
+    /// Appends the vectors of one group. The network returns the rows of all texts in one slice,
+    /// `[tokens × hidden]`, which is cut at the texts' lengths.
     fn embed_group(
         &self,
         group: &[Vec<u32>],

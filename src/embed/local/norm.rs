@@ -1,4 +1,5 @@
-//! `LayerNorm`: scales each row of a layer's result back to mean 0 and variance 1.
+//! `LayerNorm`: scales each row of a layer's result back to mean 0 and variance 1. Then each column
+//! gets the scale and the shift that were learnt for it.
 
 use crate::embed::local::error::Error;
 use crate::embed::local::kernels;
@@ -12,7 +13,8 @@ pub(super) struct Norm {
 }
 
 impl Norm {
-    /// Reads `name.weight` and `name.bias`, both of length `width`.
+    /// Reads `name.weight` and `name.bias`, both of length `width`. `Error::Value` if either is
+    /// missing or has another length.
     pub(super) fn open(
         tensors: &Tensors,
         name: &str,
@@ -24,7 +26,8 @@ impl Norm {
         Ok(Self { weight, bias, epsilon })
     }
 
-    /// Normalises rows in place.
+    /// Normalises rows in place. Their number follows from the length of `rows`, which must be a
+    /// multiple of `width`.
     pub(super) fn apply(&self, rows: &mut [f32]) {
         kernels::layer_norm(rows, &self.weight, &self.bias, self.epsilon);
     }

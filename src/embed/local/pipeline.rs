@@ -1,4 +1,7 @@
 //! The steps around the network: modules.json, the pooling, the token limit, lower-casing.
+//!
+//! A model computes correct vectors only if all of these are followed, so an unknown step is an
+//! error rather than skipped.
 
 use std::path::{Path, PathBuf};
 
@@ -16,20 +19,25 @@ const FEWEST_TOKENS: usize = 3;
 pub(super) struct Recipe {
     /// Where the network's own files are: the directory itself, or `0_Transformer` in older models.
     pub(super) network: PathBuf,
-    /// How the rows become one vector.
+    /// How the rows become one vector. Includes the last step, `Normalize`, where the model has it.
     pub(super) pooling: Pooling,
 }
 
 /// How a text is cut and changed before it becomes tokens.
 pub(super) struct TextRules {
-    /// Longer texts are cut here; counts the tokens at start and end too.
+    /// Longer texts are cut here; counts the tokens at start and end too. At most the rows of the
+    /// position table.
     pub(super) most_tokens: usize,
-    /// Whether texts are lower-cased first.
+    /// Whether texts are lower-cased first. Some tokenizers do so by themselves, whatever this
+    /// says.
     pub(super) lower_case: bool,
 }
 
 impl Recipe {
     /// Reads `modules.json` and the pooling's configuration; rejects unsupported modules.
+    ///
+    /// `Error::Io` without `modules.json`, `Error::Value` for another sequence of modules, another
+    /// pooling mode or a default prompt. The folder of each module is relative to `dir`.
     pub(super) fn open(dir: &Path) -> Result<Self, Error> {
         let json = Document::open(dir.join("modules.json"))?;
         let modules: Vec<(&str, &str)> =
@@ -49,6 +57,9 @@ impl Recipe {
 
 impl TextRules {
     /// Reads the limit from `sentence_bert_config.json` or `tokenizer_config.json`.
+    ///
+    /// The first of the two that states one counts; without any, the position table is the limit.
+    /// `Error::Value` for a limit below 3 tokens.
     pub(super) fn open(network: &Path, config: &Config) -> Result<Self, Error> {
         let json = Document::open_optional(network.join("sentence_bert_config.json"))?;
         let lower_case = json.as_ref().is_some_and(|json| json.flag("do_lower_case"));
@@ -88,6 +99,7 @@ fn no_prompt(dir: &Path) -> Result<(), Error> {
     }
 }
 
+/// The newer form names the mode; where it is absent, the older flags decide.
 fn mode(file: PathBuf) -> Result<Mode, Error> {
     let json = Document::open(file)?;
     if let Some(name) = json.find("pooling_mode") {
@@ -126,6 +138,7 @@ fn tokenizer_limit(network: &Path) -> Result<usize, Error> {
     }
 }
 
+/// Read as a float, since 10^30 fits no integer; it becomes `usize::MAX`, no limit.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
 fn limit(json: &Document, key: &str) -> Result<usize, Error> {
     let limit = json.number(key)? as usize;

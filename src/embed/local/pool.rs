@@ -1,4 +1,7 @@
 //! The computing threads: dedicated, at low priority, fed by bounded queues.
+//!
+//! A batch takes one thread from beginning to end: more threads help by taking more batches, not by
+//! sharing one. Answers arrive through each request's promise, in any order.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -16,10 +19,12 @@ use crate::error::Error;
 use crate::fill::port::embedding::{InputType, RateLimits, Reply};
 use crate::fill::port::fault::ServiceFault;
 
+/// All threads have it; Linux shows its first 15 bytes.
 const NAME: &str = "vectorfill-model";
 /// More than the batches that can be in flight, which is one more than there are threads.
 const MAX_JOBS: usize = 512;
-/// The server and the engine come first.
+/// The server and the engine come first. The scale goes from -20 to 19; a higher number gets less of
+/// a busy processor.
 const NICENESS: i32 = 10;
 
 /// Texts to embed, and the promise to answer.
@@ -28,6 +33,7 @@ type Job = (Vec<String>, Promise);
 /// A model with its threads. Dropping it cancels their work.
 #[derive(Debug)]
 pub(in crate::embed) struct Pool {
+    /// Batches, taken by whichever thread is free.
     jobs: Sender<Job>,
     /// Served by a thread of their own, since a batch takes seconds.
     questions: Sender<Job>,
@@ -37,15 +43,21 @@ pub(in crate::embed) struct Pool {
 
 #[derive(Debug)]
 struct Shared {
+    /// Of the model, from `vectorfill.model`.
     folder: PathBuf,
-    /// Opened by the first thread that needs it: the caller's thread must not read 90 MB.
+    /// Opened by the first thread that needs it: the caller's thread must not read 90 MB. The
+    /// others wait for it. A failure stays: only a new pool tries again.
     model: OnceLock<Result<Model, String>>,
+    /// Raised once, never lowered.
     cancel: AtomicBool,
 }
 
 impl Pool {
     /// Starts the threads. They open the model; if that fails, every request is answered with the
     /// reason.
+    ///
+    /// There is one thread more than `config.threads`, for the questions. `Error::Thread` if the
+    /// system refuses one; reading the model never delays the caller.
     pub(in crate::embed) fn start(config: &EmbedderConfig) -> Result<Self, Error> {
         let (jobs, queue) = bounded(MAX_JOBS);
         let (questions, asked) = bounded(MAX_JOBS);
@@ -66,6 +78,9 @@ impl Pool {
     }
 
     /// Queues a request; never waits.
+    ///
+    /// The promise is kept on a computing thread, or right here, as cancelled, if the queue is
+    /// full.
     pub(in crate::embed) fn submit(&self, input: InputType, texts: Vec<String>, promise: Promise) {
         let jobs = if input == InputType::Query { &self.questions } else { &self.jobs };
         // A job that does not fit is dropped, and its promise answers.
@@ -74,6 +89,9 @@ impl Pool {
 
     /// Ends the threads. Threads check the flag between layers, so they end soon however long their
     /// batch; this waits `limit` at most.
+    ///
+    /// Queued requests are answered first, each with an error. A thread that is not done in time is
+    /// left to end by itself.
     pub(in crate::embed) fn stop(mut self, limit: Duration) {
         let until = Instant::now() + limit;
         self.shared.cancel.store(true, Ordering::Relaxed);
@@ -96,6 +114,8 @@ impl Drop for Pool {
     }
 }
 
+/// One thread's life: jobs until the pool is dropped and its queue is empty. A panic costs one job,
+/// not the thread.
 fn work(queue: &Receiver<Job>, shared: &Shared, niceness: i32) {
     // On Linux niceness is per thread. If it cannot be set, we work all the same.
     rustix::process::nice(niceness).ok();
@@ -110,6 +130,8 @@ fn work(queue: &Receiver<Job>, shared: &Shared, niceness: i32) {
 }
 
 impl Shared {
+    /// The reply numbers the vectors from 0, in the order of the texts, and counts the tokens that
+    /// are left after truncation. The first call opens the model.
     fn embed(&self, texts: &[String]) -> Result<Reply, ServiceFault> {
         let model = self.model.get_or_init(|| Model::open(&self.folder).map_err(|e| e.to_string()));
         let model = model.as_ref().map_err(|reason| self.unusable(reason))?;
@@ -120,6 +142,8 @@ impl Shared {
         Ok(Reply { vectors, tokens: Some(tokens as u64) })
     }
 
+    /// What an error means to whoever asked: only `Text` is the text's own fault, and only after a
+    /// stop is it worth trying again.
     fn fault(&self, error: &ModelError) -> ServiceFault {
         match error {
             ModelError::Text { reason } => ServiceFault::Text(reason.clone()),
@@ -135,6 +159,7 @@ impl Shared {
         }
     }
 
+    /// Names the setting, so that users know what to change.
     fn unusable(&self, reason: &str) -> ServiceFault {
         ServiceFault::Misconfigured(format!(
             "vectorfill.model '{}': {reason}",

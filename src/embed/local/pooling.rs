@@ -1,4 +1,7 @@
 //! Pooling: turns the rows of a text's tokens into one vector.
+//!
+//! Special tokens count like any other, as in sentence-transformers. No mask is needed, since texts
+//! are never padded.
 
 use crate::embed::local::error::Error;
 
@@ -10,7 +13,8 @@ const SMALLEST_NORM: f32 = 1e-12;
 pub(super) enum Mode {
     /// The mean of all rows.
     Mean,
-    /// The first row.
+    /// The first row. It belongs to the token that the tokenizer puts before a text, `[CLS]` in
+    /// BERT.
     Cls,
     /// The maximum of each column.
     Max,
@@ -21,7 +25,8 @@ pub(super) enum Mode {
 pub(super) struct Pooling {
     /// How rows are combined.
     pub(super) mode: Mode,
-    /// Whether the vector is scaled to length 1.
+    /// Whether the vector is scaled to length 1. Then the dot product of two vectors is their
+    /// cosine.
     pub(super) normalize: bool,
 }
 
@@ -29,7 +34,8 @@ impl Mode {
     /// All names, for error messages.
     pub(super) const NAMES: &'static str = "mean, cls, max";
 
-    /// The mode with this name in the pooling's config.json.
+    /// The mode with this name in the pooling's config.json. `None` for those that
+    /// sentence-transformers knows and we do not, such as `weightedmean`.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
             "mean" => Some(Self::Mean),
@@ -42,6 +48,9 @@ impl Mode {
 
 impl Pooling {
     /// The vector of one text. `rows` holds its token rows, at least one, each `width` long.
+    ///
+    /// The vector has `width` numbers. `Error::NotFinite` if one of them is NaN or infinite: an
+    /// index must never get such a vector. `Error::Shape` without rows.
     pub(super) fn vector(&self, rows: &[f32], width: usize) -> Result<Vec<f32>, Error> {
         let mut rows = rows.chunks_exact(width);
         let first = rows.next().ok_or(Error::Shape { what: "a text without tokens" })?;
@@ -58,6 +67,7 @@ impl Pooling {
     }
 }
 
+/// Joins the rows column by column; reads memory in order, which a loop over columns would not.
 fn fold<'a>(
     first: &[f32],
     rows: impl Iterator<Item = &'a [f32]>,
@@ -79,6 +89,7 @@ fn mean<'a>(first: &[f32], rows: impl ExactSizeIterator<Item = &'a [f32]>) -> Ve
     vector
 }
 
+/// Scales to Euclidean length 1; a vector of zeros stays as it is.
 fn normalize(vector: &mut [f32]) {
     let squares: f32 = vector.iter().map(|value| value * value).sum();
     let norm = squares.sqrt().max(SMALLEST_NORM);

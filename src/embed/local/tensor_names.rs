@@ -1,5 +1,8 @@
 //! The names of each architecture's tensors, without the prefix that some files put before all of
 //! them.
+//!
+//! The names are those of transformers' modules, since torch names a tensor after its place in
+//! them.
 
 use crate::embed::local::architecture::Kind;
 
@@ -23,15 +26,16 @@ pub(super) struct LayerNames {
     pub(super) output_norm: String,
 }
 
-/// One row per token of the vocabulary.
+/// One row per token of the vocabulary. Shape `[vocabulary, hidden]`.
 pub(super) const WORD_EMBEDDINGS: &str = "embeddings.word_embeddings.weight";
-/// One row per position.
+/// One row per position. Shape `[positions, hidden]`.
 pub(super) const POSITIONS: &str = "embeddings.position_embeddings.weight";
-/// BERT only: one row per token type.
+/// BERT only: one row per token type. Shape `[token_types, hidden]`.
 pub(super) const TOKEN_TYPES: &str = "embeddings.token_type_embeddings.weight";
 /// `LayerNorm` of the first rows, without `.weight` and `.bias`.
 pub(super) const EMBEDDING_NORM: &str = "embeddings.LayerNorm";
-/// `MPNet` only: a row of biases, one per head, for each bucket.
+/// `MPNet` only: a row of biases, one per head, for each bucket. Shape `[32, heads]`; all layers
+/// share it.
 pub(super) const DISTANCES: &str = "encoder.relative_attention_bias.weight";
 
 impl LayerNames {
@@ -55,6 +59,7 @@ impl LayerNames {
     }
 }
 
+/// Query, key, value, output and norm of the attention, in the order of `LayerNames::new`.
 const BERT: [&str; 5] = [
     "attention.self.query",
     "attention.self.key",
@@ -63,6 +68,7 @@ const BERT: [&str; 5] = [
     "attention.output.LayerNorm",
 ];
 
+/// The same five parts. The feed-forward part has the same names in both architectures.
 const MPNET: [&str; 5] = [
     "attention.attn.q",
     "attention.attn.k",

@@ -2,6 +2,9 @@
 //!
 //! Plain reads instead of a mapping: a low memory peak (no second copy of the file is ever
 //! resident), no unsafe, and a file truncated while we read it is an error instead of a SIGBUS.
+//!
+//! The layout, from the safetensors specification: 8 bytes with the header's length (little
+//! endian), the header as JSON, then the data of all tensors, without gaps.
 
 use std::fs::File;
 use std::io;
@@ -13,31 +16,38 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::embed::local::error::Error;
 
-/// Bytes read at a time; a multiple of every element size.
+/// Bytes read at a time; a multiple of every element size. Each tensor needs only this much beside
+/// its f32 values.
 const BLOCK: usize = 1 << 18;
 
 /// The format's own limit on its header.
 const LONGEST_HEADER: usize = 100_000_000;
 
+/// Bytes at the start of the file; they hold the header's length as a little-endian u64.
 const LENGTH_FIELD: usize = 8;
 
 /// Every architecture has this tensor; a prefix before its name (`bert.`) applies to all tensors.
 const LANDMARK: &str = super::tensor_names::WORD_EMBEDDINGS;
 
-/// An open file and its header.
+/// An open file and its header. Holds no tensor data: `values` reads it anew each time.
 pub(super) struct Tensors {
     path: PathBuf,
     file: File,
     metadata: Metadata,
-    /// Offset of the data in the file.
+    /// Offset of the data in the file. The offsets in the header count from here.
     data: u64,
+    /// Put before each name; often empty.
     prefix: String,
 }
 
+/// Appends the numbers in a block of bytes. A block holds whole elements only.
 type Decode = fn(&[u8], &mut Vec<f32>);
 
 impl Tensors {
     /// Opens the file and checks its header.
+    ///
+    /// `Error::Format` if the header is no valid one or the data is shorter or longer than it says.
+    /// After this every tensor's offsets lie within the file and agree with its shape and type.
     pub(super) fn open(path: PathBuf) -> Result<Self, Error> {
         match File::open(&path) {
             Ok(file) => Self::read_header(path, file),
@@ -46,6 +56,10 @@ impl Tensors {
     }
 
     /// The values of a tensor in the file's order; its shape must be exactly `shape`.
+    ///
+    /// `name` comes without the prefix. F16 and BF16 become f32, exactly, and take twice the memory
+    /// they take in the file. `Error::Value` if the tensor is missing or has another shape or type,
+    /// `Error::Io` if reading fails.
     pub(super) fn values(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, Error> {
         let full = format!("{}{name}", self.prefix);
         let Some(info) = self.metadata.info(&full) else {
@@ -60,6 +74,8 @@ impl Tensors {
         self.read(info, decode, shape.iter().product())
     }
 
+    /// Parsing checks that the tensors follow each other without gaps (`Metadata` does that), so
+    /// comparing the total with the file's size is enough.
     fn read_header(path: PathBuf, file: File) -> Result<Self, Error> {
         let header = match header(&file) {
             Ok(Some(header)) => header,
@@ -83,6 +99,8 @@ impl Tensors {
         Ok(Self { path, file, metadata, data, prefix })
     }
 
+    /// Reads block by block. `count` is the number of elements, so that the values are never moved
+    /// to a larger allocation.
     fn read(&self, info: &TensorInfo, decode: Decode, count: usize) -> Result<Vec<f32>, Error> {
         let (begin, end) = info.data_offsets;
         let mut values = Vec::with_capacity(count);
@@ -131,11 +149,14 @@ fn malformed(file: PathBuf, reason: String) -> Error {
     Error::Format { file, reason }
 }
 
+/// What precedes `LANDMARK` in the file; empty if no tensor has that name, which `values` then
+/// reports.
 fn prefix(metadata: &Metadata) -> String {
     let names = metadata.offset_keys();
     names.iter().find_map(|name| name.strip_suffix(LANDMARK)).unwrap_or_default().to_owned()
 }
 
+/// `None` for all other types: integers, for instance, would need the scales of their quantisation.
 fn decoder(kind: Dtype) -> Option<Decode> {
     if kind == Dtype::F32 {
         Some(|bytes, to| to.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))))
@@ -159,6 +180,9 @@ fn brain(bits: u16) -> f32 {
 
 /// IEEE half precision: exponent and fraction are moved to their places in an f32, then rescaled,
 /// which also handles subnormals; only infinity and NaN need their exponent restored.
+///
+/// The factor is 2^112: the exponent's bias is 15 in a half and 127 in an f32. The shift by 13 is
+/// the difference between 23 and 10 bits of fraction.
 fn half(bits: u16) -> f32 {
     const RESCALE: f32 = f32::from_bits((127 + 112) << 23);
     let sign = u32::from(bits & 0x8000) << 16;

@@ -10,10 +10,11 @@ use tokenizers::TruncationParams;
 use crate::embed::local::error::Error;
 use crate::embed::local::pipeline::TextRules;
 
-/// More than most languages need, so that the first try nearly always fills the limit.
+/// More than most languages need, so that the first try nearly always fills the limit. If it does
+/// not, the next try reads eight times as much.
 const BYTES_PER_TOKEN: usize = 16;
 
-/// A tokenizer with the model's limit.
+/// A tokenizer with the model's limit. Read-only once open, so threads share it.
 pub(super) struct Tokenizer {
     inner: tokenizers::Tokenizer,
     rules: TextRules,
@@ -21,6 +22,10 @@ pub(super) struct Tokenizer {
 
 impl Tokenizer {
     /// Reads `tokenizer.json` in `network`.
+    ///
+    /// `Error::Io` if it cannot be read. `Error::Format` if the library does not accept it, or if
+    /// the limit leaves no room between the tokens that it puts around a text (two in BERT and
+    /// `MPNet`).
     pub(super) fn open(network: &Path, rules: TextRules) -> Result<Self, Error> {
         let file = network.join("tokenizer.json");
         let bytes = match fs::read(&file) {
@@ -37,6 +42,8 @@ impl Tokenizer {
     ///
     /// Only as much of a long text is read as fills the limit: tokenizing a whole megabyte takes a
     /// second and 170 MB (measured), to keep 256 ids of it.
+    ///
+    /// An empty text has ids, too: those put around it. `Error::Text` if the library fails.
     pub(super) fn ids(&self, text: &str) -> Result<Vec<u32>, Error> {
         let mut bytes = self.rules.most_tokens.saturating_mul(BYTES_PER_TOKEN);
         loop {
@@ -49,6 +56,7 @@ impl Tokenizer {
         }
     }
 
+    /// The library reads all of `text` before it cuts the ids to the limit.
     fn all_ids(&self, text: &str) -> Result<Vec<u32>, Error> {
         let lower = self.rules.lower_case;
         let text = if lower { text.to_lowercase().into() } else { Cow::Borrowed(text) };
@@ -59,7 +67,8 @@ impl Tokenizer {
     }
 
     /// Replaces the file's truncation and padding, which are left over from a training run. Without
-    /// padding, `tokenizers` never starts rayon's global thread pool.
+    /// padding, `tokenizers` never starts rayon's global thread pool. At least one token must
+    /// surround a text: an empty one would otherwise have no row to pool.
     fn parse(bytes: &[u8], rules: TextRules) -> tokenizers::Result<Self> {
         let mut inner = tokenizers::Tokenizer::from_bytes(bytes)?;
         inner.with_padding(None).with_truncation(None)?;
@@ -75,7 +84,8 @@ impl Tokenizer {
     }
 }
 
-/// The first `bytes` of a text, without the word that would be cut: no token spans white space.
+/// The first `bytes` of a text, without the word that would be cut: no token spans white space. All
+/// of the text if its first `bytes` have no white space.
 fn start(text: &str, bytes: usize) -> &str {
     let head = text.get(..text.floor_char_boundary(bytes)).unwrap_or(text);
     let whole = head.len() == text.len();

@@ -1,5 +1,9 @@
 //! Google's Gemini API. Each text is a request of its own in `batchEmbedContents`: several in one
 //! `content` would come back as a single vector.
+//!
+//! Unlike OpenAI, it has the model in the path, the key in `x-goog-api-key`, and the number of
+//! dimensions in each request rather than once. Vectors come as numbers, and an index of zero is
+//! left out of responses. An empty text is answered with 429, as if we were too fast.
 
 use reqwest::header::HeaderName;
 use serde_json::{Value, json};
@@ -7,6 +11,8 @@ use serde_json::{Value, json};
 use super::{Ask, Auth, InputTypeField, Preset, Protocol, Wire};
 use crate::fill::port::embedding::InputType;
 
+/// 100 texts are what Google's documentation allows in a batch. Without a number of dimensions, the
+/// model gives 3,072; shorter vectors come back unnormalised.
 pub(super) static PRESET: Preset = Preset {
     name: "gemini",
     base_url: "https://generativelanguage.googleapis.com/v1beta",
@@ -26,11 +32,15 @@ pub(super) static PRESET: Preset = Preset {
 };
 
 /// Whether the model takes its task as words before the text instead of in a field.
+/// The second generation does, according to Google's documentation; `gemini-embedding-001` has
+/// `taskType`.
 fn is_told_in_words(model: &str) -> bool {
     model.starts_with("gemini-embedding-2")
 }
 
 /// One request per text.
+/// The words before a text are those of Google's documentation: they distinguish documents from
+/// queries, so they are no matter of taste. `extra` fields go beside `requests`, not into each.
 pub(super) fn body(ask: Ask<'_>, protocol: &Protocol) -> Value {
     let request = |text: &String| {
         let words = is_told_in_words(ask.model);

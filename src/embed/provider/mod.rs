@@ -3,6 +3,9 @@
 //! messages ([`refusal`]).
 //!
 //! Pure: texts in, bytes out, and bytes in, vectors out.
+//!
+//! What is sent is decided by the preset, but what is read is not: a service that says it follows
+//! OpenAI's protocol may still answer in its own shape, and a gateway may answer in another's.
 
 mod azure;
 mod cohere;
@@ -42,14 +45,18 @@ pub(crate) struct Preset {
     /// is needed.
     pub key_env: &'static str,
     /// The most texts it accepts in one request.
+    /// The settings can ask for fewer, not for more.
     pub max_texts: usize,
     /// The most tokens it accepts in one request.
+    /// Before a request is sent, its tokens are an estimate.
     pub max_tokens: usize,
     /// How to talk to it.
+    /// A function, since a protocol holds maps and strings, which a static cannot.
     pub protocol: fn() -> Protocol,
 }
 
 /// All services by name.
+/// In the order in which error messages list them.
 pub(crate) static PRESETS: [&Preset; 10] = [
     &openai::PRESET,
     &azure::PRESET,
@@ -80,10 +87,13 @@ pub(crate) enum Auth {
     /// `Authorization: Bearer …`.
     Bearer,
     /// In this header, without a prefix.
+    /// For example `api-key: …` (Azure) or `x-goog-api-key: …` (Gemini).
     Header(HeaderName),
 }
 
 /// How a service is told whether a text is a document or a query.
+/// Models that are trained on pairs give the two different vectors. Where it is optional, leaving
+/// it out gives worse results rather than an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InputTypeField {
     /// The field in the body.
@@ -100,6 +110,7 @@ pub(crate) struct Protocol {
     /// The shape of the body.
     pub wire: Wire,
     /// Appended to the base URL's path; `{model}` = the model's name.
+    /// Begins with a slash.
     pub path: String,
     /// How the key is sent.
     pub auth: Auth,
@@ -108,6 +119,7 @@ pub(crate) struct Protocol {
     /// How the service distinguishes documents from queries; `None` = it does not.
     pub input_type: Option<InputTypeField>,
     /// Fields added to every body.
+    /// A field of the same name replaces ours.
     pub extra: Map<String, Value>,
     /// Whether to request vectors as base64, a quarter of the size.
     pub base64: bool,
@@ -129,6 +141,7 @@ impl Default for Protocol {
 }
 
 /// A request before it is serialised.
+/// Borrows everything, so that it can be made again without base64.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask<'a> {
     /// The model's name.
@@ -140,11 +153,14 @@ pub(crate) struct Ask<'a> {
     /// The number of dimensions; `None` = the model's default.
     pub dimensions: Option<usize>,
     /// Whether to request base64, if the protocol supports it.
+    /// `false` after the service has refused it.
     pub base64: bool,
 }
 
 impl Protocol {
     /// The body of a request.
+    /// Fields that the service does not need are left out rather than sent as `null`, which some
+    /// refuse.
     pub(crate) fn body(&self, ask: Ask<'_>) -> Value {
         let mut body = match self.wire {
             Wire::OpenAi => openai::body(ask, self.base64),
@@ -161,6 +177,8 @@ impl Protocol {
         body
     }
 
+    /// The number of dimensions and the type of the texts, under the names the service has for
+    /// them.
     fn add_fields(&self, fields: &mut Map<String, Value>, ask: Ask<'_>) {
         if let (Some(field), Some(dimensions)) = (&self.dimensions_field, ask.dimensions) {
             fields.insert(field.clone(), json!(dimensions));

@@ -1,5 +1,9 @@
 //! Classifies a service's error responses: extracts the message from a body of any shape, and what
 //! it means where the status alone does not tell.
+//!
+//! Statuses are used loosely: an empty account is a 429 at OpenAI, a text that is too long is a 500
+//! at llama.cpp, and too many texts are a 400 or a 422. There are no common codes either, so the
+//! words decide. What they mean for the batch is decided in `port/fault`.
 
 use std::time::Duration;
 
@@ -11,8 +15,11 @@ use crate::fill::port::fault::Says;
 use crate::text::one_line;
 
 /// How many levels of a body are searched.
+/// Bounds the recursion: the body is untrusted.
 const MAX_DEPTH: usize = 8;
 /// Fields where services put their message, best first.
+/// OpenAI has `{"error":{"message":"…"}}`, others `{"error":"…"}` or
+/// `{"detail":[{"msg":"…"}]}`.
 const WORDS: [&str; 9] = [
     "message",
     "error",
@@ -25,6 +32,7 @@ const WORDS: [&str; 9] = [
     "reason",
 ];
 /// Fields where they put error codes.
+/// Text or numbers; they are searched for phrases together with the message.
 const CODES: [&str; 5] = ["code", "type", "status", "error_code", "error_type"];
 
 /// A parsed error response.
@@ -42,6 +50,9 @@ pub(crate) struct Refusal {
 
 /// Parses the body of an error response. `scrub` removes the key from the message, before it is
 /// shortened.
+///
+/// Never fails: a body that is not JSON is its own message, such as the page of a gateway. A pause
+/// in a field wins over one in words.
 pub(crate) fn parse(body: &[u8], scrub: impl Fn(&str) -> String) -> Refusal {
     let json = serde_json::from_slice::<Value>(body).ok();
     let plain = || String::from_utf8_lossy(body).into_owned();
@@ -97,6 +108,7 @@ fn look_around(json: &Value, depth: usize, codes: &mut Vec<String>, retry: &mut 
 }
 
 /// The visible text of a web page.
+/// Gateways and proxies answer with HTML, of which the log should show the words.
 fn without_tags(page: &str) -> String {
     if !page.trim_start().starts_with('<') {
         return page.to_owned();
@@ -131,6 +143,7 @@ fn retry_in_words(words: &str) -> Option<Duration> {
 }
 
 /// Phrases about a rate limit: waiting helps.
+/// The abbreviations are tokens and requests per minute.
 const RATE: [&str; 7] =
     ["per min", "per day", "per second", "rate limit", "rate_limit", "tpm", "rpm"];
 /// Phrases about an empty account; 1113 is Zhipu's code for it.
@@ -150,6 +163,7 @@ const NO_MONEY: [&str; 11] = [
 /// Phrases about a request that is too large no matter when it is sent.
 const TOO_LARGE: [&str; 3] = ["request too large", "must be reduced", "tokens per request"];
 /// Phrases about a text that is too long.
+/// The names of parameters (`n_ctx`, `max_position`) come from llama.cpp and Hugging Face.
 const TOO_LONG: [&str; 12] = [
     "context length",
     "context window",
@@ -165,6 +179,7 @@ const TOO_LONG: [&str; 12] = [
     "n_ctx",
 ];
 /// Phrases about a limit, and words for the items of a request.
+/// One of each is needed: neither says anything alone.
 const LIMIT: [&str; 9] = [
     "exceed",
     "maximum",
@@ -180,6 +195,11 @@ const MANY: [&str; 8] =
     ["inputs", "texts", "items", "documents", "sentences", "elements", "array", "batch"];
 
 /// What a message means. `words` is in lower case; `retry` = it says how long to wait.
+///
+/// The order matters, since the phrases overlap. A request that is too large for a minute's tokens
+/// mentions a rate, but waiting does not help. Gemini says "exceeded your current quota" of a rate
+/// limit, and then says when to retry, so it is no empty account. "Too large to process. Increase
+/// the physical batch size" is about one long text, not about many.
 fn says(words: &str, retry: bool) -> Says {
     let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
     let numbers = numbers(words);
@@ -206,6 +226,7 @@ fn says(words: &str, retry: bool) -> Says {
 }
 
 /// The free-standing whole numbers in a text; `352,911` is one number.
+/// Parts of a name such as `text-embedding-3` count, too; `v2` and `max_32` do not.
 fn numbers(words: &str) -> Vec<u64> {
     let number = |word: &str| {
         let digits: String = word.chars().filter(|c| *c != ',').collect();

@@ -4,6 +4,9 @@
 //! `embeddings.float[]` (Cohere), `embeddings[].values` (Gemini), `embedding` (one text), and a
 //! bare list of vectors (text-embeddings-inference). An `index` decides where there is one;
 //! otherwise the position in the list does.
+//!
+//! Everything is read in one pass, without a tree of JSON values: a batch of large vectors would
+//! take several times its size in the database's memory. Fields that are not needed are skipped.
 
 use std::fmt;
 
@@ -17,9 +20,11 @@ use crate::fill::port::fault::{Malformed, ServiceFault};
 use crate::text::one_line;
 
 /// How much of an unparsable response is shown, in characters.
+/// Enough to tell a login page from a stack trace.
 const BEGINNING_CHARS: usize = 80;
 
 /// A parsed response: vectors, or an error that came with a success status.
+/// Some gateways answer with 200 and put the error of the service behind them into the body.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Answer {
     /// Vectors.
@@ -30,6 +35,8 @@ pub(crate) enum Answer {
 
 /// Rejects a body that cannot be JSON by its first bytes, instead of downloading all of a wrong
 /// page.
+/// `bytes` is the first part of the body. White space alone passes, as more is to come. The error
+/// holds the beginning of the page, without the key.
 pub(crate) fn check_beginning(
     bytes: &[u8],
     scrub: impl Fn(&str) -> String,
@@ -55,6 +62,10 @@ fn without_bom(bytes: &[u8]) -> &[u8] {
 /// Parses the body of a successful response. `scrub` removes the key from error messages: after
 /// JSON escapes are resolved, or the key could hide in them, and before shortening, because a part
 /// of the key is a secret too.
+///
+/// Fails if the body is not JSON, ends early, has something behind it, or holds neither vectors nor
+/// an error; also if an item has no vector. Whether there are enough vectors, and whether they are
+/// usable, is checked by `by_index`.
 pub(crate) fn parse(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<Answer, ServiceFault> {
     let mut parser = serde_json::Deserializer::from_slice(without_bom(body));
     let parsed = parser.deserialize_any(AnswerVisitor).and_then(|found| {
@@ -74,6 +85,8 @@ pub(crate) fn parse(body: &[u8], scrub: impl Fn(&str) -> String) -> Result<Answe
     }
 }
 
+/// Vectors within vectors come from a model without pooling, one for each token. That is common
+/// enough for an error of its own, which says so.
 fn malformed(words: &str) -> ServiceFault {
     if words.contains(NESTED) {
         return ServiceFault::Malformed(Malformed::Nested);
@@ -97,12 +110,16 @@ fn placed(vectors: Vec<Item>) -> Result<Vec<(usize, Vec<f32>)>, ServiceFault> {
 /// What was found in the body.
 #[derive(Default)]
 struct Found {
+    /// `None` = no field for vectors, or `null` in it.
     vectors: Option<Vec<Item>>,
+    /// As the service counts them; `None` = it does not say.
     tokens: Option<u64>,
     /// The body holds an error object or message.
+    /// Counts only where there are no vectors.
     refusal: bool,
 }
 
+/// Takes an object by its fields, or a bare list of vectors.
 struct AnswerVisitor;
 
 impl<'de> Visitor<'de> for AnswerVisitor {
@@ -147,6 +164,8 @@ impl<'de> Visitor<'de> for AnswerVisitor {
 }
 
 #[derive(Deserialize)]
+/// OpenAI's `usage`. The total comes first; some services only have the tokens of the prompt, which
+/// for embeddings is the same.
 struct Usage {
     total_tokens: Option<u64>,
     prompt_tokens: Option<u64>,
@@ -159,6 +178,7 @@ impl Usage {
 }
 
 #[derive(Deserialize)]
+/// Cohere's `meta`, whose counts may be written as `4.0`.
 struct Meta {
     billed_units: Option<Billed>,
 }

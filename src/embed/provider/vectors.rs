@@ -1,4 +1,11 @@
-//! The vectors within an answer, in any of the shapes services give them, read straight into 32 bits.
+//! The vectors within an answer, in any of the shapes services give them, read straight into 32
+//! bits.
+//!
+//! The shapes differ in three ways: what a list of vectors is wrapped in, what one vector is
+//! wrapped in, and whether its numbers are JSON or base64. There is one type for each: `Items`,
+//! `Item` and `Floats`. They are told apart by their first token, so nothing is read twice.
+//!
+//! Lengths, and whether numbers are finite, are not checked here.
 
 use std::fmt;
 
@@ -8,15 +15,20 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde::{Deserialize, Deserializer};
 
 /// The parser's error for vectors within vectors.
+/// A text, because a visitor of serde can only fail with one; `reply` looks for it.
 pub(super) const NESTED: &str = "nested vectors";
 
 /// One vector, with its index if it has one.
 pub(super) struct Item {
+    /// Which of the request's texts it belongs to, from zero.
     pub(super) index: Option<usize>,
+    /// `None` = the object has no field for it, which is refused later.
     pub(super) vector: Option<Vec<f32>>,
 }
 
 /// A list of vectors, or an object that holds it under `float`; `null` = none.
+/// The object is Cohere's, with a field for each type of number:
+/// `{"float":[[0.5,-2]],"int8":null}`. Only floats were asked for.
 pub(super) struct Items(pub(super) Option<Vec<Item>>);
 
 impl<'de> Deserialize<'de> for Items {
@@ -54,6 +66,7 @@ impl<'de> Deserialize<'de> for Items {
 }
 
 /// `{index, embedding}`, `{values}`, or the vector itself.
+/// OpenAI has the first, Gemini the second, Ollama and Cohere the last.
 impl<'de> Deserialize<'de> for Item {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ItemVisitor;
@@ -93,6 +106,8 @@ impl<'de> Deserialize<'de> for Item {
 }
 
 /// Numbers, or base64 of little-endian `f32`.
+/// `[0.5]` and `"AAAAPw=="` are the same vector. Fails on base64 that is not valid, or that is no
+/// multiple of four bytes.
 pub(super) struct Floats(pub(super) Vec<f32>);
 
 impl<'de> Deserialize<'de> for Floats {
@@ -129,6 +144,8 @@ impl<'de> Visitor<'de> for FloatsVisitor {
 }
 
 /// One number of a vector.
+/// Read as 64 bits and rounded to 32, which is what the engine stores: the list of numbers is never
+/// held in both. Anything but a number or `null` is an error.
 struct NumberSeed;
 
 impl<'de> DeserializeSeed<'de> for NumberSeed {

@@ -1,4 +1,7 @@
 //! The arguments of a command, read from the front.
+//!
+//! Words are compared without regard to case; values are taken as they are, so they may hold any
+//! bytes. Nothing is copied until a value is parsed.
 
 use std::ops::RangeInclusive;
 

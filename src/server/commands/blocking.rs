@@ -1,10 +1,14 @@
 //! Commands that wait for the worker, keeping their client blocked.
+//!
+//! The main thread never waits. A command leaves its request in the worker's queue and returns; the
+//! answer comes later, from the worker's thread. If the queue is full, the request is dropped and
+//! its client gets an error at once, so no client can hang on a request that nobody has.
 
 use std::time::Duration;
 
 use redis_module::{Context, ContextFlags, RedisError, RedisResult, RedisValue};
 
-use crate::fill::port::event::RunFault;
+use crate::fill::port::server::RunFault;
 use crate::server::blocked_client::Client;
 use crate::server::commands::error;
 use crate::server::handle::with_worker;

@@ -1,11 +1,14 @@
 //! Which rule, and so which embedder, a command is about.
+//!
+//! The `Config` comes from the caller, so that a command can make all of its choices by the same
+//! settings, even if they change while its client waits.
 
 use std::sync::Arc;
 
 use redis_module::{RedisError, RedisString};
 
 use crate::entity::GraphName;
-use crate::fill::port::event::RunFault;
+use crate::fill::port::server::RunFault;
 use crate::rule::name::{EmbedderName, RuleName};
 use crate::rule::{Binding, Rule};
 use crate::server::commands::blocking::fault;

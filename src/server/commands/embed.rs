@@ -1,4 +1,29 @@
 //! `VECTORFILL.EMBED [EMBEDDER name] text [text …] [FORMAT floats|blob]`
+//!
+//! # Syntax
+//!
+//! ```text
+//! VECTORFILL.EMBED [EMBEDDER name] text [text …] [FORMAT floats|blob]
+//! ```
+//!
+//! The two options are recognised only at the two ends, and only if a text remains: anything else
+//! is a text, even the word `FORMAT`.
+//!
+//! # Reply
+//!
+//! One vector per text, in their order: a list of numbers, or one string of little-endian 32-bit
+//! floats, four bytes per dimension.
+//!
+//! ```text
+//! > VECTORFILL.EMBED "a boat"
+//! 1) 1) "0.0123"
+//!    2) "-0.0456"
+//! ```
+//!
+//! # Errors
+//!
+//! `NOKEY`, `EMBED` with the service's words, `TIMEOUT` after twice the request timeout, `ERR` for
+//! an unknown embedder, more than 2048 texts, and inside MULTI or a script.
 
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;

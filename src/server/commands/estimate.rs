@@ -1,4 +1,15 @@
 //! `VECTORFILL.ESTIMATE [graph [RULE rule]]`
+//!
+//! Of one graph it blocks its client and samples texts; of all it only reads what the worker knows.
+//!
+//! ```text
+//! > VECTORFILL.ESTIMATE kb
+//! "rules" ["default" [… "embedder" "default" "price" "0.02" "price_as_of" …]]
+//! "sums"  ["distinct" 300 "sampled" 50 "seconds" 12 "texts" 311 "tokens" 9120 "usd" "0.0002"]
+//! ```
+//!
+//! Null = not known. Prices are US$ per million tokens. Errors: `NOGRAPH`, `NORULE`, `NOENGINE`,
+//! `NOPERM`, and `TIMEOUT` once a minute has passed.
 
 use std::sync::Arc;
 
@@ -9,7 +20,7 @@ use redis_module_macros::command;
 use crate::embed::provider::price::Price;
 use crate::engine::query::preview::Seen;
 use crate::entity::{GraphName, Text};
-use crate::fill::port::event::RunFault;
+use crate::fill::port::server::RunFault;
 use crate::fill::status::GraphFigures;
 use crate::fill::tally::Tally;
 use crate::rule::Rule;

@@ -1,4 +1,27 @@
 //! `VECTORFILL.FAILURES graph [RULE rule] [COUNT n]`
+//!
+//! # Syntax
+//!
+//! ```text
+//! VECTORFILL.FAILURES graph [RULE rule] [COUNT n]
+//! ```
+//!
+//! `n` is 1 to 10000, and 100 unless given. The reasons are read from the graph, so the client is
+//! blocked until the engine has answered; there is no limit of time.
+//!
+//! # Reply
+//!
+//! ```text
+//! > VECTORFILL.FAILURES kb COUNT 2
+//! 1) 1) (integer) 17
+//!    2) "…"
+//! ```
+//!
+//! Each row has the rule as a third item if the rows belong to several rules.
+//!
+//! # Errors
+//!
+//! `NOGRAPH`, `NORULE`, `ERR` inside MULTI or a script, and what the server's state forbids.
 
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;

@@ -1,4 +1,7 @@
 //! `VECTORFILL.HELP`
+//!
+//! The reply is an array of lines, made for people. It is kept here by hand: a command that is
+//! added or changed needs its lines changed, too.
 
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;

@@ -1,4 +1,12 @@
 //! `VECTORFILL.INJECT point`: in test builds only.
+//!
+//! ```text
+//! > VECTORFILL.INJECT filter
+//! OK
+//! ```
+//!
+//! The fences in `handle.rs` must keep the server alive then; the integration tests check that they
+//! do. `ERR` if no point has the name.
 
 use redis_module::{Context, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;

@@ -1,4 +1,8 @@
 //! The commands, one file each, and what they share.
+//!
+//! Commands run on the main thread, and so must be short: what takes longer blocks its client and
+//! goes to the worker or to the engine's threads. Their errors begin with a code word in capitals,
+//! for clients; the text after it is for people.
 #![expect(
     clippy::needless_pass_by_value,
     clippy::unnecessary_wraps,
@@ -29,8 +33,8 @@ use std::sync::Arc;
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString};
 
 use crate::entity::GraphName;
-use crate::fill::port::event::{RunFault, ServerState};
 use crate::fill::port::fault::StoreFault;
+use crate::fill::port::server::{RunFault, ServerState};
 use crate::inject::{Point, reached};
 use crate::server::blocked_client::latin1_escaped;
 use crate::server::config;
@@ -99,8 +103,8 @@ fn may(ctx: &Context, graph: &GraphName, permission: &AclPermissions) -> bool {
     ctx.acl_check_key_permission(&user, &key, permission).is_ok()
 }
 
-/// Rejects users who may not run `GRAPH.RO_QUERY` on the graph themselves: our commands grant nothing
-/// beyond that. A query can run without end, or fetch a CSV from another host.
+/// Rejects users who may not run `GRAPH.RO_QUERY` on the graph themselves: our commands grant
+/// nothing beyond that. A query can run without end, or fetch a CSV from another host.
 fn may_query(ctx: &Context, graph: &GraphName, what: &str) -> Result<(), RedisError> {
     if user_may(ctx, &[b"GRAPH.RO_QUERY", graph.as_str().as_bytes(), b"RETURN 1"]) {
         return Ok(());

@@ -1,4 +1,7 @@
 //! Carries the queries of a preview to the engine, for a client that waits.
+//!
+//! A preview is a short dialogue: each reply decides the next query. Between two of them the server
+//! is free, so the counts and the sample may stem from slightly different moments.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,30 @@
 //! `VECTORFILL.QUERY graph cypher TEXT text [RULE rule | EMBEDDER name] [TIMEOUT ms] [--compact]`
+//!
+//! The text is embedded first, by the worker; then the query runs on the engine's own threads. The
+//! user's limit covers both.
+//!
+//! # Syntax
+//!
+//! ```text
+//! VECTORFILL.QUERY graph cypher TEXT text [RULE rule | EMBEDDER name] [TIMEOUT ms] [--compact]
+//! ```
+//!
+//! `ms` is 1 to 86400000, a day; twice the request timeout without it. Of `RULE` and `EMBEDDER`,
+//! the last one counts; without either, the rules of the graph must share one embedder.
+//!
+//! # Reply
+//!
+//! That of `GRAPH.RO_QUERY`, byte for byte, in the client's protocol version. Inside the query,
+//! `$vector` is the vector of the text, as a list of numbers:
+//!
+//! ```text
+//! > VECTORFILL.QUERY kb "MATCH (n:Doc) RETURN size($vector) LIMIT 1" TEXT "a boat"
+//! ```
+//!
+//! # Errors
+//!
+//! `NOGRAPH`, `NORULE`, `NOKEY`, `NOENGINE`, `NOPERM` if the user may not run `GRAPH.RO_QUERY`
+//! there, `EMBED`, `TIMEOUT`, and whatever the engine says of the query.
 
 use std::slice;
 

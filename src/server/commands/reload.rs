@@ -1,4 +1,13 @@
 //! `VECTORFILL.RELOAD`
+//!
+//! All or nothing: if one definition is wrong, the reply says which, and the old ones stay in
+//! force. That differs from a load, which takes whatever is right. It reads a file on the main
+//! thread, at most 1 MB.
+//!
+//! ```text
+//! > VECTORFILL.RELOAD
+//! OK
+//! ```
 
 use redis_module::{Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;

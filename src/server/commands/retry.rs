@@ -1,4 +1,27 @@
 //! `VECTORFILL.RETRY graph [RULE rule] [id …]`
+//!
+//! # Syntax
+//!
+//! ```text
+//! VECTORFILL.RETRY graph [RULE rule] [id …]
+//! ```
+//!
+//! Ids are those that `VECTORFILL.FAILURES` lists; without any, all that is quarantined is
+//! released.
+//!
+//! # Reply
+//!
+//! How many were released. The client is blocked until then, but not until they are tried again.
+//!
+//! ```text
+//! > VECTORFILL.RETRY kb 17
+//! (integer) 1
+//! ```
+//!
+//! # Errors
+//!
+//! `NOGRAPH`, `NORULE`, `READONLY`, `ERR` for an id that is no whole number, and inside MULTI or a
+//! script.
 
 use redis_module::{Context, RedisError, RedisResult, RedisString};
 use redis_module_macros::command;

@@ -1,4 +1,30 @@
 //! `VECTORFILL.RULE SET|DEL|GET|LIST|TEST`
+//!
+//! The rules of a graph are kept in a hash beside it, so they are saved, replicated and moved with
+//! the data. Only graphs of database 0 have any.
+//!
+//! # Syntax and replies
+//!
+//! ```text
+//! VECTORFILL.RULE SET graph rule definition…      OK
+//! VECTORFILL.RULE DEL graph rule                  1, or 0 = there was no such rule
+//! VECTORFILL.RULE GET graph rule                  the definition; null = no such rule applies
+//! VECTORFILL.RULE LIST [graph]                    rows [name, origin, definition]
+//! VECTORFILL.RULE TEST graph rule [definition…]   a map: what the rule would do
+//! ```
+//!
+//! `SET` may come before the graph exists. It replaces a rule of the same name.
+//!
+//! ```text
+//! > VECTORFILL.RULE SET kb people NODE Person TEXT name INTO name_embedding
+//! OK
+//! ```
+//!
+//! # Errors
+//!
+//! `READONLY` for `SET` and `DEL` on a replica, `OOM` for `SET` without memory, `ERR` for a
+//! database other than 0, a definition that is wrong (it names the argument), an unknown embedder,
+//! a 65th rule of one graph, and a property that another of its own rules writes already.
 
 mod list;
 mod test;

@@ -1,4 +1,32 @@
 //! `VECTORFILL.RUN [graph [RULE rule]] [WAIT timeout-ms]`
+//!
+//! A pass runs on the worker. Without `WAIT` the command only leaves a request there.
+//!
+//! # Syntax
+//!
+//! ```text
+//! VECTORFILL.RUN [graph [RULE rule]] [WAIT timeout-ms]
+//! ```
+//!
+//! `timeout-ms` is 0 to 4294967295; 0 waits without a limit. A graph may be called `WAIT`: the word
+//! counts as the option only if a number follows it.
+//!
+//! # Reply
+//!
+//! `OK` without `WAIT`, else the tally of the pass once it has ended:
+//!
+//! ```text
+//! > VECTORFILL.RUN kb WAIT 10000
+//! "deferred" 0  "duration_ms" 412  "error" (nil)  "graphs" 1  "quarantined" 0  "requests" 7
+//! "selected" 311  "stale" 0  "tokens" 9120  "truncated" 0  "written" 311
+//! ```
+//!
+//! # Errors
+//!
+//! `DISABLED`, `READONLY` on a replica, `NOENGINE`, `NOGRAPH`, `NORULE`, `NOKEY` if no embedder
+//! that is needed has its key, `NOPERM` without a graph if the user may not write all of them,
+//! `TIMEOUT` once the limit has passed (the pass goes on), `ERR` for `WAIT` inside MULTI or a
+//! script, and when the worker's queue is full.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,7 +38,7 @@ use redis_module::{
 use redis_module_macros::command;
 
 use crate::entity::GraphName;
-use crate::fill::port::event::RunFault;
+use crate::fill::port::server::RunFault;
 use crate::rule::Rule;
 use crate::rule::name::{EmbedderName, RuleName};
 use crate::server::commands::args::Args;

@@ -1,4 +1,33 @@
 //! `VECTORFILL.SEARCH graph rule|label k text`
+//!
+//! The text is embedded by the worker; then one or more queries run on the engine's own threads.
+//!
+//! # Syntax
+//!
+//! ```text
+//! VECTORFILL.SEARCH graph rule|label k text
+//! ```
+//!
+//! `k` is 1 to 10000. A word that is the name of a rule means the rule, even if it is a label as
+//! well.
+//!
+//! # Reply
+//!
+//! Rows `[id, score, text]`, the nearest first: the score is a distance, so smaller is nearer.
+//! Relationships have `source` and `target` in addition.
+//!
+//! ```text
+//! > VECTORFILL.SEARCH kb Doc 1 "When does the boat go?"
+//! 1) 1) (integer) 42
+//!    2) "0.2113"
+//!    3) "The boat leaves at noon."
+//! ```
+//!
+//! # Errors
+//!
+//! `NOGRAPH`, `NORULE` if no rule applies to the graph, `NOKEY`, `NOENGINE`, `NOPERM` if the user
+//! may not run `GRAPH.RO_QUERY` there, `EMBED`, `TIMEOUT`, and `ERR` if there is no vector index to
+//! search.
 
 use std::slice;
 
@@ -112,7 +141,8 @@ fn go_on(client: Client, graph: GraphName, search: Search, asked: Asked) {
     });
 }
 
-/// The reply: an array of `[id, score, text]`, of relationships `[id, score, text, source, target]`.
+/// The reply: an array of `[id, score, text]`; of relationships,
+/// `[id, score, text, source, target]`.
 fn listed(found: Vec<Found>) -> RedisValue {
     let number = |id: u64| RedisValue::Integer(i64::try_from(id).unwrap_or(i64::MAX));
     let row = |Found { id, score, text, ends }: Found| {

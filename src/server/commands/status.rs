@@ -1,10 +1,35 @@
 //! `VECTORFILL.STATUS [graph [RULE rule] | FULL]`
+//!
+//! Answers from the snapshot that the worker published last, so it never waits, and works while the
+//! server loads and on replicas. The snapshot may lag behind the graphs.
+//!
+//! # Syntax
+//!
+//! ```text
+//! VECTORFILL.STATUS [graph [RULE rule] | FULL]
+//! ```
+//!
+//! # Reply
+//!
+//! A map whose fields are sorted by name. Without a graph: the server's state, its embedders, and
+//! the graphs that are behind, the worst first, at most 20 of them; with `FULL`, all graphs. Only
+//! graphs that the user may read are listed, but the sums count all.
+//!
+//! ```text
+//! > VECTORFILL.STATUS kb
+//! "blank" 0  "coverage" "1"  "eligible" 311  "embedded" 311  "eta_s" …  "pending" 0  …
+//! ```
+//!
+//! # Errors
+//!
+//! `NOGRAPH` if the worker has not seen the graph, which may yet exist; `NORULE`; `ERR` if the
+//! worker is not running.
 
 use redis_module::{AclPermissions, Context, RedisError, RedisResult, RedisString, RedisValue};
 use redis_module_macros::command;
 
 use crate::entity::GraphName;
-use crate::fill::port::event::RunFault;
+use crate::fill::port::server::RunFault;
 use crate::server::commands::blocking::fault;
 use crate::server::commands::choose::rule_name;
 use crate::server::commands::{answered, error, graph_name, may};

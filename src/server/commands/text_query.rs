@@ -1,5 +1,9 @@
 //! Shared by EMBED, QUERY and SEARCH: turns a text into a vector with the model that fills the
 //! graphs.
+//!
+//! What cannot work is refused before a request is sent, since requests cost money: a place that
+//! cannot block, a missing key, a missing graph, a missing permission. Queries go out before any
+//! backfill, and their vectors are cached by the worker.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -9,7 +13,7 @@ use redis_module::{Context, RedisError, RedisResult, RedisString};
 
 use crate::embed::config::EmbedderConfig;
 use crate::entity::{GraphName, Text};
-use crate::fill::port::event::RunFault;
+use crate::fill::port::server::RunFault;
 use crate::rule::Rule;
 use crate::rule::name::EmbedderName;
 use crate::server::blocked_client::Client;

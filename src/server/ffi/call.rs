@@ -182,6 +182,9 @@ impl Drop for Arguments {
 }
 
 /// Whether the user of the current command may run `command`, its keys included.
+///
+/// Nothing is executed. False if it cannot be found out: what is not known to be allowed is
+/// refused.
 pub(in crate::server) fn user_may(ctx: &Context, command: &[&[u8]]) -> bool {
     let mut args = Arguments::new(command);
     let Ok(count) = c_int::try_from(args.0.len()) else { return false };

@@ -55,6 +55,9 @@ unsafe impl Send for Blocked {}
 impl Blocked {
     /// Blocks the client of the current command, without a Redis timeout. `None` = the server
     /// cannot.
+    ///
+    /// The client is answered once the value is dropped, so whoever holds it decides how long it
+    /// waits.
     pub(in crate::server) fn new(ctx: &Context) -> Option<Self> {
         // SAFETY: called within a command; the pointers are freed once, in `drop`.
         unsafe {

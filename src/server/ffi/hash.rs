@@ -12,6 +12,9 @@ use crate::server::handle::guarded;
 pub(in crate::server) type Pair = (Vec<u8>, Vec<u8>);
 
 /// Reads the fields of a hash, and about `max` of them at most; none if the key holds no hash.
+///
+/// Redis hands out the fields in its own order, several at a time, hence *about*. A small hash
+/// comes as a whole. It has no effect on the key: nothing is touched, counted or expired.
 pub(in crate::server) fn read(ctx: &Context, key: &[u8], max: usize) -> Vec<Pair> {
     let mut pairs: Vec<Pair> = Vec::new();
     let mode = raw::REDISMODULE_READ | raw::REDISMODULE_OPEN_KEY_NOEFFECTS;

@@ -10,6 +10,8 @@ use crate::server::handle::guarded;
 use crate::server::own;
 
 /// Subscribes to the removal of keys; Redis ends that when the module is unloaded.
+///
+/// False if the server refuses; the load is aborted then, since rules would outlive their graphs.
 pub(in crate::server) fn watch(ctx: &Context) -> bool {
     let event = raw::RedisModuleEvent { id: raw::REDISMODULE_EVENT_KEY, dataver: 1 };
     // SAFETY: the callback is a function of this library, which lives as long as the subscription.

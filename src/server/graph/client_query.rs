@@ -22,6 +22,11 @@ pub(in crate::server) struct Query {
 }
 
 /// Starts a query; `answer` will reply to the client with its result. Does not wait for it.
+///
+/// What is left of the client's limit, if it has one, goes along as the engine's own timeout, in
+/// milliseconds, so that the engine ends the query itself. With nothing left, the reply is
+/// `TIMEOUT` and no query is made. The client gets `LOADING` while the server loads, and an error
+/// if the server takes no job. `answer` runs on the main thread.
 pub(in crate::server) fn ask(
     client: Client,
     query: Query,

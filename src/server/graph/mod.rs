@@ -185,6 +185,9 @@ fn unread(read: &Read, fault: StoreFault) -> Event {
 }
 
 /// A complete write, in one hold.
+///
+/// The time it took is measured here, where nothing else runs: the worker keeps its writes within
+/// `write-budget-ms` by it. A refused write has no such time.
 fn write_in(
     hold: &Hold<'_>,
     write: &Write,
@@ -217,6 +220,8 @@ fn may_read(hold: &Hold<'_>, read: &Read) -> Result<(), StoreFault> {
 
 /// Whether io-threads read the commands of clients other than the current one. Since Redis 8.6 a
 /// command that has been read but not run yet keeps pointers that an unloaded module has freed.
+///
+/// What cannot be found out counts against unloading, except an unknown `io-threads`.
 pub(super) fn clients_on_io_threads(ctx: &Context) -> bool {
     let hold = Hold::of_command(ctx);
     let threads = hold.call(Mode::Inline, c"CONFIG", &[b"GET", b"io-threads"]).ok();

@@ -8,6 +8,8 @@ use crate::server::events;
 use crate::server::graph::hold::Hold;
 
 /// Whether this server should be filled at all.
+///
+/// It only looks at flags, so each write asks again: the role may have changed since the survey.
 pub(super) fn lets_fill(hold: &Hold<'_>) -> Result<(), StoreFault> {
     let flags = hold.server().get_flags();
     // A replica repeats what its master writes.
@@ -33,8 +35,8 @@ pub(super) fn takes_writes(hold: &Hold<'_>, graph: &GraphName) -> Result<(), Sto
     hold.check_write(graph)
 }
 
-/// Whether a key that belongs to this graph may be written now, on behalf of a client that may write
-/// itself: to tell whether this server was replaced is that client's business.
+/// Whether a key that belongs to this graph may be written now, on behalf of a client that may
+/// write itself: to tell whether this server was replaced is that client's business.
 pub(in crate::server) fn takes_writes_beside(
     hold: &Hold<'_>,
     graph: &GraphName,

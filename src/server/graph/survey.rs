@@ -7,8 +7,8 @@ use crate::engine::value::Value;
 use crate::engine::version;
 use crate::engine::version::Version;
 use crate::entity::GraphName;
-use crate::fill::port::event::Survey;
 use crate::fill::port::fault::StoreFault;
+use crate::fill::port::server::Survey;
 use crate::server::ffi::call::Mode;
 use crate::server::graph::hold::Hold;
 use crate::server::graph::{Known, MAX_ROWS, VERSION, state, write_path};
@@ -20,6 +20,9 @@ pub(super) struct Looked {
     max_rows: Option<usize>,
 }
 
+/// Runs on the main thread, so it only copies what the engine says; `Looked::read` parses it later,
+/// on the worker. Fails with why the server may not be filled, or with `StoreFault::Foreign` if an
+/// untested engine does not answer as expected.
 pub(super) fn look(hold: &Hold<'_>, known: &Known) -> Result<Looked, StoreFault> {
     state::lets_fill(hold)?;
     let modules = hold.call(Mode::Inline, c"MODULE", &[b"LIST"])?;
@@ -48,18 +51,22 @@ fn try_out(hold: &Hold<'_>, graphs: &[u8]) -> Result<(), StoreFault> {
     if version::sings(&engine::reply(reply.proto())?) { Ok(()) } else { Err(StoreFault::Foreign) }
 }
 
+/// The most rows that a reply holds; `None` = no limit, or it could not be read.
 fn max_rows(hold: &Hold<'_>) -> Option<usize> {
     // The engine reports -1 for "no limit".
     usize::try_from(engine_setting(hold, "RESULTSET_SIZE")?).ok()
 }
 
 /// A number among the engine's own settings.
+///
+/// `None` also if this version of the engine has no such setting: treat it as unknown, not as off.
 pub(super) fn engine_setting(hold: &Hold<'_>, name: &str) -> Option<i64> {
     let reply = hold.call(Mode::Inline, c"GRAPH.CONFIG", &[b"GET", name.as_bytes()]).ok()?;
     engine::reply(reply.proto()).ok()?.items().get(1)?.integer()
 }
 
 impl Looked {
+    /// Parses what was copied. Runs on the worker.
     pub(super) fn read(self) -> Survey {
         Survey {
             graphs: names(&self.graphs),
@@ -71,6 +78,8 @@ impl Looked {
 }
 
 /// All graphs.
+///
+/// Empty if there is no engine, or if it refuses.
 pub(in crate::server) fn graphs(hold: &Hold<'_>) -> Vec<GraphName> {
     let reply = hold.call(Mode::Inline, c"GRAPH.LIST", &[]).ok();
     reply.map(|reply| names(reply.proto())).unwrap_or_default()

@@ -44,6 +44,9 @@ pub(super) fn prepare(write: &Write, engine: Features, max_rows: usize) -> Call 
 
 /// **Whether a write may happen**, checked in the same hold that makes it, so that the answer
 /// cannot change before the write.
+///
+/// The error says what stands in the way: a replica, loading, a pause, a missing graph, readers, or
+/// what Redis would refuse a client. Nothing has been written then.
 pub(super) fn may_write(hold: &Hold<'_>, write: &Write) -> Result<(), StoreFault> {
     state::takes_writes(hold, &write.graph)?;
     if state::is_paused(hold) {
@@ -56,6 +59,9 @@ pub(super) fn may_write(hold: &Hold<'_>, write: &Write) -> Result<(), StoreFault
 
 /// A write waits for the graph's readers while it holds the server. No query can start while we
 /// hold it, so "no reader now" stays true until the write is done.
+///
+/// Fails with `Readers` if a query has run for longer than `READER`, and with `Begun` for any query
+/// if the write is one that waits. Both mean: try again later.
 fn has_no_reader(hold: &Hold<'_>, write: &Write) -> Result<(), StoreFault> {
     if write.readers == Readers::Ignore {
         return Ok(());
@@ -92,6 +98,9 @@ pub(super) fn carry_out(
     as_effects(hold, write, rows, lookup)
 }
 
+/// Looks up where each row stands, then applies one effect to all rows that an effect can write;
+/// the others go through a query. The effect costs the server less, as nothing is parsed or
+/// planned.
 fn as_effects(
     hold: &Hold<'_>,
     write: &Write,

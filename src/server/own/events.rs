@@ -26,8 +26,8 @@ static COPYING: AtomicBool = AtomicBool::new(false);
 /// Copies that are remembered: some are refused, and never made.
 const MAX_COPIES: usize = 64;
 
-/// A key has changed. Called for every change of a hash, for every deleted, renamed, copied, restored
-/// or loaded key, so it does next to nothing for keys that are not ours.
+/// A key has changed. Called for every change of a hash, for every deleted, renamed, copied,
+/// restored or loaded key, so it does next to nothing for keys that are not ours.
 pub(in crate::server) fn notified(ctx: &Context, event: &str, key: &[u8]) {
     if let Some(graph) = own::graph_of(key) {
         return changed(graph);

@@ -1,5 +1,5 @@
-//! Finds the hashes in a server that holds data already when the module is loaded: nothing else tells
-//! of those whose graph is still to be created.
+//! Finds the hashes in a server that holds data already when the module is loaded: nothing else
+//! tells of those whose graph is still to be created.
 
 use crate::engine;
 use crate::rule::definition::own;
@@ -11,6 +11,8 @@ use crate::server::own::{all_changed, changed};
 const KEYS: &[u8] = b"1000";
 
 /// Looks through all keys, in turns.
+///
+/// Returns at once. Each turn posts the next one, so that clients are served in between.
 pub(in crate::server) fn find() {
     all_changed();
     find_from("0".to_owned());

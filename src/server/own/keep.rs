@@ -51,6 +51,9 @@ pub(super) fn texts(hold: &Hold<'_>, key: &str) -> Vec<(String, String)> {
 }
 
 /// Keeps a rule beside its graph, in the AOF and on replicas as well.
+///
+/// Call it after the checks: it replaces a rule of that name. Fails if the graph's name cannot be
+/// part of a key, or with what Redis says. The change is in force once it has been read again.
 pub(in crate::server) fn set(
     hold: &Hold<'_>,
     graph: &GraphName,
@@ -75,6 +78,8 @@ pub(in crate::server) fn delete(
 }
 
 /// The graph is gone, unless a later step of the same command has made it anew: its rules go, too.
+///
+/// Errors are dropped: the client's own command has succeeded, and cannot be answered otherwise.
 pub(super) fn follow_removal(hold: &Hold<'_>, graph: &GraphName) {
     let Ok(key) = own::key(graph) else { return };
     if hold.find_graph(graph) == Err(StoreFault::NoGraph)

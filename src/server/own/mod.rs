@@ -100,6 +100,9 @@ fn read_soon() {
 }
 
 /// Reads what has changed, and puts it into force.
+///
+/// Reads only the hashes that changed, unless all may have. New settings go to the worker only if
+/// some rule is different, so it may be called freely before a command looks at the rules.
 pub(super) fn read(hold: &Hold<'_>) {
     let none = Changed { all: false, graphs: BTreeSet::new() };
     let mut changed = std::mem::replace(&mut *lock(), none);

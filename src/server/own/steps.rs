@@ -18,6 +18,7 @@ impl Steps {
         Self { from: None, renamed: Vec::new(), removed: Vec::new() }
     }
 
+    /// Whether there is anything to follow. A rename whose second name is still to come counts.
     pub(super) fn are_some(&self) -> bool {
         self.from.is_some() || !self.renamed.is_empty() || !self.removed.is_empty()
     }
@@ -26,6 +27,7 @@ impl Steps {
         self.from = Some(from);
     }
 
+    /// Without a name that it was renamed from, it is ignored.
     pub(super) fn renamed_to(&mut self, to: GraphName) {
         self.renamed.extend(self.from.take().map(|from| (from, to)));
     }

@@ -1,4 +1,16 @@
 //! `VECTORFILL.RULE LIST`
+//!
+//! Waits for nothing and works on replicas. The origin is `graph`, `definitions` or `settings`.
+//!
+//! ```text
+//! > VECTORFILL.RULE LIST kb
+//! 1) 1) "people"
+//!    2) "graph"
+//!    3) "NODE Person TEXT name INTO name_embedding"
+//! ```
+//!
+//! `NOPERM` if the user may not read the graph's key. Without a graph, no key is read and no
+//! permission is asked for: definitions hold no data, and keys to services are not part of a rule.
 
 use redis_module::{AclPermissions, Context, RedisResult, RedisString, RedisValue};
 

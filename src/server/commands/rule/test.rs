@@ -1,4 +1,18 @@
 //! `VECTORFILL.RULE TEST`
+//!
+//! Blocks its client for a minute at most, since the engine counts what is pending in the whole
+//! graph.
+//!
+//! ```text
+//! > VECTORFILL.RULE TEST kb people NODE Person TEXT name INTO name_embedding
+//! "blank" 0  "definition" …  "embedder" "default"
+//! "index" [["dimension" 1536 "label" "Person" "similarity" "cosine"]]
+//! "pending" 12  "sampled" 12  "texts" ["Ada" "Grace" "Alan"]  "unusable" 0
+//! ```
+//!
+//! `index` is null if nothing would be created; `dimension` is null until a first vector tells it.
+//! Errors: `NOGRAPH`, `NORULE`, `NOENGINE`, `NOPERM`, those of `SET` for a definition that is
+//! wrong, and `TIMEOUT` once the minute has passed.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
