@@ -54,6 +54,7 @@ mod quarantine;
 mod retry;
 mod route;
 mod schedule;
+mod send;
 #[cfg(test)]
 pub(crate) mod sim;
 pub(crate) mod status;
@@ -66,8 +67,9 @@ use std::time::Instant;
 
 use crate::fill::lanes::Lanes;
 use crate::fill::pass::{Ending, Pass};
-use crate::fill::port::event::{Action, Event, Outcome, RunFault};
+use crate::fill::port::event::{Action, Event, Outcome};
 use crate::fill::port::id::RunId;
+use crate::fill::port::server::RunFault;
 use crate::fill::port::settings::Settings;
 use crate::fill::quarantine::QuarantineJobs;
 use crate::fill::schedule::Schedule;

@@ -9,6 +9,9 @@ use crate::server::ffi::call::Reply;
 use crate::server::ffi::client::{Blocked, Gone};
 
 /// The client of one command.
+///
+/// Answered from any thread. Dropped unanswered, it sends an error, so no path can leave a user
+/// hanging.
 pub(super) struct Client {
     /// `None` = the server could not block it, and has already replied with an error.
     blocked: Option<Blocked>,
@@ -33,6 +36,8 @@ impl Client {
     }
 
     /// Whether the client has disconnected.
+    ///
+    /// Worth asking before each step that costs something. It may become true right after.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.is_gone()
     }
@@ -46,6 +51,9 @@ impl Client {
     }
 
     /// Forwards a reply of the server unchanged.
+    ///
+    /// If the reply's protocol version is not the client's, it cannot be forwarded: the client gets
+    /// an error instead, on drop.
     pub(super) fn pass_on(mut self, reply: &Reply) {
         self.answered = self.blocked.as_ref().is_some_and(|blocked| blocked.pass_on(reply));
     }

@@ -1,4 +1,7 @@
 //! Notifications from Redis: changes of the server's state, and every command before it runs.
+//!
+//! All of it runs on the thread that holds the server. Handlers do little: they set flags,
+//! note names and wake the worker. What follows from an event is looked up later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -81,6 +84,7 @@ fn written_graph(name: &[u8]) -> Option<i32> {
     WRITERS.iter().find(|(writer, _)| name.eq_ignore_ascii_case(writer)).map(|(_, at)| *at)
 }
 
+/// Has the worker survey the server again. Which event it was does not matter.
 fn server_changed() {
     guarded((), || {
         reached(Point::Event);
@@ -140,6 +144,9 @@ pub(super) fn started() {
 }
 
 /// Whether this server restarted so recently that it may not know yet whether it was replaced.
+///
+/// The first call after the time is up clears the flags, so that the command filter no longer
+/// looks for Sentinels.
 pub(super) fn is_settling() -> bool {
     let returned = RETURNED.load();
     let Some(returned) = returned.as_ref() else { return false };
@@ -154,6 +161,9 @@ pub(super) fn is_settling() -> bool {
 }
 
 /// Whether an AOF has been loaded since the last call.
+///
+/// Reset by the call: the one caller must remember it. What an AOF held before decides how vectors
+/// may be written.
 pub(super) fn take_aof_loaded() -> bool {
     AOF_LOADED.swap(false, Ordering::Relaxed)
 }

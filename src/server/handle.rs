@@ -10,6 +10,9 @@ use crate::worker::Worker;
 pub(crate) static WORKER: Mutex<Option<Worker>> = Mutex::new(None);
 
 /// Runs `work` on the worker's handle, if there is a worker.
+///
+/// `None` before the module is loaded, after it is unloaded, and in a callback nested in another
+/// one of ours. `work` must not wait: the server stands still meanwhile.
 pub(crate) fn with_worker<T>(work: impl FnOnce(&Worker) -> T) -> Option<T> {
     // A Redis callback nested inside one of ours finds the lock taken, and must not wait.
     let worker = match WORKER.try_lock() {

@@ -1,4 +1,13 @@
 //! `INFO vectorfill`: the published snapshot, flattened for monitoring.
+//!
+//! A reply covers 100 graphs at most, those that are behind first, so its size stays bounded:
+//!
+//! ```text
+//! vectorfill_state:running
+//! vectorfill_total_written:311
+//! vectorfill_embedder_latency_ms:41.5
+//! vectorfill_graph_kb:state=idle,pending=0,eligible=311,…
+//! ```
 
 use std::fmt::Write as _;
 
@@ -65,6 +74,7 @@ fn encoded(name: &str) -> String {
     field
 }
 
+/// The figures of one graph, in the form of Redis' own `db0:keys=1,expires=0`.
 fn graph_line(figures: &GraphFigures) -> String {
     let counts = figures.counts().map(|(name, value)| format!(",{name}={value}"));
     format!("state={}{}", figures.state.name(), counts.concat())

@@ -58,6 +58,9 @@ impl Gate {
 }
 
 /// Called by Redis when the module is loaded.
+///
+/// A setting that is wrong aborts the load with one line in the log. A wrong definition does not:
+/// it is logged and left out.
 pub(crate) fn init(ctx: &Context, args: &[RedisString]) -> Status {
     guarded(Status::Err, || match load(ctx, args) {
         Ok(()) => Status::Ok,
@@ -68,6 +71,8 @@ pub(crate) fn init(ctx: &Context, args: &[RedisString]) -> Status {
     })
 }
 
+/// The order counts: settings before the definitions that are read by them, and the worker last, so
+/// that a load that fails leaves no thread behind.
 fn load(ctx: &Context, args: &[RedisString]) -> Result<(), String> {
     ffi::post::bind(ctx);
     config::register(ctx, args).map_err(|e| e.to_string())?;

@@ -1,4 +1,7 @@
 //! The published snapshot as a reply: every figure under its name.
+//!
+//! Names and units are an interface: `_ms` is milliseconds, `_s` seconds, `_unix` a wall-clock
+//! second. Null = not known, or does not apply.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,7 +10,7 @@ use redis_module::RedisValue;
 use redis_module::redisvalue::RedisValueKey;
 
 use crate::entity::GraphName;
-use crate::fill::port::event::ServerState;
+use crate::fill::port::server::ServerState;
 use crate::fill::status::{GraphFigures, Snapshot};
 use crate::fill::tally::Tally;
 use crate::rule::name::{EmbedderName, RuleName};
@@ -88,6 +91,9 @@ pub(super) fn graph(figures: &GraphFigures) -> RedisValue {
 }
 
 /// The figures of one rule of a graph. Of the settings' rule alone, they are the graph's.
+///
+/// `None` = the rule has no figures there: it does not apply to the graph, or no pass has looked
+/// yet.
 pub(super) fn of_rule<'a>(figures: &'a GraphFigures, rule: &RuleName) -> Option<&'a GraphFigures> {
     match figures.rules.iter().find(|(name, _)| name == rule) {
         Some((_, figures)) => Some(figures),
@@ -140,6 +146,10 @@ fn embedder(snapshot: &Snapshot, name: &EmbedderName) -> RedisValue {
 }
 
 /// The overall state, and the reason for it.
+///
+/// One of `loading`, `replica`, `no-engine`, `disabled`, `paused`, `running` and `idle`. A worker
+/// that panicked is `idle`, with the reason; otherwise the server's state comes first, then the
+/// settings, then what the worker does.
 pub(super) fn state(published: &Published) -> (&'static str, Option<String>) {
     let snapshot = &published.snapshot;
     if let Some(panic) = &published.panic {
@@ -165,11 +175,13 @@ pub(super) fn state(published: &Published) -> (&'static str, Option<String>) {
     }
 }
 
+/// Milliseconds to the next scheduled pass; null = none is scheduled, or the module is disabled.
 fn next_run(snapshot: &Snapshot) -> RedisValue {
     let at = snapshot.next_run.filter(|_| snapshot.enabled);
     in_ms(at)
 }
 
+/// Milliseconds left until then; 0 = due. Computed for each reply, as a snapshot may be old.
 fn in_ms(at: Option<Instant>) -> RedisValue {
     let left = at.map(|at| at.saturating_duration_since(Instant::now()));
     left.map_or(RedisValue::Null, |left| integer(millis(left)))

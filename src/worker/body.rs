@@ -1,7 +1,10 @@
 //! The body of the thread: one turn after another until it is asked to end.
+//!
+//! A turn hears what has happened, lets the core decide, carries that out, and waits. Only this
+//! waits: embedder and store are asked, and answer on channels. So the core sees one event at a
+//! time, and needs no locks.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -10,47 +13,48 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use crate::embed::Embedder;
 use crate::embed::config::EmbedderConfig;
 use crate::fill::Filler;
-use crate::fill::port::embedding::{Completion, Embed};
-use crate::fill::port::event::{About, Action, Event, QuarantineRequest};
+use crate::fill::port::embedding::Completion;
+use crate::fill::port::event::{About, Event, QuarantineRequest};
 use crate::inject::{Point, reached};
 use crate::rule::name::EmbedderName;
 use crate::worker::log::Log;
 use crate::worker::port::{Answer, Request, Store};
 use crate::worker::waiting::{Waiting, WaitingRoom};
-use crate::worker::{Config, Inbox, Published, lock};
+use crate::worker::{Config, Inbox, lock};
 
-/// More than can be in flight: `concurrency` is at most 64, for the old and the new one of each of at
-/// most 17 embedders.
+/// More than can be in flight: `concurrency` is at most 64, for the old and the new one of each of
+/// at most 17 embedders.
 const MAX_COMPLETIONS: usize = 4_096;
 /// More than the store answers that can be on their way.
 const MAX_ANSWERS: usize = 256;
 /// Shortest time between two snapshots for STATUS.
-const PUBLISH: Duration = Duration::from_millis(50);
+pub(super) const PUBLISH: Duration = Duration::from_millis(50);
 /// How often the worker runs a turn when nothing happens; bounds the damage of a lost wake-up.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long to wait for the embedder's threads to end.
 const EMBEDDER_STOP: Duration = Duration::from_millis(50);
 
 /// The state of the running thread.
+/// Created on the thread and dropped on it, also by a panic.
 pub(super) struct Body<'a> {
-    inbox: &'a Inbox,
-    store: &'a dyn Store,
-    filler: Filler,
-    embedders: BTreeMap<EmbedderName, Embedder>,
+    pub(super) inbox: &'a Inbox,
+    pub(super) store: &'a dyn Store,
+    pub(super) filler: Filler,
+    pub(super) embedders: BTreeMap<EmbedderName, Embedder>,
     /// What the core and the embedders were last given.
-    config: Config,
+    pub(super) config: Config,
     /// From the embedders, at most [`MAX_COMPLETIONS`]. Both ends are held, so it is never closed.
-    completions: (Sender<Completion>, Receiver<Completion>),
+    pub(super) completions: (Sender<Completion>, Receiver<Completion>),
     /// From the store, at most [`MAX_ANSWERS`].
-    answers: (Sender<Answer>, Receiver<Answer>),
-    waiting: WaitingRoom,
+    pub(super) answers: (Sender<Answer>, Receiver<Answer>),
+    pub(super) waiting: WaitingRoom,
     /// How many bodies before this one panicked.
-    restarts: u32,
+    pub(super) restarts: u32,
     /// When the snapshot for STATUS was last replaced.
-    published: Instant,
+    pub(super) published: Instant,
     /// Whether anything has happened since then.
-    changed: bool,
-    log: Log,
+    pub(super) changed: bool,
+    pub(super) log: Log,
 }
 
 fn start(name: &EmbedderName, config: &EmbedderConfig, to: &Sender<Completion>) -> Embedder {
@@ -59,6 +63,7 @@ fn start(name: &EmbedderName, config: &EmbedderConfig, to: &Sender<Completion>) 
 
 impl<'a> Body<'a> {
     /// A body with the inbox's current settings; starts the embedder.
+    /// Cannot fail: an embedder that cannot be created answers each request with the reason.
     pub(super) fn new(inbox: &'a Inbox, store: &'a dyn Store, restarts: u32) -> Self {
         let config = lock(&inbox.shared.config).clone();
         let completions = bounded(MAX_COMPLETIONS);
@@ -84,6 +89,7 @@ impl<'a> Body<'a> {
     }
 
     /// Runs until a stop is requested and nothing is in progress.
+    /// While something is, the stop is left pending, and its caller may withdraw it.
     pub(super) fn run(mut self) {
         loop {
             self.hear();
@@ -151,6 +157,7 @@ impl<'a> Body<'a> {
     }
 
     /// Applies new settings. Embedders that changed are created anew; those that are gone end.
+    /// Completions of the old embedders may still arrive; the core tells them by the request.
     fn configure(&mut self, config: Config) {
         let before = std::mem::replace(&mut self.config, config);
         let (old, new) = (&before.embedders, &self.config.embedders);
@@ -205,37 +212,6 @@ impl<'a> Body<'a> {
         self.filler.handle(Instant::now(), event);
     }
 
-    /// Carries out what the core has decided.
-    fn act(&mut self) {
-        while let Some(action) = self.filler.poll() {
-            self.changed = true;
-            self.perform(action);
-        }
-    }
-
-    fn perform(&mut self, action: Action) {
-        match action {
-            Action::Survey => self.store.survey(self.answers.0.clone()),
-            Action::Read(read) => self.store.read(read, self.answers.0.clone()),
-            Action::Embed(request) => self.submit(&request),
-            Action::Write(write) => self.store.write(write, self.answers.0.clone()),
-            Action::Answer { run, outcome } => {
-                // A STATUS right after the answer must agree with it.
-                self.publish();
-                self.waiting.respond(run, outcome);
-            }
-            Action::Report(report) => Log::pass(self.store, &report),
-        }
-    }
-
-    fn submit(&self, request: &Embed) {
-        let embedder = self.embedders.get(&request.embedder);
-        debug_assert!(embedder.is_some(), "a lane without an embedder: {}", request.embedder);
-        if let Some(embedder) = embedder {
-            embedder.submit(request);
-        }
-    }
-
     fn expire_waiters(&mut self) {
         if self.inbox.shared.client_gone.swap(false, Ordering::Relaxed) {
             for run in self.waiting.take_gone() {
@@ -245,21 +221,5 @@ impl<'a> Body<'a> {
         for run in self.waiting.expire(Instant::now()) {
             self.note(Event::GaveUp(run));
         }
-    }
-
-    fn publish_when_due(&mut self) {
-        if self.changed && self.published.elapsed() >= PUBLISH {
-            self.publish();
-        }
-    }
-
-    fn publish(&mut self) {
-        let now = Instant::now();
-        let snapshot = self.filler.snapshot(now);
-        self.log.states(self.store, &snapshot);
-        let published = Published { snapshot, restarts: self.restarts, panic: None };
-        self.inbox.shared.published.store(Arc::new(published));
-        self.published = now;
-        self.changed = false;
     }
 }

@@ -1,4 +1,7 @@
 //! The log: one line per pass and one per change of state, never one per node.
+//!
+//! Lines are made of `name=value`, for people and for programs:
+//! `pass done graph="kb" selected=3 written=3 …`, `embedder state=ready`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,6 +14,7 @@ use crate::worker::port::{Level, Store};
 /// What was logged last, so that each state is logged once.
 #[derive(Debug, Default)]
 pub(super) struct Log {
+    /// Its version; `None` = not known yet.
     engine: Option<String>,
     server: String,
     lanes: BTreeMap<EmbedderName, LaneState>,
@@ -20,6 +24,8 @@ pub(super) struct Log {
 
 impl Log {
     /// Logs a finished pass, unless it found nothing to do.
+    /// Indexes that it created come first, as a notice each: they cost memory, and nobody has typed
+    /// the command.
     pub(super) fn pass(store: &dyn Store, report: &Report) {
         for (label, dimension) in &report.indexed {
             let graph = report.binding.graph.as_str();
@@ -33,6 +39,8 @@ impl Log {
     }
 
     /// Logs changes in the state of the engine, the server or the embedder.
+    /// Called with every published snapshot. What changes and changes back in between is not
+    /// logged.
     pub(super) fn states(&mut self, store: &dyn Store, snapshot: &Snapshot) {
         self.engine(store, snapshot);
         let server = format!("{:?}", snapshot.server);
@@ -45,6 +53,8 @@ impl Log {
         }
     }
 
+    /// A return to `ready` is a notice, anything else a warning. The default
+    /// embedder is logged without a name.
     fn lane(&mut self, store: &dyn Store, name: &EmbedderName, lane: &LaneFigures) {
         let name_part = match name.as_str() {
             DEFAULT => String::new(),
@@ -67,6 +77,7 @@ impl Log {
     }
 
     /// The embedder is a new one: it may be warned of, too.
+    /// Its settings have changed, and so may what there is to warn of.
     pub(super) fn embedder_replaced(&mut self, name: &EmbedderName) {
         self.warned.remove(name);
     }

@@ -4,8 +4,11 @@
 //! It has three parts: [`Worker`] is the handle others hold, `body` runs on the thread, and
 //! [`Worker::stop`] ends it within a time limit. A wake-up carries no data: it means "look at what
 //! was left for you", and merges with one that is still pending.
+//!
+//! The handle is used on the server's main thread, so none of its functions waits, except `stop`.
 
 mod body;
+mod carry_out;
 mod log;
 pub(crate) mod port;
 mod supervisor;
@@ -47,8 +50,11 @@ pub(crate) struct Published {
     pub panic: Option<String>,
 }
 
+/// The phase from the start on, and again after a stop that was withdrawn.
 const RUNNING: u8 = 0;
+/// `stop` is waiting; it withdraws this if the worker does not end in time.
 const STOP_WANTED: u8 = 1;
+/// The worker is on its way out, which cannot be withdrawn.
 const ENDED: u8 = 2;
 
 /// Everything the user has set: what the core follows, and how the embedders work.
@@ -66,15 +72,18 @@ struct Shared {
     wake: Sender<()>,
     /// `RUNNING`, `STOP_WANTED` or `ENDED`; only the worker sets `ENDED`.
     phase: AtomicU8,
+    /// Like the flags below, cleared by the worker when it acts on it.
     server_changed: AtomicBool,
     settings_changed: AtomicBool,
     graphs_arrive: AtomicBool,
+    /// Does not say which: the worker asks all who are waiting.
     client_gone: AtomicBool,
     /// The latest settings: an older version not taken up yet is lost, as it should be.
     config: Mutex<Config>,
     /// At most [`MAX_TOUCHED`] graphs that clients may have written to.
     touched: Mutex<BTreeSet<GraphName>>,
     /// Replaced as a whole, so that readers never wait.
+    /// While something happens, about 50 ms old at most.
     published: ArcSwap<Published>,
 }
 
@@ -125,6 +134,7 @@ impl Worker {
     }
 
     /// Leaves new settings for the worker, which takes them up before any later request.
+    /// Embedders whose settings differ are replaced, and their requests in flight are abandoned.
     pub(crate) fn configure(&self, config: Config) {
         *lock(&self.shared.config) = config;
         self.shared.settings_changed.store(true, Ordering::SeqCst);
@@ -163,17 +173,23 @@ impl Worker {
     }
 
     /// Queues a request; fails with [`Error::Busy`] when the queue is full.
+    /// A request that is refused is dropped, which answers its user with an error. The same happens
+    /// to one that is queued when the worker ends.
     pub(crate) fn request(&self, request: Request) -> Result<(), Error> {
         self.requests.try_send(request).map_err(|_| Error::Busy)
     }
 
     /// The last published snapshot; never waits.
+    /// Right after the start it is empty. After a panic it is that of the worker that panicked,
+    /// with the message.
     pub(crate) fn published(&self) -> Arc<Published> {
         self.shared.published.load_full()
     }
 
     /// Ends the thread if it has nothing to do, waiting at most `limit`. Gives the handle back when
     /// the worker is busy.
+    /// Blocks the calling thread, which is the server's. An `Err` leaves the worker running as
+    /// before.
     pub(crate) fn stop(self, limit: Duration) -> Result<(), Self> {
         self.shared.phase.store(STOP_WANTED, Ordering::SeqCst);
         self.wake();
@@ -203,9 +219,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The worker's end of the handle.
+/// Outlives the body: one that is started after a panic goes on with what is left in it.
 struct Inbox {
     shared: Arc<Shared>,
     woken: Receiver<()>,
+    /// In the order they were made.
     requests: Receiver<Request>,
 }
 

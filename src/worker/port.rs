@@ -7,7 +7,8 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::entity::{EntityId, GraphName, Text};
-use crate::fill::port::event::{Event, Failure, RunFault};
+use crate::fill::port::event::{Event, Failure};
+use crate::fill::port::server::RunFault;
 use crate::fill::port::store::{Read, Write};
 use crate::fill::tally::Tally;
 use crate::rule::name::{EmbedderName, RuleName};
@@ -16,6 +17,7 @@ use crate::rule::name::{EmbedderName, RuleName};
 /// channel, from any thread, or never if the server stops.
 pub(crate) trait Store: Send {
     /// Looks at the server and its graphs. Answered with [`Event::Surveyed`].
+    /// Asked for after the start, after changes of the server, and by the core's schedule.
     fn survey(&self, to: Sender<Answer>);
     /// Starts a query on the engine's own threads, if the server allows it. Answered with
     /// [`Event::Read`] for the same ticket.
@@ -24,11 +26,13 @@ pub(crate) trait Store: Send {
     /// [`Event::Written`], which returns the write so that it can be made again.
     fn write(&self, write: Write, to: Sender<Answer>);
     /// Writes one line to the server's log.
+    /// Called on the worker's thread. The line ends without a line break.
     fn log(&self, level: Level, line: &str);
 }
 
 /// An answer from the store. The worker calls it to parse the reply, on its own time rather than
 /// the server's.
+/// It is sent even if the query was never started, as an event that holds the fault.
 pub(crate) type Answer = Box<dyn FnOnce() -> Event + Send>;
 
 /// Log severity.
@@ -44,6 +48,7 @@ pub(crate) enum Level {
 /// error.
 pub(crate) trait Responder<T>: Send {
     /// Whether the user has gone, so that the answer has no receiver.
+    /// Then its request is given up; what others wait for goes on.
     fn is_gone(&self) -> bool;
     /// Answers the user.
     fn respond(self: Box<Self>, outcome: Result<T, WaitFault>);
@@ -55,6 +60,7 @@ pub(crate) enum WaitFault {
     /// The request was refused or failed.
     Run(RunFault),
     /// The user's own limit has passed; the pass goes on.
+    /// The client is told `TIMEOUT`.
     Timeout,
 }
 
@@ -73,9 +79,11 @@ impl<T> fmt::Debug for Envelope<T> {
 }
 
 /// What a user asks of the worker.
+/// Each is checked by the core, which may refuse it: a graph without a rule, a replica.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// A pass over one graph, or over all, by one rule or by all; without an envelope no user waits for its end.
+    /// A pass over one graph, or over all, by one rule or by all; without an envelope no user waits
+    /// for its end.
     Run(Option<GraphName>, Option<RuleName>, Option<Envelope<Tally>>),
     /// The quarantined nodes of a graph, at most this many.
     List(GraphName, Option<RuleName>, usize, Envelope<Vec<Failure>>),

@@ -1,11 +1,15 @@
 //! Users waiting for an answer from the core.
+//!
+//! Each is answered once, by whatever comes first: the core's answer, the user's own limit, or the
+//! end of the body, which drops the envelope. Later answers to the same request are ignored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::fill::port::event::{Failure, Outcome, RunFault};
+use crate::fill::port::event::{Failure, Outcome};
 use crate::fill::port::id::RunId;
+use crate::fill::port::server::RunFault;
 use crate::fill::tally::Tally;
 use crate::worker::port::{Envelope, WaitFault};
 
@@ -23,6 +27,7 @@ pub(super) enum Waiting {
 }
 
 impl Waiting {
+    /// The kind of answer fits the kind of waiting, as the core answers what it was asked.
     fn respond(self, outcome: Result<Outcome, WaitFault>) {
         match (self, outcome) {
             (Self::Pass(user), Ok(Outcome::Pass(tally))) => user.responder.respond(Ok(tally)),
@@ -47,6 +52,7 @@ impl Waiting {
         }
     }
 
+    /// The limit counts from when the worker took up the request, not from when the client sent it.
     fn until(&self, now: Instant) -> Option<Instant> {
         let limit = match self {
             Self::Pass(user) => user.limit,
@@ -61,7 +67,9 @@ impl Waiting {
 /// All waiting users, with their deadlines.
 #[derive(Debug, Default)]
 pub(super) struct WaitingRoom {
+    /// Bounded by the server's number of clients: each has one request at most.
     open: HashMap<RunId, (Waiting, Option<Instant>)>,
+    /// The last one given; ids are not reused, so that a late answer finds nobody.
     ids: u64,
 }
 
@@ -85,6 +93,7 @@ impl WaitingRoom {
     }
 
     /// Answers a user, if still waiting.
+    /// One who has given up in the meantime is not an error.
     pub(super) fn respond(&mut self, run: RunId, outcome: Result<Outcome, RunFault>) {
         if let Some((waiting, _)) = self.open.remove(&run) {
             waiting.respond(outcome.map_err(WaitFault::Run));
@@ -92,11 +101,14 @@ impl WaitingRoom {
     }
 
     /// Removes users whose client has gone, and returns their requests.
+    /// Dropping an envelope whose client has gone is harmless.
     pub(super) fn take_gone(&mut self) -> Vec<RunId> {
         self.open.extract_if(|_, (waiting, _)| waiting.is_gone()).map(|(run, _)| run).collect()
     }
 
     /// Answers users past their deadline with a timeout, and returns their requests.
+    /// The caller reports these to the core, or it would go on for nobody: queries are dropped,
+    /// while a pass goes on.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<RunId> {
         let late = self.open.extract_if(|_, (_, until)| until.is_some_and(|at| at <= now));
         let late: Vec<(RunId, (Waiting, Option<Instant>))> = late.collect();

@@ -1,6 +1,8 @@
 //! What went wrong with a connection, in words for people.
 
 /// What to do about an untrusted certificate.
+/// `words` is the cause as rustls puts it: `invalid peer certificate: UnknownIssuer`. `None` for
+/// any other failure, such as a certificate that has expired, whose own words say enough.
 pub(super) fn tls_remedy(words: &str) -> Option<&'static str> {
     let untrusted = ["UnknownIssuer", "CaUsedAsEndEntity", "UnsupportedCertVersion"];
     untrusted.iter().any(|word| words.contains(word)).then_some(
@@ -10,6 +12,7 @@ pub(super) fn tls_remedy(words: &str) -> Option<&'static str> {
 }
 
 /// The innermost cause of an error: reqwest's own message is only "error sending request".
+/// For a service that is not running that is `Connection refused (os error 111)`.
 pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = String::new();
     let mut next = Some(error);
@@ -22,6 +25,8 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
 }
 
 /// Whether TLS failed. An I/O error does not report the error it wraps as its source.
+/// The message of a TLS error alone reads like a broken connection, and would send people looking
+/// for a fault of the network.
 pub(super) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
     error.is::<rustls::Error>()

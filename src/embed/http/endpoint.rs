@@ -7,11 +7,15 @@ use reqwest::Url;
 use crate::error::Error;
 
 /// The base URL of a service: requests are posted to a path below it.
+/// It is http or https, names a host, and holds no user and no password: `parse` is the only way to
+/// make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint(Url);
 
 impl Endpoint {
     /// Parses `base-url`. It may end in a query string, which stays at the end.
+    /// `setting` is the name that an error shows. Refused are other schemes, an address without a
+    /// host, and one with a user or a password, which would show up wherever the address does.
     pub(crate) fn parse(setting: &str, value: &str) -> Result<Self, Error> {
         let refused = |why: &str| Error::setting(setting, value, why);
         let url = Url::parse(value).map_err(|e| refused(&e.to_string()))?;
@@ -27,6 +31,8 @@ impl Endpoint {
     }
 
     /// The URL to post to: `path` below the base, unless the base already ends in it.
+    /// `path` begins with a slash. People paste whole addresses from a service's documentation, so
+    /// both `https://h/v1` and `https://h/v1/embeddings` give the latter.
     pub(crate) fn url(&self, path: &str) -> Url {
         let mut url = self.0.clone();
         let base = url.path().trim_end_matches('/');
@@ -36,11 +42,13 @@ impl Endpoint {
     }
 
     /// Whether it is reached over TLS.
+    /// Without it, no certificates are loaded: a container may have none.
     pub(crate) fn needs_tls(&self) -> bool {
         self.0.scheme() != "http"
     }
 
     /// Whether it is on this machine.
+    /// Told by the address alone, without asking DNS: `localhost`, 127.0.0.0/8 and `::1`.
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host().trim_matches(['[', ']']);
         let address = host.parse::<IpAddr>();
@@ -48,11 +56,13 @@ impl Endpoint {
     }
 
     /// The host, for people.
+    /// An IPv6 address is in brackets.
     pub(crate) fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
     /// Host and port, for people.
+    /// The port is shown even where the scheme implies it: `api.openai.com:443`.
     pub(crate) fn authority(&self) -> String {
         let port =
             self.0.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));

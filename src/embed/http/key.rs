@@ -1,4 +1,7 @@
 //! The API key: where it is, and how it is used without ever being shown.
+//!
+//! It is read anew for each request, and is never part of the configuration: what is not stored
+//! cannot be printed by `CONFIG GET` or end up in a dump.
 
 use std::fmt;
 use std::io::Read as _;
@@ -20,6 +23,7 @@ pub(crate) struct Secret(SecretString);
 
 impl Secret {
     /// The value for the `Authorization` header.
+    /// The caller marks the header as sensitive: this is a plain copy of the key.
     pub(crate) fn bearer(&self) -> String {
         format!("Bearer {}", self.0.expose_secret())
     }
@@ -42,6 +46,8 @@ impl Secret {
 impl KeySource {
     /// Reads the key now, so that a key changed on disk is used by the next request. `Ok(None)` =
     /// send no key.
+    /// Touches the disk, so it is called on the HTTP thread only. The error names the setting and
+    /// what would help; it never holds the file's contents.
     pub(crate) fn read(&self) -> Result<Option<Secret>, String> {
         match (&self.file, &self.variable) {
             (Some(path), _) => read_file(path).map(Some),
@@ -51,6 +57,7 @@ impl KeySource {
     }
 
     /// What is missing, as far as can be told without touching the disk.
+    /// For the main thread, which must not wait for a disk. A key file is taken to be there.
     pub(crate) fn missing(&self) -> Option<String> {
         match (&self.file, &self.variable) {
             (None, Some(name)) => read_variable(name).err(),
@@ -62,6 +69,8 @@ impl KeySource {
 /// Maximum bytes read of a key file; a key is far shorter.
 const MAX_BYTES: u64 = 16 * 1024;
 
+/// Fails if the file is missing, not readable, not a regular file, not UTF-8 or holds no key. White
+/// space around the key is dropped: editors end a file with a line break.
 fn read_file(path: &str) -> Result<Secret, String> {
     let named = |e: &dyn fmt::Display| format!("vectorfill.api-key-file '{path}': {e}");
     // Opening a pipe would block until something writes to it.
@@ -74,6 +83,8 @@ fn read_file(path: &str) -> Result<Secret, String> {
     secret(&text).ok_or_else(|| format!("vectorfill.api-key-file '{path}' holds no usable key"))
 }
 
+/// A variable that is empty or no UTF-8 is as good as none. The environment is that of the server's
+/// process, so a change needs a restart; a key file does not.
 fn read_variable(name: &str) -> Result<Secret, String> {
     std::env::var(name).ok().and_then(|text| secret(&text)).ok_or_else(|| {
         format!(

@@ -1,4 +1,8 @@
 //! The proxy that the environment names for a service, and what to say when it fails.
+//!
+//! The HTTP client finds the proxy by itself, and its errors do not mention one. Users do not
+//! expect it either: the variables are often set for a whole machine. So every message names the
+//! proxy.
 
 use std::fmt;
 
@@ -24,6 +28,8 @@ pub(super) struct Proxy {
 impl Proxy {
     /// `None` = requests go directly to the service. One on this machine is never reached through a
     /// proxy: the proxy's own `localhost` is another.
+    /// The environment is read once, when the embedder starts: `HTTPS_PROXY` or `HTTP_PROXY` by the
+    /// service's scheme, then `ALL_PROXY`, in capitals or not, and `NO_PROXY` for exceptions.
     pub(super) fn of(endpoint: &Endpoint, url: &Url) -> Option<Self> {
         if endpoint.is_loopback() {
             return None;
@@ -48,6 +54,8 @@ impl Proxy {
     }
 
     /// Whether the proxy has refused to connect without a password.
+    /// For TLS, the client asks the proxy for a tunnel, and the refusal is an error of the
+    /// connection. Without TLS, it is a response with status 407 instead.
     pub(super) fn wants_password(words: &str) -> bool {
         words.contains(AUTH_REQUIRED)
     }

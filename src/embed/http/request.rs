@@ -1,4 +1,7 @@
 //! One request to a service, and what its response means.
+//!
+//! Every response becomes vectors or a `ServiceFault`. What a fault means for the texts, the batch
+//! or the lane is decided in `port/fault`, not here.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,12 +11,12 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
 use crate::embed::config::EmbedderConfig;
-use crate::embed::http::diagnosis::{causes, is_tls, tls_remedy};
-use crate::embed::http::endpoint::{Endpoint, shown};
+use crate::embed::http::diagnosis::causes;
+use crate::embed::http::endpoint::Endpoint;
 use crate::embed::http::key::{KeySource, Secret};
 use crate::embed::http::proxy::Proxy;
 use crate::embed::http::rate_limit::{rate_limits, retry_after};
-use crate::embed::provider::refusal::{self, Refusal};
+use crate::embed::provider::refusal::{self};
 use crate::embed::provider::reply::{self, Answer};
 use crate::embed::provider::{Ask, Auth, MESSAGE_CHARS, Protocol};
 use crate::error::Error;
@@ -30,8 +33,6 @@ const BYTES_PER_NUMBER: usize = 32;
 const MIN_DIMENSIONS: usize = 64;
 /// The status assumed for an error inside a successful response, if it names none.
 const SERVER_ERROR: u16 = 500;
-/// A proxy wants a user and a password.
-const PROXY_AUTH_REQUIRED: u16 = 407;
 /// Allowance for everything else in a response.
 const BYTES_BESIDES: usize = 1 << 20;
 const MAX_BYTES: usize = 256 << 20;
@@ -50,23 +51,25 @@ pub(crate) struct Lengths {
 }
 
 /// Everything one request needs.
+/// Shared by all requests in flight, which run on the one HTTP thread.
 #[derive(Debug)]
 pub(super) struct Caller {
     client: Client,
-    endpoint: Endpoint,
-    url: Url,
+    pub(super) endpoint: Endpoint,
+    pub(super) url: Url,
     protocol: Protocol,
     /// The proxy that requests go through, for error messages.
-    proxy: Option<Proxy>,
+    pub(super) proxy: Option<Proxy>,
     model: String,
     dimensions: Option<usize>,
     key: KeySource,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     /// Cleared when the service complains about `encoding_format`.
     base64: AtomicBool,
 }
 
 impl Caller {
+    /// Redirects are not followed: they would carry the key to an address that nobody has set.
     pub(super) fn new(config: &EmbedderConfig) -> Result<Self, Error> {
         // Fails if a provider is already installed, which is just as good.
         rustls::crypto::ring::default_provider().install_default().ok();
@@ -123,6 +126,8 @@ impl Caller {
         outcome
     }
 
+    /// Both reads go through one buffer: the first chunk tells a wrong page from an answer, before
+    /// the rest is downloaded.
     async fn post(
         &self,
         ask: Ask<'_>,
@@ -168,6 +173,7 @@ impl Caller {
     }
 
     /// Reads until the body ends or is longer than `most`: responses are untrusted input.
+    /// Counts bytes after decompression: a small response can unpack to a large one.
     async fn read(
         &self,
         response: &mut Response,
@@ -203,41 +209,6 @@ impl Caller {
         self.read(&mut response, &mut body, FAILURE_BYTES).await.ok();
         self.refused(status.as_u16(), refusal::parse(&body, scrub), wait)
     }
-
-    fn refused(&self, status: u16, refusal: Refusal, wait: Option<Duration>) -> ServiceFault {
-        let Refusal { mut message, says, retry_after, .. } = refusal;
-        if matches!(status, 404 | 405) {
-            // Usually the address is wrong.
-            message = format!("POST {}: {message}", shown(&self.url));
-        }
-        if let Some(proxy) = self.proxy.as_ref().filter(|_| status == PROXY_AUTH_REQUIRED) {
-            return password_wanted(proxy);
-        }
-        ServiceFault::Refused { status, message, retry_after: wait.or(retry_after), says }
-    }
-
-    fn unreachable(&self, error: &reqwest::Error) -> ServiceFault {
-        let through = self.proxy.as_ref().map_or_else(String::new, Proxy::to_string);
-        let host = format!("{}{through}", self.endpoint.authority());
-        if error.is_timeout() {
-            return ServiceFault::Timeout { host, limit: self.timeout };
-        }
-        let words = causes(error);
-        if let Some(proxy) = self.proxy.as_ref().filter(|_| Proxy::wants_password(&words)) {
-            return password_wanted(proxy);
-        }
-        // TLS errors do not mention TLS.
-        let what = if is_tls(error) { "the TLS handshake failed: " } else { "" };
-        let proxy = self.proxy.as_ref().filter(|_| error.is_connect() && what.is_empty());
-        let untrusted = tls_remedy(&words).unwrap_or_default();
-        let remedy = proxy.map_or_else(|| untrusted.to_owned(), Proxy::remedy);
-        ServiceFault::Connection { host, reason: one_line(&format!("{what}{words}{remedy}"), 300) }
-    }
-}
-
-fn password_wanted(proxy: &Proxy) -> ServiceFault {
-    let (message, status) = (proxy.password_wanted(), PROXY_AUTH_REQUIRED);
-    ServiceFault::Refused { status, message, retry_after: None, says: Says::Nothing }
 }
 
 /// A service without base64 support rejects the parameter with a 400 or 422.
@@ -246,6 +217,8 @@ fn complains_of_format(fault: &ServiceFault) -> bool {
         if message.contains("encoding_format") || message.contains("base64"))
 }
 
+/// The header with the key is marked as sensitive: it is not printed with the request, and HTTP/2
+/// does not index it.
 fn headers(key: Option<&Secret>, auth: &Auth) -> Result<HeaderMap, ServiceFault> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -9,6 +9,7 @@ pub(crate) mod batch;
 pub(crate) mod batcher;
 pub(crate) mod cache;
 mod isolate;
+mod life;
 pub(crate) mod limiter;
 mod outcome;
 mod query;
@@ -32,8 +33,9 @@ use crate::fill::lane::request_limits::RequestLimits;
 use crate::fill::lane::sameness::Sameness;
 use crate::fill::lane::space::{AskedLength, Space};
 use crate::fill::port::embedding::Embed;
-use crate::fill::port::event::{Outcome, RunFault};
+use crate::fill::port::event::Outcome;
 use crate::fill::port::id::{RequestId, RunId, Wave};
+use crate::fill::port::server::RunFault;
 use crate::fill::port::settings::{BatchLimits, LaneLimits, LaneSettings, Overlong};
 use crate::fill::port::store::Row;
 use crate::fill::status::{LaneFigures, LaneState, QueryFigures};
@@ -158,56 +160,6 @@ impl Lane {
     /// The next thing for others to do.
     pub(crate) fn poll(&mut self) -> Option<Follow> {
         self.follows.pop_front()
-    }
-
-    /// Applies new settings.
-    pub(crate) fn configure(&mut self, settings: &LaneSettings) {
-        self.policy = Policy::of(settings);
-        self.limiter.configure(settings.limits);
-        self.limits.configure(settings.batch);
-        for space in self.spaces.values_mut() {
-            space.queries.resize(settings.query_cache);
-        }
-    }
-
-    /// Forgets an embedder that was replaced by another. Its requests in flight are never answered
-    /// and are sent again.
-    pub(crate) fn reset(&mut self, settings: &LaneSettings) {
-        self.limiter.reset();
-        self.limits = RequestLimits::new(settings.batch);
-        self.spaces.values_mut().for_each(Space::forget);
-        self.sameness = Sameness::default();
-        self.take_back();
-    }
-
-    /// The embedder is gone: its batches go back to their passes, which end, and its users are told.
-    pub(crate) fn close_down(&mut self) {
-        self.take_back();
-        let users = self.spaces.values_mut().flat_map(|space| space.queries.drain());
-        for run in users.collect::<Vec<_>>() {
-            let fault = RunFault::NoEmbedder(self.name.clone());
-            self.follows.push_back(Follow::Answer(run, Err(fault)));
-        }
-        self.end_passes(&format!("the embedder '{}' is no longer defined", self.name));
-    }
-
-    /// Takes back everything that was sent, to be sent again.
-    fn take_back(&mut self) {
-        // Requests not handed out yet would be paid for twice.
-        self.follows.retain(|follow| !matches!(follow, Follow::Send(..)));
-        for flight in std::mem::take(&mut self.in_flight).into_values() {
-            match flight.payload {
-                Payload::Batch(batch) => {
-                    self.space(batch.asked).cache.complete(batch.texts());
-                    self.requeue(batch.cleared());
-                }
-                Payload::Query(request) => self.space(request.asked).queries.requeue(request),
-                Payload::Probe | Payload::Trial(_) => {}
-            }
-        }
-        for suspect in std::mem::take(&mut self.suspects) {
-            self.requeue(suspect.batch.cleared());
-        }
     }
 
     /// Starts a new wave: requests from now on do not count as sent together with earlier ones.

@@ -1,6 +1,7 @@
 //! A pass over one graph: check the indexes, count, fill, create the missing index.
 
 mod advance;
+mod indexes;
 mod lists;
 mod outcome;
 mod plan;

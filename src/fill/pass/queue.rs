@@ -135,31 +135,6 @@ impl Pass {
         self.tally.error = Some(why.to_owned());
     }
 
-    /// The length of vectors this pass needs: what the rule says, or else the index; `None` = what
-    /// the embedder gives.
-    pub(crate) fn wanted_length(&self) -> Option<usize> {
-        if let Some(dimensions) = self.plan.rule.dimensions {
-            return Some(dimensions.get());
-        }
-        let pattern = &self.plan.rule.pattern;
-        let mut lengths = self
-            .indexes
-            .iter()
-            .filter(|(label, _)| pattern.means(label))
-            .map(|(_, length)| *length);
-        let first = lengths.next();
-        first.filter(|first| lengths.all(|length| length == *first))
-    }
-
-    /// The vector length that an index on nodes of this batch expects, if it differs from the one
-    /// received.
-    pub(crate) fn index_conflict(&self, batch: &Batch, received: usize) -> Option<usize> {
-        let nodes = batch.inputs.iter().flat_map(|input| &input.entities);
-        let mut lengths =
-            nodes.filter_map(|node| self.indexes.get(node.label.as_deref()?).copied());
-        lengths.find(|expected| *expected != received)
-    }
-
     /// The vectors of a batch have arrived.
     pub(crate) fn accept(&mut self, rows: Vec<Row>) {
         self.land(rows.len());

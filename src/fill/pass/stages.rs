@@ -1,54 +1,23 @@
 //! What a pass learns from the answers to its reads, and the stage that follows.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::entity::{Entity, Text};
 use crate::fill::lane::batch::Pending;
 use crate::fill::pass::plan::Stage;
 use crate::fill::pass::write_sizer::WriteSizer;
 use crate::fill::pass::{Counted, NoText, Pass};
-use crate::fill::port::store::{
-    Count, Index, Marked, NewIndex, Query, Selected, Selection, Source,
-};
+use crate::fill::port::store::{Count, Marked, Query, Selected, Selection, Source};
 use crate::fill::quarantine::mark;
 use crate::fill::sweep::{Scope, Sweep};
-use crate::rule::name::Name;
 use crate::rule::template::Composed;
 
 /// How often a pass sweeps the graph again because nodes changed during the pass. A node that keeps
 /// changing is left to the next pass, or it would be paid for endlessly.
 const RESWEEPS: u32 = 1;
-/// A pass over this few nodes is over before it is worth looking for an index built by someone
-/// else.
-const SHORT_PASS: u64 = 128;
-/// How soon to check an index being built again: a small one is ready in a moment.
-const FIRST_BUILD_POLL: Duration = Duration::from_millis(4);
-const MAX_BUILD_POLL: Duration = Duration::from_millis(100);
-/// How long a pass waits for an index build.
-const BUILD_WATCH: Duration = Duration::from_secs(10);
 
 impl Pass {
-    /// The indexes are known.
-    pub(super) fn learn_indexes(&mut self, now: Instant, found: Vec<Index>) {
-        self.building = found.iter().any(|index| !index.ready);
-        self.indexes = found.into_iter().map(|index| (index.label, index.dimension)).collect();
-        match self.stage {
-            Stage::Building => self.watch(now),
-            Stage::Indexes if self.building => self.not_before = Some(now + MAX_BUILD_POLL),
-            Stage::Indexes => self.stage = self.after_indexes(),
-            Stage::CountingAll
-            | Stage::Counting(_)
-            | Stage::Filling(_)
-            | Stage::Reviewing(_)
-            | Stage::Lists(_)
-            | Stage::Sampling(_)
-            | Stage::Done => debug_assert!(false, "indexes for a pass that did not ask"),
-        }
-    }
-
-    fn after_indexes(&mut self) -> Stage {
+    pub(super) fn after_indexes(&mut self) -> Stage {
         let counted = self.plan.scope == Scope::Full;
         if counted && !self.counted.is_pending() { self.after_fill() } else { self.filling() }
     }
@@ -58,20 +27,6 @@ impl Pass {
             return Stage::Filling(Sweep::up_to(end, self.plan.max_rows));
         }
         Stage::Filling(Sweep::new(self.plan.scope.first(), self.plan.max_rows))
-    }
-
-    /// Waits for an index build for a while: a small index is ready by the end of the pass, and a
-    /// large one does not keep new nodes waiting.
-    fn watch(&mut self, now: Instant) {
-        let since = *self.building_since.get_or_insert(now);
-        if self.building && now < since + BUILD_WATCH {
-            let pause = now.duration_since(since).clamp(FIRST_BUILD_POLL, MAX_BUILD_POLL);
-            self.not_before = Some(now + pause);
-        } else if self.building || self.indexes_to_create.is_empty() {
-            self.left_unindexed = !self.indexes_to_create.is_empty();
-            self.indexes_to_create.clear();
-            self.stage = Stage::Done;
-        }
     }
 
     /// A window has been counted. Returns the sums when the count is complete.
@@ -207,27 +162,6 @@ impl Pass {
         Ok(Pending { entity: Entity { id: row.id, label, ends: row.ends, properties }, text })
     }
 
-    /// The dimension of a label's vectors is known: the index can be created.
-    pub(super) fn learn_sample(&mut self, sample: Option<usize>) {
-        let Stage::Sampling(labels) = &mut self.stage else {
-            debug_assert!(false, "a sample for a pass that is not sampling");
-            return;
-        };
-        let known = self.dimensions.or(self.plan.rule.dimensions.map(NonZeroUsize::get));
-        // Vectors of another length are another client's: their index is theirs to make.
-        let ours = sample.filter(|length| known.is_none_or(|known| known == *length));
-        if let (Some(label), Some(dimensions), Some(similarity)) =
-            (labels.pop(), ours, self.plan.rule.index)
-        {
-            self.indexes_to_create.push_back(NewIndex { label, dimensions, similarity });
-        }
-        if labels.is_empty() {
-            self.stage = Stage::Building;
-            // An index may be under construction: check that first.
-            self.building = true;
-        }
-    }
-
     pub(super) fn after_sweep(&mut self) -> Stage {
         let changed = self.tally.stale > self.stale_before;
         if changed && self.resweeps < RESWEEPS {
@@ -248,41 +182,5 @@ impl Pass {
             return Stage::Reviewing(Sweep::new(0, self.plan.max_rows));
         }
         self.after_drain()
-    }
-
-    pub(super) fn after_drain(&mut self) -> Stage {
-        if let Some(lists) = self.lists_stage() {
-            return lists;
-        }
-        if self.plan.rule.index.is_none() {
-            return Stage::Done;
-        }
-        // A label whose name cannot be quoted cannot have an index.
-        let missing: Vec<Name> = self
-            .labels
-            .iter()
-            .filter(|label| !self.indexes.contains_key(*label))
-            .filter_map(|label| Name::parse("label", label).ok())
-            .collect();
-        match self.dimensions {
-            _ if missing.is_empty() => Stage::Done,
-            Some(dimensions) if self.wrote_all(&missing) => self.index_all(missing, dimensions),
-            _ => Stage::Sampling(missing),
-        }
-    }
-
-    /// Whether all vectors of these labels were written in this pass, so that no sample is needed.
-    fn wrote_all(&self, labels: &[Name]) -> bool {
-        let had = |label: &Name| self.had_vectors.contains(label.as_str());
-        self.plan.scope == Scope::Full && self.counts_labels() && !labels.iter().any(had)
-    }
-
-    fn index_all(&mut self, labels: Vec<Name>, dimensions: usize) -> Stage {
-        let Some(similarity) = self.plan.rule.index else { return Stage::Done };
-        let index = |label| NewIndex { label, dimensions, similarity };
-        self.indexes_to_create.extend(labels.into_iter().map(index));
-        // A short pass already knows from its start that no index is being built.
-        self.building = self.tally.selected > SHORT_PASS;
-        Stage::Building
     }
 }

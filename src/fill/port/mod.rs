@@ -4,5 +4,6 @@ pub(crate) mod embedding;
 pub(crate) mod event;
 pub(crate) mod fault;
 pub(crate) mod id;
+pub(crate) mod server;
 pub(crate) mod settings;
 pub(crate) mod store;

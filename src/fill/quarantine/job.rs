@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::entity::{Entity, EntityId, GraphName};
-use crate::fill::port::event::{Failure, Outcome, QuarantineRequest, RunFault, ServerState};
+use crate::fill::port::event::{Failure, Outcome, QuarantineRequest};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::RunId;
+use crate::fill::port::server::{RunFault, ServerState};
 use crate::fill::port::store::{Marked, Query, Readers, Selected};
 use crate::fill::quarantine::{JobDone, JobRead, JobRequest, JobWrite, mark};
 use crate::fill::retry::StorePause;

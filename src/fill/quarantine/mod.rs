@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::entity::{Entity, GraphName};
-use crate::fill::port::event::{Outcome, QuarantineRequest, RunFault};
+use crate::fill::port::event::{Outcome, QuarantineRequest};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::RunId;
+use crate::fill::port::server::RunFault;
 use crate::fill::port::store::{Marked, Query, Readers};
 use crate::fill::quarantine::job::QuarantineJob;
 use crate::rule::Rule;

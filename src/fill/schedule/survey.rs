@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::fill::port::event::{RunFault, ServerState, Survey};
 use crate::fill::port::id::RunId;
+use crate::fill::port::server::{RunFault, ServerState, Survey};
 use crate::fill::port::settings::Settings;
 use crate::fill::schedule::bound::Bound;
 use crate::fill::schedule::{SURVEY_AGAIN, Schedule};

@@ -1,8 +1,9 @@
 //! What happens in a simulated world from outside: clients, users, the server, the operator.
 
 use crate::entity::{EntityId, GraphName, Text};
-use crate::fill::port::event::{About, Event, QuarantineRequest, ServerState};
+use crate::fill::port::event::{About, Event, QuarantineRequest};
 use crate::fill::port::id::RunId;
+use crate::fill::port::server::ServerState;
 use crate::fill::port::settings::Settings;
 use crate::fill::sim::*;
 

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::entity::GraphName;
 use crate::fill::Filler;
-use crate::fill::port::event::{Action, Event, ServerState, Survey};
+use crate::fill::port::event::{Action, Event};
 use crate::fill::port::fault::StoreFault;
 use crate::fill::port::id::RunId;
+use crate::fill::port::server::{ServerState, Survey};
 use crate::fill::schedule::SURVEY_AGAIN;
 use crate::fill::sim::*;
 

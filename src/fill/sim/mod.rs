@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use crate::entity::{GraphName, Text};
 use crate::fill::Filler;
-use crate::fill::port::event::{Action, Event, ServerState, Survey};
+use crate::fill::port::event::{Action, Event};
 use crate::fill::port::id::RunId;
+use crate::fill::port::server::{ServerState, Survey};
 use crate::fill::port::settings::{BatchLimits, LaneLimits, LaneSettings, Overlong, Settings};
 use crate::fill::quarantine::mark::is_outdated;
 use crate::rule::globs::Globs;

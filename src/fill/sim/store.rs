@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::entity::{EntityId, Text};
-use crate::fill::port::event::{Event, ServerState};
+use crate::fill::port::event::Event;
 use crate::fill::port::fault::StoreFault;
+use crate::fill::port::server::ServerState;
 use crate::fill::port::store::{
     Answer, Change, Count, Index, Job, Mark, Marked, Query, Read, Seen, Selected, Selection,
     Source, Window, Write, Written,

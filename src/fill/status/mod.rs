@@ -1,13 +1,15 @@
 //! The published snapshot: what STATUS and INFO read without ever waiting.
 
+mod graph;
 mod graphs;
 
-pub(crate) use graphs::{GraphFigures, GraphState, GraphsFigures, MAX_RANKED};
+pub(crate) use graph::{GraphFigures, GraphState};
+pub(crate) use graphs::{GraphsFigures, MAX_RANKED};
 
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::fill::port::event::ServerState;
+use crate::fill::port::server::ServerState;
 use crate::fill::tally::Tally;
 use crate::rule::name::EmbedderName;
 

@@ -1,5 +1,5 @@
-//! Turns the definition of an embedder into what is asked for. What it leaves out takes the built-in
-//! defaults, not the settings: those belong to the embedder `default`.
+//! Turns the definition of an embedder into what is asked for. What it leaves out takes the
+//! built-in defaults, not the settings: those belong to the embedder `default`.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -18,6 +18,10 @@ use crate::server::config::embedder::{
 };
 
 /// The embedder that a definition asks for.
+///
+/// Fails with the first thing that is wrong, and where it stands. A value that may hold a secret is
+/// not repeated in the error. Nothing is contacted: a key or a model that is wrong shows at the
+/// first request.
 pub(super) fn wanted(definition: &EmbedderDefinition) -> Result<Wanted, Error> {
     let EmbedderDefinition { name, provider, fields } = definition;
     let timeout = REQUEST_TIMEOUT_MS.defined("TIMEOUT", fields.timeout_ms.as_ref())?;

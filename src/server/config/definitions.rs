@@ -52,6 +52,8 @@ pub(super) fn load() -> Arc<Defined> {
 }
 
 /// Puts the definitions into force if all of them are right; fails with what is wrong.
+///
+/// Reads the file anew, on the main thread. The environment is that of the server's start.
 pub(super) fn reload() -> Result<(), String> {
     let defined = look();
     if let Some(error) = defined.error() {
@@ -78,6 +80,8 @@ impl Defined {
     }
 }
 
+/// The file first, then the variable. A file that cannot be read is one error among the others:
+/// what the variable defines still counts.
 fn look() -> Defined {
     let mut definitions = Definitions::default();
     let chars = MAX_TEXT_CHARS.unsigned();
@@ -111,6 +115,8 @@ fn understand(mut definitions: Definitions) -> Defined {
 }
 
 /// The text of the file. Bytes that are not UTF-8 are replaced; no word may hold such.
+///
+/// Fails with what the system says, and for anything but a regular file of at most 1 MB.
 fn read_file(path: &str) -> io::Result<String> {
     // Opening a pipe would block until something writes to it.
     if !std::fs::metadata(path)?.is_file() {

@@ -119,6 +119,8 @@ impl IntSetting {
     }
 
     /// This many `unit`s; `None` = 0, which switches the setting off.
+    ///
+    /// Saturates, so that no value overflows.
     pub(super) fn duration(&self, unit: Duration) -> Option<Duration> {
         let value = self.small();
         (value > 0).then(|| unit.saturating_mul(value))
@@ -134,6 +136,8 @@ impl IntSetting {
 
     /// A number that a definition gives for this setting, under the name of its keyword; `None` =
     /// it gives none, so it is the default.
+    ///
+    /// The error names the place where the number stands.
     pub(super) fn defined(&self, keyword: &str, number: Option<&Given<i64>>) -> Result<i64, Error> {
         let Some(Given { value, place }) = number else { return Ok(self.default) };
         if self.allows(*value) {

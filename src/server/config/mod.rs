@@ -9,6 +9,7 @@ mod embedder;
 mod kinds;
 mod price;
 mod register;
+mod rules;
 
 pub(in crate::server) use price::price;
 pub(in crate::server) use register::register;
@@ -24,10 +25,7 @@ use crate::embed::wanted::Common;
 use crate::error::Error;
 use crate::fill::port::settings::Settings;
 use crate::rule::globs::Globs;
-use crate::rule::name::{EmbedderName, Name, RuleName};
-use crate::rule::set::RuleSet;
-use crate::rule::template::Template;
-use crate::rule::{Order, Pattern, Rule, Similarity};
+use crate::rule::name::EmbedderName;
 use crate::server::handle::with_worker;
 use crate::server::own;
 use crate::worker::Config;
@@ -39,6 +37,7 @@ use embedder::{
     REQUEST_TIMEOUT_MS, REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE, TRUNCATE,
 };
 use kinds::{BoolSetting, IntSetting, StringSetting, boolean, integer, string};
+use rules::{optional_name, property, rules, similarity};
 
 /// The largest value of settings without a natural maximum: as a number of seconds, 68 years.
 const MAX: i64 = i32::MAX as i64;
@@ -122,24 +121,6 @@ static STRINGS: [&StringSetting; 22] = [
     &SIMILARITY,
 ];
 
-fn optional_name(setting: &'static str, value: &str) -> Result<Option<Name>, Error> {
-    if value.is_empty() { Ok(None) } else { Name::parse(setting, value).map(Some) }
-}
-
-/// The three properties must differ from each other; setting one to the value of another is
-/// refused.
-fn property(setting: &'static str, value: &str) -> Result<(), Error> {
-    Name::parse(setting, value)?;
-    let others = [&SOURCE, &TARGET, &ERROR_PROPERTY].into_iter().filter(|o| o.name != setting);
-    match others.into_iter().find(|other| other.read() == value) {
-        Some(other) => {
-            let expected = format!("a property other than vectorfill.{}", other.name);
-            Err(Error::setting(setting, value, expected))
-        }
-        None => Ok(()),
-    }
-}
-
 /// Whether effects are used where they are safe. Earlier versions called `auto` `yes`.
 fn write_effects(setting: &'static str, value: &str) -> Result<bool, Error> {
     match value.to_lowercase().as_str() {
@@ -147,11 +128,6 @@ fn write_effects(setting: &'static str, value: &str) -> Result<bool, Error> {
         "no" => Ok(false),
         _ => Err(Error::setting(setting, value, "one of: auto, no")),
     }
-}
-
-fn similarity(setting: &'static str, value: &str) -> Result<Similarity, Error> {
-    let refused = || Error::setting(setting, value, "one of: cosine, euclidean");
-    Similarity::parse(value).ok_or_else(refused)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a check like the others")]
@@ -182,7 +158,7 @@ pub(super) fn load_definitions() -> Vec<Error> {
     definitions::load().errors().to_vec()
 }
 
-/// Reads the definitions again, and applies them if all of them are right; fails with what is wrong.
+/// Reads the definitions again, and applies them if all are right; fails with what is wrong.
 pub(super) fn reload() -> Result<(), String> {
     definitions::reload()?;
     let current = read().map_err(|e| e.to_string())?;
@@ -219,43 +195,6 @@ fn config() -> Result<Config, Error> {
     };
     let embedders = wanted.into_iter().map(|(name, wanted)| (name, wanted.config(common)));
     Ok(Config { settings, embedders: embedders.collect() })
-}
-
-/// The rules that are defined, and the one made from the settings.
-fn rules(defined: &[Arc<Rule>]) -> Result<RuleSet, Error> {
-    let max_text_chars = MAX_TEXT_CHARS.unsigned();
-    let defined = defined.iter().map(|rule| Arc::new(Rule { max_text_chars, ..Rule::clone(rule) }));
-    Ok(RuleSet {
-        defined: defined.collect(),
-        default: Some(Arc::new(rule(max_text_chars)?)),
-        own: own::cut_at(max_text_chars),
-    })
-}
-
-/// The rule made from the settings.
-fn rule(max_text_chars: usize) -> Result<Rule, Error> {
-    Rule {
-        name: RuleName::default_rule(),
-        graphs: Globs::parse(GRAPHS.name, &GRAPHS.read())?,
-        pattern: Pattern::Nodes(optional_name(LABEL.name, &LABEL.read())?.into_iter().collect()),
-        text: Template::property(Name::parse(SOURCE.name, &SOURCE.read())?),
-        target: Name::parse(TARGET.name, &TARGET.read())?,
-        error_property: Name::parse(ERROR_PROPERTY.name, &ERROR_PROPERTY.read())?,
-        embedder: EmbedderName::default_embedder(),
-        dimensions: None,
-        index: auto_index()?,
-        refresh: false,
-        condition: None,
-        order: Order::Newest,
-        priority: 0,
-        max_text_chars,
-    }
-    .check()
-}
-
-fn auto_index() -> Result<Option<Similarity>, Error> {
-    let similarity = similarity(SIMILARITY.name, &SIMILARITY.read())?;
-    Ok(AUTO_INDEX.value.load(Ordering::Relaxed).then_some(similarity))
 }
 
 /// Hands the settings to the worker. Each was checked when it was set, so parsing should not fail;

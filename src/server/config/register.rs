@@ -14,6 +14,13 @@ use crate::server::config::{BOOLS, INTS, STRINGS, changed};
 
 /// Registers all settings. Defaults come from the loadmodule arguments, else the environment, else
 /// the table; redis.conf and CONFIG SET override them.
+///
+/// Fails with the first argument, variable or default that is not valid; the load is aborted then.
+/// A loadmodule argument without a value, or for no known setting, is an error, too.
+///
+/// ```text
+/// loadmodule libvectorfill.so interval 60 graphs "kb docs-*"
+/// ```
 pub(in crate::server) fn register(ctx: &Context, args: &[RedisString]) -> Result<(), Error> {
     let args = pairs(args)?;
     // Statics survive UNLOAD and LOAD: old values must not clash with new ones.
@@ -75,6 +82,8 @@ fn pairs(args: &[RedisString]) -> Result<Vec<(String, String)>, Error> {
 }
 
 /// The later of two arguments for the same setting wins, as in redis.conf.
+///
+/// An empty environment variable counts as unset: container files often define such.
 fn default_text(name: &str, env: Option<&str>, args: &[(String, String)]) -> Option<String> {
     let argument = args.iter().rev().find(|(known, _)| known == name);
     let variable = || std::env::var(env?).ok().filter(|value| !value.is_empty());

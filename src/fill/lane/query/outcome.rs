@@ -7,9 +7,10 @@ use crate::fill::lane::query::{QueryRequest, Vector};
 use crate::fill::lane::space::AskedLength;
 use crate::fill::lane::{Follow, Lane, Payload};
 use crate::fill::port::embedding::{InputType, Reply, by_index};
-use crate::fill::port::event::{Outcome, RunFault};
+use crate::fill::port::event::Outcome;
 use crate::fill::port::fault::{Malformed, ServiceFault, Verdict};
 use crate::fill::port::id::{RunId, Wave};
+use crate::fill::port::server::RunFault;
 use crate::fill::status::QueryFigures;
 
 /// Maximum bytes of text that users wait for at the same time.

@@ -1,6 +1,6 @@
 //! How a request to the engine can fail, and what that implies for the server.
 
-use crate::fill::port::event::ServerState;
+use crate::fill::port::server::ServerState;
 
 /// Why the engine did not do what was asked. Created by `server/`; no node is ever blamed for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::fill::fixture::just_before;
-use crate::fill::port::event::RunFault;
+use crate::fill::port::server::RunFault;
 
 const INTERVAL: Duration = Duration::from_secs(10);
 
