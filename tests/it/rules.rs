@@ -437,8 +437,8 @@ fn a_dumped_graph_is_restored_without_rules_and_into_those_that_are_there() {
     assert_eq!(hash(&mut redis, "other"), BTreeMap::new());
     redis.call::<String>(&["EVAL", script, "2", "other", "kb"]);
     assert_eq!(hash(&mut redis, "kb"), people());
-    // Before that, the engine itself stands still after it replaced a graph.
-    if redis.engine() >= Some((4, 18, 0)) {
+    // Once it has replaced a graph, 4.16 stands still, and 4.18 counts its nodes twice.
+    if redis.engine() >= Some((4, 20, 0)) {
         assert_fills(&mut redis, "kb");
     }
 }
