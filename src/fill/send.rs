@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::fill::Filler;
 use crate::fill::lane::Lane;
 use crate::fill::lane::batch::Batch;
-use crate::fill::lane::space::Offer;
+use crate::fill::lane::space::{AskedLength, Offer};
 use crate::fill::pass::{Ending, Pass, Room};
 use crate::rule::Binding;
 use crate::rule::name::EmbedderName;
@@ -96,23 +96,12 @@ impl Filler {
             else {
                 continue;
             };
-            let wanted = pass.wanted_length().filter(|_| pass.has_batch());
-            let asked = match (lane.offers(wanted), wanted) {
-                (Offer::Yes(asked), _) => asked,
-                (Offer::No(why), _) => {
-                    pass.end(Ending::Stop, Some(&why));
+            let Some(asked) = settle_length(now, pass, lane) else {
+                // A trial may have taken the last room.
+                if lane.has_room(now) {
                     continue;
                 }
-                (Offer::Unknown, wanted) => {
-                    if let Some(wanted) = wanted {
-                        lane.try_length(now, wanted);
-                    }
-                    // That may have taken the last room.
-                    if lane.has_room(now) {
-                        continue;
-                    }
-                    return false;
-                }
+                return false;
             };
             if let Some(batch) = pass.take_batch(now, &binding, room, lane.cache(asked)) {
                 let batch = Batch { asked, ..batch };
@@ -135,4 +124,16 @@ impl Filler {
             }
         });
     }
+}
+
+/// The length of vectors to ask for, for a pass. `None` = nothing can be sent for it now: the length
+/// is tried first, or the embedder does not give it and the pass ends.
+fn settle_length(now: Instant, pass: &mut Pass, lane: &mut Lane) -> Option<AskedLength> {
+    let wanted = pass.wanted_length().filter(|_| pass.has_batch());
+    match lane.offers(wanted) {
+        Offer::Yes(asked) => return Some(asked),
+        Offer::No(why) => pass.end(Ending::Stop, Some(&why)),
+        Offer::Unknown => wanted.into_iter().for_each(|wanted| lane.try_length(now, wanted)),
+    }
+    None
 }

@@ -32,16 +32,11 @@ impl RuleSet {
     pub(crate) fn of(&self, graph: &GraphName) -> Vec<Arc<Rule>> {
         let own = self.own.get(graph).into_iter().flatten();
         let defined = self.defined.iter().filter(|rule| rule.graphs.matches(graph));
+        let default = self.default.iter().filter(|rule| rule.graphs.matches(graph));
         let mut rules: Vec<Arc<Rule>> = Vec::new();
-        for rule in own.chain(defined) {
+        for rule in own.chain(defined).chain(default) {
             let beaten = |known: &Arc<Rule>| known.name == rule.name || known.clashes_with(rule);
             if !rules.iter().any(beaten) {
-                rules.push(Arc::clone(rule));
-            }
-        }
-        let default = self.default.iter().filter(|rule| rule.graphs.matches(graph));
-        for rule in default {
-            if !rules.iter().any(|known| known.name == rule.name || known.clashes_with(rule)) {
                 rules.push(Arc::clone(rule));
             }
         }

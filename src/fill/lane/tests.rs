@@ -66,15 +66,7 @@ impl Bench {
         let outcome = outcome(&request);
         self.now += Duration::from_millis(10);
         self.lane.begin_wave(self.now);
-        let (limits, took) = (RateLimits::default(), Duration::from_millis(10));
-        let completion = Completion {
-            embedder: EmbedderName::default_embedder(),
-            request: request.id,
-            outcome,
-            limits,
-            took,
-        };
-        self.lane.complete(self.now, completion, |_, _| None);
+        self.lane.complete(self.now, completed(&request, outcome), |_, _| None);
     }
 
     /// Users ask for these texts; returns how many requests are in flight some seconds later.
@@ -125,6 +117,12 @@ fn batch(texts: &[&str]) -> Batch {
 fn good(request: &Embed) -> Result<Reply, ServiceFault> {
     let vectors = (0..request.texts.len()).map(|at| (at, vec![1.0, 2.0])).collect();
     Ok(Reply { vectors, tokens: None })
+}
+
+fn completed(request: &Embed, outcome: Result<Reply, ServiceFault>) -> Completion {
+    let (limits, took) = (RateLimits::default(), Duration::from_millis(10));
+    let embedder = EmbedderName::default_embedder();
+    Completion { embedder, request: request.id, outcome, limits, took }
 }
 
 fn refused(status: u16, says: Says) -> ServiceFault {
@@ -239,15 +237,7 @@ fn an_embedder_that_is_replaced_gives_its_batches_back_and_forgets_its_vectors()
     assert_eq!(requeued(&bench.follows()).len(), 1);
     assert_eq!(bench.lane.cache(None).get(&text), None);
     let late = bench.asked.remove(0);
-    let (limits, took) = (RateLimits::default(), Duration::ZERO);
-    let completion = Completion {
-        embedder: EmbedderName::default_embedder(),
-        request: late.id,
-        outcome: good(&late),
-        limits,
-        took,
-    };
-    bench.lane.complete(bench.now, completion, |_, _| None);
+    bench.lane.complete(bench.now, completed(&late, good(&late)), |_, _| None);
     assert!(bench.follows().is_empty(), "an answer of the old embedder is of no use");
 }
 
@@ -256,14 +246,7 @@ fn a_vector_that_an_index_would_leave_out_is_not_written() {
     let mut bench = Bench::new();
     bench.send(&["a"]);
     let request = bench.asked.remove(0);
-    let (limits, took) = (RateLimits::default(), Duration::ZERO);
-    let completion = Completion {
-        embedder: EmbedderName::default_embedder(),
-        request: request.id,
-        outcome: good(&request),
-        limits,
-        took,
-    };
+    let completion = completed(&request, good(&request));
     bench.lane.complete(bench.now, completion, |_, received| (received != 8).then_some(8));
     let follows = bench.follows();
     assert!(!follows.iter().any(|follow| matches!(follow, Follow::Write(..))));

@@ -3,14 +3,15 @@
 //! The `Config` comes from the caller, so that a command can make all of its choices by the same
 //! settings, even if they change while its client waits.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use redis_module::{RedisError, RedisString};
 
 use crate::entity::GraphName;
 use crate::fill::port::server::RunFault;
+use crate::rule::Rule;
 use crate::rule::name::{EmbedderName, RuleName};
-use crate::rule::{Binding, Rule};
 use crate::server::commands::blocking::fault;
 use crate::server::commands::error;
 use crate::worker::Config;
@@ -61,8 +62,7 @@ pub(super) fn embedder(config: &Config, graph: &GraphName) -> Result<EmbedderNam
     if rules.iter().all(|rule| rule.embedder == first.embedder) {
         return Ok(first.embedder.clone());
     }
-    let names: Vec<String> =
-        rules.iter().map(|rule| Binding::new(graph, &rule.name).rule.to_string()).collect();
+    let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
     let words = format!("the rules of '{graph}' use several embedders: add RULE and one of ");
     error("ERR", format_args!("{words}{}", names.join(", ")))
 }
@@ -73,11 +73,11 @@ pub(super) fn embedder_name(
     arg: &RedisString,
 ) -> Result<EmbedderName, RedisError> {
     let known = config.embedders.keys().find(|name| name.as_str().as_bytes() == arg.as_slice());
-    known.cloned().map_or_else(
-        || {
-            let names: Vec<&str> = config.embedders.keys().map(EmbedderName::as_str).collect();
-            error("ERR", format_args!("EMBEDDER '{arg}': one of {}", names.join(", ")))
-        },
-        Ok,
-    )
+    known.map_or_else(|| no_embedder(config, arg), |name| Ok(name.clone()))
+}
+
+/// Refuses an embedder that does not exist.
+pub(super) fn no_embedder<T>(config: &Config, name: &impl Display) -> Result<T, RedisError> {
+    let names: Vec<&str> = config.embedders.keys().map(EmbedderName::as_str).collect();
+    error("ERR", format_args!("EMBEDDER '{name}': one of {}", names.join(", ")))
 }

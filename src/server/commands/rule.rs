@@ -36,7 +36,7 @@ use crate::entity::GraphName;
 use crate::fill::port::fault::StoreFault;
 use crate::rule::Rule;
 use crate::rule::definition::{Body, own};
-use crate::rule::name::{EmbedderName, RuleName};
+use crate::rule::name::RuleName;
 use crate::server::commands::args::Args;
 use crate::server::commands::{answered, choose, current, error, graph_name};
 use crate::server::ffi::{KeyUse, key_at, selected_db};
@@ -150,9 +150,7 @@ fn check_writable(hold: &Hold<'_>, graph: &GraphName) -> Result<(), RedisError> 
 fn check_place(graph: &GraphName, rule: &Rule) -> Result<(), RedisError> {
     let current = current()?;
     if !current.embedders.contains_key(&rule.embedder) {
-        let names: Vec<&str> = current.embedders.keys().map(EmbedderName::as_str).collect();
-        let words = format!("EMBEDDER '{}': one of {}", rule.embedder, names.join(", "));
-        return error("ERR", words);
+        return choose::no_embedder(&current, &rule.embedder);
     }
     let known = kept::known();
     let own = known.get(graph).map(Vec::as_slice).unwrap_or_default();

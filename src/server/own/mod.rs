@@ -106,6 +106,9 @@ fn read_soon() {
 pub(super) fn read(hold: &Hold<'_>) {
     let none = Changed { all: false, graphs: BTreeSet::new() };
     let mut changed = std::mem::replace(&mut *lock(), none);
+    if !changed.all && changed.graphs.is_empty() {
+        return;
+    }
     let known = known();
     if changed.all {
         changed.graphs.extend(graphs(hold));
