@@ -7,7 +7,8 @@ use crate::rule::{Pattern, Rule};
 /// A rule, ready to be written into a query in which `n` is a node, or `r` a relationship.
 pub(super) struct Shape<'a> {
     rule: &'a Rule,
-    entity: char,
+    /// Its name in the query.
+    pub(super) entity: char,
     /// The property that receives the vector.
     pub(super) target: String,
     /// The property that marks a quarantined entity.

@@ -46,7 +46,8 @@ fn property(cell: &Value<'_>) -> Property {
     usable.unwrap_or(Property::Unusable)
 }
 
-fn boolean(value: &Value<'_>) -> Option<bool> {
+/// The engine prints booleans as words.
+pub(super) fn boolean(value: &Value<'_>) -> Option<bool> {
     match (value.text(), value.integer()) {
         (Some("true"), _) | (_, Some(1)) => Some(true),
         (Some("false"), _) | (_, Some(0)) => Some(false),

@@ -161,8 +161,7 @@ pub(super) fn load_definitions() -> Vec<Error> {
 /// Reads the definitions again, and applies them if all are right; fails with what is wrong.
 pub(super) fn reload() -> Result<(), String> {
     definitions::reload()?;
-    let current = read().map_err(|e| e.to_string())?;
-    with_worker(|worker| worker.configure(Config::clone(&current)));
+    apply().map_err(|e| e.to_string())?;
     // A rule kept beside a graph may name an embedder that is defined only now.
     own::all_changed();
     Ok(())
@@ -200,7 +199,11 @@ fn config() -> Result<Config, Error> {
 /// Hands the settings to the worker. Each was checked when it was set, so parsing should not fail;
 /// if it does, the old settings stay.
 pub(super) fn changed() {
-    if let Ok(current) = read() {
-        with_worker(|worker| worker.configure(Config::clone(&current)));
-    }
+    apply().ok();
+}
+
+fn apply() -> Result<(), Error> {
+    let current = read()?;
+    with_worker(|worker| worker.configure(Config::clone(&current)));
+    Ok(())
 }

@@ -11,8 +11,7 @@ use crate::rule::Rule;
 /// Counts pending entities: one row with their number.
 pub(crate) fn count_pending(rule: &Rule) -> Vec<u8> {
     let shape = Shape::new(rule);
-    let entity = if rule.pattern.is_relationships() { 'r' } else { 'n' };
-    format!("{} RETURN count({entity})", pending(&shape)).into_bytes()
+    format!("{} RETURN count({})", pending(&shape), shape.entity).into_bytes()
 }
 
 /// The reply to [`count_pending`].

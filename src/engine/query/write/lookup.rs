@@ -96,9 +96,8 @@ fn holds(rule: &Rule, row: &Row, found: &Value<'_>) -> bool {
     row.entity.properties.as_deref().is_some_and(|known| typed::properties(found) == known)
 }
 
-/// The engine prints booleans as words.
 fn truth(value: &Value<'_>) -> bool {
-    value.text() == Some("true") || value.integer() == Some(1)
+    typed::boolean(value) == Some(true)
 }
 
 #[cfg(test)]
